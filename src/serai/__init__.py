@@ -1,0 +1,1 @@
+"""Serai: a headless commerce platform that never oversells and never loses an order."""

@@ -1,0 +1,1 @@
+"""The `serai` command: each file is one command or one group of them."""

@@ -1,0 +1,126 @@
+"""`serai check`: runs every invariant of every context for every tenant, on the database as it is."""
+
+from typing import Annotated, Final
+
+import msgspec
+import typer
+from rich.progress import Progress
+from rich.table import Table
+
+from serai import settings
+from serai.cli.console import FAILED, AsJson, Failure, err, out, print_json, run_async, say
+from serai.cli.inside import go_inside
+from serai.contexts.tenancy.contract import TenantView
+from serai.roles.composition import Composition
+
+app = typer.Typer(add_completion=False)
+
+TENANTS_PAGE: Final = 500
+SHOWN_MAX: Final = 20
+"""Violations of one check that the table shows; --json has them all."""
+
+
+class Violation(msgspec.Struct, frozen=True):
+    """What breaks an invariant, and whose it is."""
+
+    tenant: str
+    detail: str
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """An invariant and what breaks it."""
+
+    module: str
+    check: str
+    sentence: str
+    violations: list[Violation]
+
+
+class Report(msgspec.Struct, frozen=True):
+    """All invariants over all tenants that were asked for."""
+
+    is_clean: bool
+    tenants: int
+    checks: list[Outcome]
+
+
+@app.command(
+    epilog="Example: serai check --tenant my-shop. Exit codes: 0 clean, 1 violations, 3 n/a."
+)
+def check(
+    tenant: Annotated[
+        str | None, typer.Option(help="Check only the tenant of this name. [all]")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Prove the invariants on the database as it is: nothing oversold, lost or out of balance.
+
+    It only reads, and may run while the shop does.
+    """
+    report = run_async(_run(tenant, is_quiet=as_json))
+    if as_json:
+        print_json(report)
+    else:
+        _show(report)
+    if not report.is_clean:
+        raise typer.Exit(FAILED)
+
+
+async def _run(name: str | None, *, is_quiet: bool) -> Report:
+    async with go_inside(settings.load()) as house:
+        tenants = await _tenants(house, name)
+        return await check_tenants(house, tenants, is_quiet=is_quiet)
+
+
+async def check_tenants(house: Composition, tenants: list[TenantView], *, is_quiet: bool) -> Report:
+    """Each check for each tenant, in a read-only transaction that sees that tenant only."""
+    checks = list(house.checks())
+    found: dict[str, list[Violation]] = {f"{module}.{check.name}": [] for module, check in checks}
+    with Progress(console=err, transient=True, disable=is_quiet) as progress:
+        bar = progress.add_task("Checking", total=len(tenants) * len(checks))
+        for tenant in tenants:
+            home = await house.homes.home_of(tenant.id)
+            for module, check in checks:
+                progress.update(bar, description=f"{tenant.name}: {check.name}")
+                async with house.database.transaction(home, (tenant.id,), is_read_only=True) as tx:
+                    findings = await check.run(tx, tenant.id)
+                found[f"{module}.{check.name}"] += [
+                    Violation(tenant.name, finding.detail) for finding in findings
+                ]
+                progress.advance(bar)
+    outcomes = [
+        Outcome(module, check.name, check.sentence, found[f"{module}.{check.name}"])
+        for module, check in checks
+    ]
+    return Report(not any(found.values()), len(tenants), outcomes)
+
+
+async def _tenants(house: Composition, name: str | None) -> list[TenantView]:
+    if name is not None:
+        tenant = await house.tenancy.find_tenant(name)
+        if tenant is None:
+            raise Failure(f"there is no tenant named {name}; `serai tenant list` names them")
+        return [tenant]
+    found: list[TenantView] = []
+    while True:
+        after = found[-1].name if found else ""
+        page = await house.tenancy.list_tenants(after=after, limit=TENANTS_PAGE)
+        found += page
+        if len(page) < TENANTS_PAGE:
+            return found
+
+
+def _show(report: Report) -> None:
+    table = Table("check", "holds", "what it says")
+    for outcome in report.checks:
+        broken = len(outcome.violations)
+        holds = f"[red]no: {broken}[/]" if broken else "[green]yes[/]"
+        table.add_row(f"{outcome.module}.{outcome.check}", holds, outcome.sentence)
+    out.print(table)
+    for outcome in report.checks:
+        for violation in outcome.violations[:SHOWN_MAX]:
+            say(f"{outcome.module}.{outcome.check}  {violation.tenant}: {violation.detail}")
+        if len(outcome.violations) > SHOWN_MAX:
+            say(f"... and {len(outcome.violations) - SHOWN_MAX} more; --json has them all")
+    tenants = "1 tenant" if report.tenants == 1 else f"{report.tenants} tenants"
+    say(f"{tenants} checked: {'all is well.' if report.is_clean else 'something is wrong.'}")

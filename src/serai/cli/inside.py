@@ -1,0 +1,37 @@
+"""For commands that work on the database itself: the composed house, without an API before it."""
+
+import contextlib
+from collections.abc import AsyncIterator
+
+import asyncpg
+
+from serai.cli.installation import reach_database
+from serai.kernel.failure import Unavailable
+from serai.roles.composition import Composition, compose
+from serai.roles.connection import open_database
+from serai.settings import Settings
+
+POOL_MAX = 4
+
+_NOT_MIGRATED = (
+    asyncpg.UndefinedTableError,
+    asyncpg.UndefinedColumnError,
+    asyncpg.UndefinedFunctionError,
+    asyncpg.InvalidSchemaNameError,
+    asyncpg.InsufficientPrivilegeError,
+)
+
+
+@contextlib.asynccontextmanager
+async def go_inside(settings: Settings) -> AsyncIterator[Composition]:
+    """The house on the installation's database, running or not."""
+    async with reach_database(settings) as urls:
+        database = await open_database(urls.app_url, pool_max=POOL_MAX)
+        try:
+            yield compose(settings, database)
+        except _NOT_MIGRATED as error:
+            raise Unavailable(
+                f"the database is not as this version needs it ({error}): run `serai migrate up`"
+            ) from error
+        finally:
+            await database.close()

@@ -1,0 +1,158 @@
+"""Saves products as they were sent, one or many: whole, or not at all."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from serai.contexts.catalog.contract import (
+    Fault,
+    HandleTaken,
+    ProductChanged,
+    ProductInput,
+    ProductView,
+    SavedBatch,
+    SavedItem,
+    SaveMode,
+    SkuTaken,
+)
+from serai.contexts.catalog.handlers.commands import CreateProduct, SaveProducts
+from serai.contexts.catalog.model import fields, products
+from serai.contexts.catalog.model.products import Change, NewIds, Product
+from serai.contexts.catalog.ports import HandleKey, Products, SkuKey
+from serai.kernel.db import Tx
+from serai.kernel.events import Cause
+from serai.kernel.failure import Refused
+
+
+class _Draft(msgspec.Struct, frozen=True):
+    """One product that is to be saved, whichever command it came with."""
+
+    tenant_id: UUID
+    mode: SaveMode
+    new: NewIds
+    body: ProductInput
+    cause: Cause
+
+    @property
+    def key(self) -> HandleKey:
+        return self.tenant_id, products.handle_of(self.body)
+
+
+class _Outcome(msgspec.Struct, frozen=True):
+    change: Change
+    is_changed: bool
+
+
+async def create_products(
+    commands: Sequence[CreateProduct], *, tx: Tx, now: datetime, store: Products
+) -> list[ProductView | Refused]:
+    """Adds products; refuses a handle or SKU that is taken."""
+    drafts = [_Draft(c.tenant_id, "create", c.new, c.body, c.cause) for c in commands]
+    outcomes = await _save(drafts, tx=tx, now=now, store=store)
+    return [
+        outcome if isinstance(outcome, Refused) else products.view_of(outcome.change.new)
+        for outcome in outcomes
+    ]
+
+
+async def save_products(
+    commands: Sequence[SaveProducts], *, tx: Tx, now: datetime, store: Products
+) -> list[SavedBatch | Refused]:
+    """Saves each product of each command by itself; one that is refused leaves no trace."""
+    drafts = [
+        _Draft(command.tenant_id, command.mode, *item, command.cause)
+        for command in commands
+        for item in command.items
+        if not isinstance(item, SavedItem)
+    ]
+    outcomes = iter(await _save(drafts, tx=tx, now=now, store=store))
+    results: list[SavedBatch | Refused] = []
+    for command in commands:
+        items = [
+            item if isinstance(item, SavedItem) else _report(item[1], next(outcomes))
+            for item in command.items
+        ]
+        counts = [
+            sum(item.status == status for item in items)
+            for status in ("created", "updated", "unchanged", "refused")
+        ]
+        results.append(SavedBatch(*counts, items))
+    return results
+
+
+async def _save(
+    drafts: Sequence[_Draft], *, tx: Tx, now: datetime, store: Products
+) -> list[_Outcome | Refused]:
+    """Saves drafts in their order, each as if those before it were there already."""
+    faults = [fields.find_product_faults(draft.body) for draft in drafts]
+    sound = [draft for draft, found in zip(drafts, faults, strict=True) if not found]
+    known = dict(await store.lock_by_handle(list({draft.key for draft in sound}), tx=tx))
+    skus = {(draft.tenant_id, v.sku) for draft in sound for v in draft.body.variants}
+    owners = dict(await store.find_sku_owners(list(skus), tx=tx)) if skus else {}
+    before = dict(known)
+    outcomes: list[_Outcome | Refused] = []
+    for draft, found in zip(drafts, faults, strict=True):
+        if found:
+            outcomes.append(products.refuse_faults(found, what="product"))
+            continue
+        try:
+            outcome = _decide(draft, known.get(draft.key), owners, now)
+        except Refused as refusal:
+            outcomes.append(refusal)
+            continue
+        known[draft.key] = outcome.change.new
+        outcomes.append(outcome)
+        if outcome.is_changed:
+            new = outcome.change.new
+            event = ProductChanged(new.product_id, new.handle, new.status, new.version)
+            tx.announce(new.tenant_id, event, draft.cause)
+    changes = [
+        Change(before.get(key), new) for key, new in known.items() if new is not before.get(key)
+    ]
+    if changes:
+        await store.save_products(changes, tx=tx)
+    return outcomes
+
+
+def _decide(
+    draft: _Draft, known: Product | None, owners: dict[SkuKey, UUID], now: datetime
+) -> _Outcome:
+    if known is not None and draft.mode == "create":
+        raise HandleTaken(f"the handle {known.handle} is taken", handle=known.handle)
+    product_id = draft.new.product_id if known is None else known.product_id
+    for index, variant in enumerate(draft.body.variants):
+        owner = owners.get((draft.tenant_id, variant.sku))
+        if owner is not None and owner != product_id:
+            field = f"variants[{index}].sku"
+            raise SkuTaken(f"the SKU {variant.sku} is taken", field=field)
+    if known is None:
+        new = products.make_product(draft.body, draft.new, draft.tenant_id, now)
+    else:
+        new = products.merge_product(known, draft.body, draft.new, now)
+    for variant in draft.body.variants:
+        owners[draft.tenant_id, variant.sku] = product_id
+    return _Outcome(Change(known, new), new is not known)
+
+
+def _report(body: ProductInput, outcome: _Outcome | Refused) -> SavedItem:
+    if isinstance(outcome, Refused):
+        return SavedItem(
+            handle=products.handle_of(body), status="refused", errors=_faults_of(outcome)
+        )
+    new = outcome.change.new
+    changed = "updated" if outcome.change.old is not None else "created"
+    return SavedItem(
+        handle=new.handle,
+        status=changed if outcome.is_changed else "unchanged",
+        id=new.product_id,
+        version=new.version,
+        variants=len(body.variants),
+    )
+
+
+def _faults_of(refusal: Refused) -> list[Fault]:
+    if errors := refusal.facts.get("errors"):
+        return [Fault(**error) for error in errors]
+    return [Fault(str(refusal.facts.get("field", "")), refusal.code, refusal.detail)]

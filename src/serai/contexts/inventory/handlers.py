@@ -1,0 +1,147 @@
+"""What inventory does with commands, a batch at a time."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from serai.contexts.inventory import model
+from serai.contexts.inventory.contract import (
+    Reserved,
+    ReserveStock,
+    Restock,
+    StockRef,
+    StockRefused,
+    StockReleased,
+    StockReserved,
+    ReservationNotFound,
+)
+from serai.contexts.inventory.model import Allocation, Move
+from serai.contexts.inventory.ports import Stock
+from serai.kernel.db import Tx
+from serai.kernel.events import Cause
+from serai.kernel.failure import Refused
+
+
+class MoveStock(msgspec.Struct, frozen=True):
+    """Receives, writes off or transfers units: all moves or none."""
+
+    tenant_id: UUID
+    moves: tuple[Move, ...]
+    cause: Cause
+
+
+class ReleaseReservation(msgspec.Struct, frozen=True):
+    """Ends a reservation before its time."""
+
+    tenant_id: UUID
+    order_id: UUID
+    cause: Cause
+
+
+async def reserve_stock(
+    commands: Sequence[ReserveStock], *, tx: Tx, now: datetime, stock: Stock
+) -> list[Reserved | Refused]:
+    """Promises units to orders in the order given: all lines of an order, or none."""
+    wanted = {(c.tenant_id, want.sku) for c in commands for want in c.wants}
+    levels = await stock.lock_levels(sorted(wanted), tx=tx)
+    decided = model.reserve(levels, commands)
+    allocations: list[Allocation] = []
+    outcomes: list[Reserved | Refused] = []
+    for command, outcome in zip(commands, decided, strict=True):
+        if isinstance(outcome, Refused):
+            skus = tuple(outcome.facts["skus"])
+            tx.announce(command.tenant_id, StockRefused(command.order_id, skus), command.cause)
+            outcomes.append(outcome)
+        else:
+            allocations.extend(outcome)
+            tx.announce(command.tenant_id, StockReserved(command.order_id), command.cause)
+            outcomes.append(Reserved(command.order_id))
+    if allocations:
+        await stock.change_levels(model.promised_deltas(allocations), tx=tx)
+        await stock.insert_reservations(allocations, tx=tx, now=now)
+    return outcomes
+
+
+async def commit_stock(
+    refs: Sequence[StockRef], *, tx: Tx, now: datetime, stock: Stock
+) -> None:
+    """Turns what is promised to orders into sold units."""
+    if refs:
+        await stock.sell_reservations([(r.tenant_id, r.order_id) for r in refs], tx=tx, now=now)
+
+
+async def release_stock(
+    refs: Sequence[StockRef], *, tx: Tx, now: datetime, stock: Stock
+) -> None:
+    """Makes what undone orders held available again."""
+    if not refs:
+        return
+    held = await stock.release_reservations(
+        [(r.tenant_id, r.order_id) for r in refs], tx=tx, now=now
+    )
+    for ref in refs:
+        if ref.order_id in held:
+            tx.announce(ref.tenant_id, StockReleased(ref.order_id), ref.cause)
+
+
+async def restock(
+    commands: Sequence[Restock], *, tx: Tx, now: datetime, stock: Stock
+) -> None:
+    """Puts returned units back where they were sold from."""
+    if not commands:
+        return
+    orders = sorted({(c.tenant_id, c.order_id) for c in commands})
+    wanted = sorted({(c.tenant_id, want.sku) for c in commands for want in c.units})
+    await stock.lock_levels(wanted, tx=tx)
+    sold = await stock.list_sold(orders, tx=tx)
+    movements = model.restock(sold, commands)
+    await stock.change_levels(model.deltas_of(movements), tx=tx)
+    await stock.insert_movements(movements, tx=tx, now=now)
+
+
+async def move_stock(
+    commands: Sequence[MoveStock], *, tx: Tx, now: datetime, stock: Stock
+) -> list[int | Refused]:
+    """Carries out receipts, write-offs and transfers; how many moves each command made."""
+    touched = {
+        (c.tenant_id, move.sku, place)
+        for c in commands
+        for move in c.moves
+        for place in (move.location, move.to_location)
+        if place is not None
+    }
+    await stock.create_levels(sorted(touched), tx=tx)
+    by_sku = await stock.lock_levels(sorted({(t, sku) for t, sku, _ in touched}), tx=tx)
+    levels = {
+        (tenant, sku, level.location): level
+        for (tenant, sku), places in by_sku.items()
+        for level in places
+    }
+    outcomes: list[int | Refused] = []
+    movements: list[model.Movement] = []
+    for command in commands:
+        decided = model.move(levels, command.tenant_id, command.moves)
+        if isinstance(decided, Refused):
+            outcomes.append(decided)
+        else:
+            movements.extend(decided)
+            outcomes.append(len(command.moves))
+    if movements:
+        await stock.change_levels(model.deltas_of(movements), tx=tx)
+        await stock.insert_movements(movements, tx=tx, now=now)
+    return outcomes
+
+
+async def release_reservations(
+    commands: Sequence[ReleaseReservation], *, tx: Tx, now: datetime, stock: Stock
+) -> list[None | Refused]:
+    """Ends reservations before their time; refuses those that hold nothing."""
+    held = await stock.release_reservations(
+        [(c.tenant_id, c.order_id) for c in commands], tx=tx, now=now
+    )
+    return [
+        None if c.order_id in held else ReservationNotFound("no open reservation has this id")
+        for c in commands
+    ]

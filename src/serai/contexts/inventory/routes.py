@@ -1,0 +1,280 @@
+"""Inventory over HTTP."""
+
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from litestar import Request, Response, delete, get, post
+from litestar.openapi import ResponseSpec
+
+from serai.contexts.inventory.contract import (
+    DEFAULT_LOCATION,
+    UNITS_MAX,
+    ReservationNotFound,
+    ReserveStock,
+    Want,
+)
+from serai.contexts.inventory.handlers import MoveStock, ReleaseReservation
+from serai.contexts.inventory.model import Move
+from serai.contexts.inventory.store import PostgresStock
+from serai.kernel import ids
+from serai.kernel.batch import Batch
+from serai.kernel.clock import Clock
+from serai.kernel.db import Database
+from serai.kernel.web import (
+    Page,
+    carry_out,
+    cause_of,
+    decode_cursor,
+    encode_cursor,
+    json_body,
+    page_size,
+    principal_of,
+    requires,
+    send_view,
+)
+
+MOVES_MAX = 500
+WANTS_MAX = 500
+TTL_S_MAX = 24 * 3600
+TEXT_PATTERN = r"^[^\x00-\x1f]*$"
+
+Sku = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=TEXT_PATTERN)]
+Place = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.-]+$")]
+Units = Annotated[int, msgspec.Meta(ge=1, le=UNITS_MAX)]
+Words = Annotated[str, msgspec.Meta(max_length=200, pattern=TEXT_PATTERN)]
+
+
+class MoveBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Units of a SKU that come in or are written off."""
+
+    sku: Sku
+    quantity: Units
+    location: Place = DEFAULT_LOCATION
+    reason: Words = ""
+    reference: UUID | None = None
+
+
+class MovesBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Up to 500 moves: all are made, or none."""
+
+    moves: Annotated[tuple[MoveBody, ...], msgspec.Meta(min_length=1, max_length=MOVES_MAX)]
+
+
+class TransferBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Available units of a SKU that go from one location to another."""
+
+    sku: Sku
+    quantity: Units
+    from_location: Place
+    to_location: Place
+    reason: Words = ""
+
+
+class ReserveBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Units to hold for a while, such as for a cart at the till."""
+
+    wants: Annotated[tuple[Want, ...], msgspec.Meta(min_length=1, max_length=WANTS_MAX)]
+    ttl_s: Annotated[int, msgspec.Meta(ge=1, le=TTL_S_MAX)] = 900
+
+
+class MovedView(msgspec.Struct, frozen=True):
+    """How many moves were made."""
+
+    moved: int
+
+
+class ReservationView(msgspec.Struct, frozen=True):
+    """A reservation with its time limit."""
+
+    id: UUID
+    expires_at: datetime | None
+    wants: list[Want]
+
+
+class StockItemView(msgspec.Struct, frozen=True):
+    """A SKU at a location; received = available + reserved + sold + written_off."""
+
+    sku: str
+    location: str
+    received: int
+    available: int
+    reserved: int
+    sold: int
+    written_off: int
+
+
+class MovementView(msgspec.Struct, frozen=True):
+    """A line of the ledger."""
+
+    id: int
+    sku: str
+    location: str
+    kind: str
+    quantity: int
+    reason: str
+    reference: UUID | None
+    moved_at: datetime
+
+
+class TotalView(msgspec.Struct, frozen=True):
+    """The sum of one kind of movement of a SKU."""
+
+    sku: str
+    kind: str
+    reason: str
+    quantity: int
+
+
+class LocationBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A place where goods are; stock is taken from the lowest priority first."""
+
+    code: Place
+    name: Words
+    priority: Annotated[int, msgspec.Meta(ge=-1000, le=1000)] = 0
+
+
+def writing_routes(
+    move: Batch[MoveStock, int],
+    reserve: Batch[ReserveStock, Any],
+    release: Batch[ReleaseReservation, None],
+    clock: Clock,
+) -> list[Any]:
+    """Receipts, write-offs, transfers and reservations."""
+
+    async def make(request: Request[Any, Any, Any], *moves: Move) -> Response[bytes]:
+        who = principal_of(request)
+        return await carry_out(request, move, MoveStock(who.tenant_id, moves, cause_of(request)))
+
+    spec = {201: ResponseSpec(data_container=MovedView)}
+
+    @post("/v1/stock-receipts", guards=[requires("inventory:write")], dto=json_body(MovesBody),
+          return_dto=None, responses=spec, tags=["inventory"], summary="Receive units")  # fmt: skip
+    async def receive(request: Request[Any, Any, Any], data: MovesBody) -> Response[bytes]:
+        """Units come in and are available at once: all moves or none."""
+        return await make(request, *(_move("receipt", m) for m in data.moves))
+
+    @post("/v1/stock-write-offs", guards=[requires("inventory:write")], dto=json_body(MovesBody),
+          return_dto=None, responses=spec, tags=["inventory"], summary="Write units off")  # fmt: skip
+    async def write_off(request: Request[Any, Any, Any], data: MovesBody) -> Response[bytes]:
+        """Available units are lost, broken or given away: all moves or none."""
+        return await make(request, *(_move("write_off", m) for m in data.moves))
+
+    @post("/v1/stock-transfers", guards=[requires("inventory:write")], dto=json_body(TransferBody),
+          return_dto=None, responses=spec, tags=["inventory"], summary="Transfer units")  # fmt: skip
+    async def transfer(request: Request[Any, Any, Any], data: TransferBody) -> Response[bytes]:
+        """Available units go from one location to another."""
+        step = Move("transfer", data.sku, data.from_location, data.quantity, data.reason, None, data.to_location)
+        return await make(request, step)
+
+    @post("/v1/reservations", guards=[requires("inventory:write")], dto=json_body(ReserveBody),
+          return_dto=None, tags=["inventory"], summary="Reserve units for a while",
+          responses={201: ResponseSpec(data_container=ReservationView)})  # fmt: skip
+    async def reserve_units(request: Request[Any, Any, Any], data: ReserveBody) -> Response[bytes]:
+        """Holds units, all or none, until the time limit; then they are available again."""
+        who = principal_of(request)
+        command = ReserveStock(
+            who.tenant_id, ids.new_id(), data.wants,
+            clock.now() + timedelta(seconds=data.ttl_s), cause_of(request),
+        )  # fmt: skip
+        return await carry_out(request, reserve, command)
+
+    @delete("/v1/reservations/{reservation_id:uuid}", guards=[requires("inventory:write")],
+            status_code=200, tags=["inventory"], summary="Release a reservation")  # fmt: skip
+    async def release_units(request: Request[Any, Any, Any], reservation_id: UUID) -> Response[bytes]:
+        """Makes the units available again before the time limit."""
+        who = principal_of(request)
+        command = ReleaseReservation(who.tenant_id, reservation_id, cause_of(request))
+        return await carry_out(request, release, command, is_keyed=False)
+
+    return [receive, write_off, transfer, reserve_units, release_units]
+
+
+def reading_routes(database: Database, stock: PostgresStock) -> list[Any]:
+    """Stock items, the ledger, reservations and locations."""
+    guards = [requires("inventory:read")]
+
+    @get("/v1/stock-items", guards=guards, tags=["inventory"], summary="List stock items",
+         responses={200: ResponseSpec(data_container=Page[StockItemView])})  # fmt: skip
+    async def list_stock(
+        request: Request[Any, Any, Any], sku: str | None = None, location: str | None = None,
+        cursor: str | None = None, limit: int | None = None,
+    ) -> Response[bytes]:  # fmt: skip
+        """By SKU and location, with every unit accounted for."""
+        who, size = principal_of(request), page_size(limit)
+        after = decode_cursor(cursor, tuple[str, str]) or ("", "")
+        async with database.transaction(who.home, (who.tenant_id,), is_read_only=True) as tx:
+            rows = await stock.list_stock(who.tenant_id, *after, sku, location, size + 1, tx=tx)
+        items = [StockItemView(**dict(row)) for row in rows[:size]]
+        more = encode_cursor([items[-1].sku, items[-1].location]) if len(rows) > size else None
+        return send_view(Page(items, more))
+
+    @get("/v1/stock-movements", guards=guards, tags=["inventory"], summary="List a SKU's movements",
+         responses={200: ResponseSpec(data_container=Page[MovementView])})  # fmt: skip
+    async def list_movements(
+        request: Request[Any, Any, Any], sku: str, cursor: str | None = None, limit: int | None = None
+    ) -> Response[bytes]:
+        """The ledger of one SKU, newest first."""
+        who, size = principal_of(request), page_size(limit)
+        before = decode_cursor(cursor, tuple[int])
+        async with database.transaction(who.home, (who.tenant_id,), is_read_only=True) as tx:
+            rows = await stock.list_movements(
+                who.tenant_id, sku, before[0] if before else None, size + 1, tx=tx
+            )
+        items = [MovementView(**dict(row)) for row in rows[:size]]
+        more = encode_cursor([items[-1].id]) if len(rows) > size else None
+        return send_view(Page(items, more))
+
+    @get("/v1/stock-totals", guards=guards, tags=["inventory"], summary="Sum movements by SKU",
+         responses={200: ResponseSpec(data_container=Page[TotalView])})  # fmt: skip
+    async def total(
+        request: Request[Any, Any, Any], cursor: str | None = None, limit: int | None = None
+    ) -> Response[bytes]:
+        """The ledger summed by SKU, kind and reason; a page holds `limit` SKUs."""
+        who, size = principal_of(request), page_size(limit)
+        after = decode_cursor(cursor, tuple[str]) or ("",)
+        async with database.transaction(who.home, (who.tenant_id,), is_report=True) as tx:
+            rows = await stock.total_movements(who.tenant_id, after[0], size, tx=tx)
+        items = [TotalView(**dict(row)) for row in rows]
+        is_full = len({item.sku for item in items}) >= size
+        return send_view(Page(items, encode_cursor([items[-1].sku]) if is_full else None))
+
+    @get("/v1/reservations/{reservation_id:uuid}", guards=guards, tags=["inventory"],
+         summary="Read a reservation", responses={200: ResponseSpec(data_container=ReservationView)})  # fmt: skip
+    async def read_reservation(request: Request[Any, Any, Any], reservation_id: UUID) -> Response[bytes]:
+        """What is held under this id."""
+        who = principal_of(request)
+        async with database.transaction(who.home, (who.tenant_id,), is_read_only=True) as tx:
+            rows = await stock.find_reservation(who.tenant_id, reservation_id, tx=tx)
+        held = [row for row in rows if row["state"] == "reserved"]
+        if not held:
+            raise ReservationNotFound("no open reservation has this id")
+        wants = [Want(row["sku"], row["quantity"]) for row in held]
+        return send_view(ReservationView(reservation_id, held[0]["expires_at"], wants))
+
+    @get("/v1/locations", guards=guards, tags=["inventory"], summary="List locations",
+         responses={200: ResponseSpec(data_container=list[LocationBody])})  # fmt: skip
+    async def list_locations(request: Request[Any, Any, Any]) -> Response[bytes]:
+        """In the order in which stock is taken from them."""
+        who = principal_of(request)
+        async with database.transaction(who.home, (who.tenant_id,), is_read_only=True) as tx:
+            rows = await stock.list_locations(who.tenant_id, tx=tx)
+        return send_view([LocationBody(row["code"], row["name"], row["priority"]) for row in rows])
+
+    @post("/v1/locations", guards=[requires("inventory:write")], dto=json_body(LocationBody),
+          return_dto=None, tags=["inventory"], summary="Add or rename a location")  # fmt: skip
+    async def put_location(request: Request[Any, Any, Any], data: LocationBody) -> Response[bytes]:
+        """Safe to repeat: the code is the identity."""
+        who = principal_of(request)
+        async with database.transaction(who.home, (who.tenant_id,)) as tx:
+            await stock.insert_location(
+                who.tenant_id, data.code, data.name, data.priority, tx=tx, now=tx.now
+            )
+        return send_view(data)
+
+    return [list_stock, list_movements, total, read_reservation, list_locations, put_location]
+
+
+def _move(kind: Any, body: MoveBody) -> Move:
+    return Move(kind, body.sku, body.location, body.quantity, body.reason, body.reference)

@@ -1,0 +1,179 @@
+"""What orders do with commands and with the events of others, a batch at a time."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from serai.contexts.catalog.contract import Prices, Wanted
+from serai.contexts.orders import model
+from serai.contexts.orders.contract import (
+    CancellationRequested,
+    CancelOrder,
+    ConfirmOrder,
+    OrderCancelled,
+    OrderConfirmed,
+    OrderPlaced,
+    OrderView,
+    ReturnLines,
+    Taken,
+)
+from serai.contexts.orders.model import Draft, PlaceOrder
+from serai.contexts.orders.ports import OrderBook
+from serai.contexts.shipping.contract import ShipmentDispatched
+from serai.kernel.db import Tx
+from serai.kernel.events import Cause, Delivery
+from serai.kernel.failure import Refused
+
+
+class RequestCancellation(msgspec.Struct, frozen=True):
+    """Asks that an order be undone."""
+
+    tenant_id: UUID
+    order_id: UUID
+    cause: Cause
+
+
+async def place_orders(
+    commands: Sequence[PlaceOrder], *, tx: Tx, now: datetime, book: OrderBook, prices: Prices
+) -> list[OrderView | Refused]:
+    """Accepts orders at the catalog's prices: one quote for the batch, one insert of each kind."""
+    wanted = list(
+        {
+            (c.tenant_id, line.sku, c.currency): Wanted(c.tenant_id, line.sku, c.currency)
+            for c in commands
+            for line in c.lines
+        }.values()
+    )
+    quotes = {
+        (w.tenant_id, w.currency, w.sku): quote
+        for w, quote in zip(wanted, await prices.quote(wanted, tx=tx), strict=True)
+    }
+    drafts: list[Draft] = []
+    outcomes: list[OrderView | Refused] = []
+    for command in commands:
+        own = {
+            line.sku: quotes[command.tenant_id, command.currency, line.sku]
+            for line in command.lines
+        }
+        draft = model.place(command, own)
+        if isinstance(draft, Refused):
+            outcomes.append(draft)
+            continue
+        drafts.append(draft)
+        outcomes.append(draft.view(now))
+        tx.announce(
+            command.tenant_id,
+            OrderPlaced(
+                command.order_id, command.currency, draft.total_minor, command.card,
+                command.is_capture_manual, draft.goods,
+            ),
+            command.cause,
+        )  # fmt: skip
+    if drafts:
+        await book.insert_orders(drafts, tx=tx, now=now)
+    return outcomes
+
+
+async def confirm_orders(
+    commands: Sequence[ConfirmOrder], *, tx: Tx, now: datetime, book: OrderBook
+) -> set[UUID]:
+    """Confirms placed orders and tells everyone what is to be shipped."""
+    if not commands:
+        return set()
+    confirmed = await book.confirm_orders(commands, tx=tx, now=now)
+    for command in commands:
+        if command.order_id in confirmed:
+            currency, total, email, goods = confirmed[command.order_id]
+            tx.announce(
+                command.tenant_id,
+                OrderConfirmed(command.order_id, currency, total, email, goods),
+                command.cause,
+            )
+    return set(confirmed)
+
+
+async def cancel_orders(
+    commands: Sequence[CancelOrder], *, tx: Tx, now: datetime, book: OrderBook
+) -> set[UUID]:
+    """Ends orders for a reason, and says so."""
+    if not commands:
+        return set()
+    cancelled = await book.cancel_orders(commands, tx=tx, now=now)
+    for command in commands:
+        if command.order_id in cancelled:
+            currency, total, email = cancelled[command.order_id]
+            tx.announce(
+                command.tenant_id,
+                OrderCancelled(command.order_id, command.reason, email, currency, total),
+                command.cause,
+            )
+    return set(cancelled)
+
+
+async def request_cancellations(
+    commands: Sequence[RequestCancellation], *, tx: Tx, now: datetime, book: OrderBook
+) -> list[OrderView | Refused]:
+    """Notes the wish to cancel; the cancellation flow carries it out."""
+    del now
+    keys = [(c.tenant_id, c.order_id) for c in commands]
+    orders = await book.lock_orders(keys, tx=tx)
+    lines = await book.list_lines(keys, tx=tx)
+    outcomes: list[OrderView | Refused] = []
+    wanted: set[tuple[UUID, UUID]] = set()
+    for command, key in zip(commands, keys, strict=True):
+        order = orders.get(key)
+        refusal = model.may_cancel(order, lines.get(key, ()))
+        if refusal is None and key in wanted:
+            refusal = model.OrderNotCancellable("the order is being cancelled already")
+        if refusal is not None or order is None:
+            outcomes.append(refusal or model.NotFound("there is no such order"))
+            continue
+        wanted.add(key)
+        was_confirmed = order.status == "confirmed"
+        tx.announce(
+            command.tenant_id, CancellationRequested(command.order_id, was_confirmed), command.cause
+        )
+        outcomes.append(msgspec.structs.replace(order, version=order.version + 1).view())
+    if wanted:
+        await book.request_cancellations(sorted(wanted), tx=tx)
+    return outcomes
+
+
+async def return_lines(
+    commands: Sequence[ReturnLines], *, tx: Tx, now: datetime, book: OrderBook
+) -> list[Taken | Refused]:
+    """Takes units back into the order's book, all lines of a command or none."""
+    del now
+    keys = [(c.tenant_id, c.order_id) for c in commands]
+    orders = await book.lock_orders(keys, tx=tx)
+    lines = await book.list_lines(keys, tx=tx)
+    outcomes: list[Taken | Refused] = []
+    units: dict[tuple[UUID, UUID, int], int] = {}
+    for command, key in zip(commands, keys, strict=True):
+        taken = model.take_back(command, orders.get(key), lines.get(key, ()))
+        outcomes.append(taken)
+        if isinstance(taken, Refused):
+            continue
+        for piece in command.lines:
+            place = (*key, piece.line_no)
+            units[place] = units.get(place, 0) + piece.quantity
+    if units:
+        await book.return_lines(units, tx=tx)
+    return outcomes
+
+
+async def hear_shipment_dispatched(
+    deliveries: Sequence[Delivery], *, tx: Tx, now: datetime, book: OrderBook
+) -> None:
+    """Counts the units that have left."""
+    del now
+    units: list[tuple[UUID, UUID, int, int]] = []
+    for delivery in deliveries:
+        event: ShipmentDispatched = delivery.decode()
+        units.extend(
+            (delivery.tenant_id, event.order_id, line.line_no, line.quantity) for line in event.lines
+        )
+    if units:
+        await book.ship_lines(units, tx=tx)

@@ -1,0 +1,128 @@
+"""Wiring of orders."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from serai.contexts.catalog.contract import Prices
+from serai.contexts.orders import handlers, routes
+from serai.contexts.orders.contract import (
+    CancelOrder,
+    ConfirmOrder,
+    OrderRef,
+    OrderView,
+    RefundRecord,
+    ReturnLines,
+    Taken,
+)
+from serai.contexts.orders.store import PostgresOrders
+from serai.contexts.shipping.contract import ShipmentDispatched
+from serai.kernel.batch import Batch
+from serai.kernel.clock import Clock
+from serai.kernel.db import Tx
+from serai.kernel.failure import Refused
+from serai.kernel.idempotency import Answer
+from serai.kernel.module import Check, Consumer, Finding, Module, Surroundings
+from serai.kernel.web import answer_with
+
+FINDINGS_MAX = 100
+LATE_GRACE = timedelta(seconds=60)
+
+
+class Offers:
+    """The contract's Protocol Orders."""
+
+    def __init__(self, book: PostgresOrders) -> None:
+        self._book = book
+
+    async def confirm_orders(
+        self, commands: Sequence[ConfirmOrder], *, tx: Tx, now: datetime
+    ) -> set[UUID]:
+        return await handlers.confirm_orders(commands, tx=tx, now=now, book=self._book)
+
+    async def cancel_orders(
+        self, commands: Sequence[CancelOrder], *, tx: Tx, now: datetime
+    ) -> set[UUID]:
+        return await handlers.cancel_orders(commands, tx=tx, now=now, book=self._book)
+
+    async def keep_orders(self, refs: Sequence[OrderRef], *, tx: Tx, now: datetime) -> None:
+        del now
+        if refs:
+            await self._book.keep_orders([(r.tenant_id, r.order_id) for r in refs], tx=tx)
+
+    async def return_lines(
+        self, commands: Sequence[ReturnLines], *, tx: Tx, now: datetime
+    ) -> list[Taken | Refused]:
+        return await handlers.return_lines(commands, tx=tx, now=now, book=self._book)
+
+    async def record_captures(
+        self, records: Sequence[RefundRecord], *, tx: Tx, now: datetime
+    ) -> None:
+        del now
+        if records:
+            await self._book.record_captures(records, tx=tx)
+
+    async def record_refunds(
+        self, records: Sequence[RefundRecord], *, tx: Tx, now: datetime
+    ) -> None:
+        del now
+        if records:
+            await self._book.record_refunds(records, tx=tx)
+
+
+def build(s: Surroundings, prices: Prices) -> Module:
+    """Orders over PostgreSQL, priced by the catalog."""
+    book = PostgresOrders()
+    make = partial(Batch, database=s.database, queue_max=s.settings.queue_max)
+    place: Batch[Any, Any] = make(
+        "orders.place_orders",
+        partial(handlers.place_orders, book=book, prices=prices),
+        routes.answer_order,
+        weigh=lambda command: len(command.lines),
+    )
+    cancel: Batch[Any, Any] = make(
+        "orders.request_cancellations",
+        partial(handlers.request_cancellations, book=book),
+        _answer_cancellation,
+    )
+    settlements = routes.PolledSettlements(s.database, book)
+    deadline = timedelta(seconds=s.settings.payment_deadline_s)
+    return Module(
+        name="orders",
+        routes=[
+            *routes.writing_routes(place, cancel, settlements),
+            *routes.reading_routes(s.database, book),
+        ],
+        batches=[place, cancel],
+        consumers=[
+            Consumer(
+                "orders",
+                {ShipmentDispatched: partial(handlers.hear_shipment_dispatched, book=book)},
+            )
+        ],
+        checks=[
+            Check(
+                "orders",
+                "Every order's lines sum to its total, it reaches an end within its deadline, and a "
+                "cancelled order keeps no money.",
+                partial(_check, book, s.clock, deadline + LATE_GRACE),
+            )
+        ],
+        offers=Offers(book),
+    )
+
+
+def _answer_cancellation(view: OrderView) -> Answer:
+    return answer_with(view, status=202, location=f"/v1/orders/{view.id}", version=view.version)
+
+
+async def _check(
+    book: PostgresOrders, clock: Clock, late_after: timedelta, tx: Tx, tenant_id: UUID
+) -> list[Finding]:
+    rows = await book.check_orders(tenant_id, clock.now() - late_after, FINDINGS_MAX, tx=tx)
+    return [
+        Finding("orders", ", ".join(f"{key}={value}" for key, value in dict(row).items()))
+        for row in rows
+    ]

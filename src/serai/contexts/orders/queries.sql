@@ -1,0 +1,162 @@
+-- name: insert_orders
+-- Writes new orders.
+INSERT INTO {orders}.orders (tenant_id, id, status, currency, total_minor, reference, customer, email, goods, placed_at)
+SELECT o.tenant_id, o.id, 'placed', o.currency, o.total_minor, o.reference, o.customer, o.email, o.goods, $9
+FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::json[])
+  AS o(tenant_id, id, currency, total_minor, reference, customer, email, goods);
+
+-- name: insert_lines
+-- Writes the lines of new orders.
+INSERT INTO {orders}.lines (tenant_id, order_id, line_no, sku, quantity, unit_price, amount_minor)
+SELECT l.tenant_id, l.order_id, l.line_no, l.sku, l.quantity, l.unit_price, l.amount_minor
+FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::text[], $5::bigint[], $6::numeric[], $7::bigint[])
+  AS l(tenant_id, order_id, line_no, sku, quantity, unit_price, amount_minor);
+
+-- name: confirm_orders
+-- Confirms orders that are placed and notes the money that was captured for them.
+UPDATE {orders}.orders o
+SET status = 'confirmed', settled_at = $4, version = o.version + 1, captured_minor = c.captured_minor
+FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) AS c(tenant_id, id, captured_minor)
+WHERE o.tenant_id = c.tenant_id AND o.id = c.id AND o.status = 'placed'
+RETURNING o.tenant_id, o.id, o.currency, o.total_minor, o.email, o.goods;
+
+-- name: cancel_orders
+-- Cancels orders that are not cancelled yet, for the reason given with each.
+UPDATE {orders}.orders o
+SET status = 'cancelled', reason = c.reason, settled_at = $4, version = o.version + 1
+FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS c(tenant_id, id, reason)
+WHERE o.tenant_id = c.tenant_id AND o.id = c.id AND o.status <> 'cancelled'
+RETURNING o.tenant_id, o.id, o.reason, o.currency, o.total_minor, o.email;
+
+-- name: keep_orders
+-- Takes back the wish to cancel orders.
+UPDATE {orders}.orders o SET is_cancelling = false, version = o.version + 1
+FROM unnest($1::uuid[], $2::uuid[]) AS c(tenant_id, id)
+WHERE o.tenant_id = c.tenant_id AND o.id = c.id AND o.status = 'confirmed';
+
+-- name: lock_orders
+-- Locks orders in id order and reads them.
+SELECT o.tenant_id, o.id, o.status, o.reason, o.is_cancelling, o.currency, o.total_minor, o.captured_minor,
+       o.refunded_minor, o.reference, o.customer, o.email, o.placed_at, o.settled_at, o.version
+FROM {orders}.orders o
+JOIN (SELECT DISTINCT w.tenant_id, w.id FROM unnest($1::uuid[], $2::uuid[]) AS w(tenant_id, id)) w
+  ON o.tenant_id = w.tenant_id AND o.id = w.id
+ORDER BY o.tenant_id, o.id FOR UPDATE OF o;
+
+-- name: list_lines
+-- Reads the lines of orders.
+SELECT l.tenant_id, l.order_id, l.line_no, l.sku, l.quantity, l.unit_price, l.amount_minor, l.shipped, l.returned
+FROM {orders}.lines l
+JOIN (SELECT DISTINCT w.tenant_id, w.id FROM unnest($1::uuid[], $2::uuid[]) AS w(tenant_id, id)) w
+  ON l.tenant_id = w.tenant_id AND l.order_id = w.id
+ORDER BY l.tenant_id, l.order_id, l.line_no;
+
+-- name: request_cancellations
+-- Notes that orders are to be cancelled.
+UPDATE {orders}.orders o SET is_cancelling = true, version = o.version + 1
+FROM unnest($1::uuid[], $2::uuid[]) AS c(tenant_id, id)
+WHERE o.tenant_id = c.tenant_id AND o.id = c.id;
+
+-- name: return_lines
+-- Adds returned units to lines.
+UPDATE {orders}.lines l SET returned = l.returned + r.quantity
+FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::bigint[]) AS r(tenant_id, order_id, line_no, quantity)
+WHERE l.tenant_id = r.tenant_id AND l.order_id = r.order_id AND l.line_no = r.line_no;
+
+-- name: ship_lines
+-- Adds shipped units to lines.
+UPDATE {orders}.lines l SET shipped = l.shipped + r.quantity
+FROM (
+  SELECT tenant_id, order_id, line_no, sum(quantity)::bigint AS quantity
+  FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::bigint[]) AS s(tenant_id, order_id, line_no, quantity)
+  GROUP BY 1, 2, 3
+) r
+WHERE l.tenant_id = r.tenant_id AND l.order_id = r.order_id AND l.line_no = r.line_no;
+
+-- name: record_captures
+-- Adds captured money to orders.
+UPDATE {orders}.orders o SET captured_minor = o.captured_minor + c.amount_minor, version = o.version + 1
+FROM (
+  SELECT tenant_id, id, sum(amount_minor)::bigint AS amount_minor
+  FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) AS u(tenant_id, id, amount_minor) GROUP BY 1, 2
+) c
+WHERE o.tenant_id = c.tenant_id AND o.id = c.id;
+
+-- name: record_refunds
+-- Adds refunded money to orders; a capture that came after the end of its order is noted with it.
+UPDATE {orders}.orders o
+SET captured_minor = greatest(o.captured_minor, o.refunded_minor + c.amount_minor),
+    refunded_minor = o.refunded_minor + c.amount_minor, version = o.version + 1
+FROM (
+  SELECT tenant_id, id, sum(amount_minor)::bigint AS amount_minor
+  FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) AS u(tenant_id, id, amount_minor) GROUP BY 1, 2
+) c
+WHERE o.tenant_id = c.tenant_id AND o.id = c.id;
+
+-- name: find_order
+-- Reads one order.
+SELECT id, status, reason, currency, total_minor, captured_minor, refunded_minor, reference, customer, email,
+       placed_at, settled_at, version
+FROM {orders}.orders WHERE tenant_id = $1 AND id = $2;
+
+-- name: list_settled
+-- Lists which of the given orders have reached an end.
+SELECT o.id, o.status, o.reason, o.currency, o.total_minor, o.captured_minor, o.refunded_minor, o.reference,
+       o.customer, o.email, o.placed_at, o.settled_at, o.version
+FROM {orders}.orders o JOIN unnest($1::uuid[], $2::uuid[]) AS w(tenant_id, id)
+  ON o.tenant_id = w.tenant_id AND o.id = w.id
+WHERE o.status <> 'placed';
+
+-- name: list_orders
+-- Lists orders, newest first, a page at a time.
+SELECT id, status, reason, currency, total_minor, captured_minor, refunded_minor, reference, customer, email,
+       placed_at, settled_at, version
+FROM {orders}.orders
+WHERE tenant_id = $1 AND ($2::uuid IS NULL OR id < $2) AND ($3::text IS NULL OR status = $3)
+ORDER BY id DESC LIMIT $4;
+
+-- name: list_orders_by_reference
+-- Lists the orders that carry a reference of the client's, newest first.
+SELECT id, status, reason, currency, total_minor, captured_minor, refunded_minor, reference, customer, email,
+       placed_at, settled_at, version
+FROM {orders}.orders
+WHERE tenant_id = $1 AND reference = $3 AND ($2::uuid IS NULL OR id < $2)
+ORDER BY id DESC LIMIT $4;
+
+-- name: list_orders_by_customer
+-- Lists the orders of a customer, newest first.
+SELECT id, status, reason, currency, total_minor, captured_minor, refunded_minor, reference, customer, email,
+       placed_at, settled_at, version
+FROM {orders}.orders
+WHERE tenant_id = $1 AND customer = $3 AND ($2::uuid IS NULL OR id < $2)
+ORDER BY id DESC LIMIT $4;
+
+-- name: sum_orders
+-- Sums a tenant's orders by status: how many, lines, units, money, customers and guests.
+SELECT o.status, count(*) AS orders, COALESCE(sum(l.lines), 0)::bigint AS lines,
+       COALESCE(sum(l.units), 0)::bigint AS units, COALESCE(sum(o.total_minor), 0)::bigint AS total_minor,
+       COALESCE(sum(o.captured_minor), 0)::bigint AS captured_minor,
+       COALESCE(sum(o.refunded_minor), 0)::bigint AS refunded_minor,
+       COALESCE(sum(l.shipped), 0)::bigint AS shipped, COALESCE(sum(l.returned), 0)::bigint AS returned,
+       count(DISTINCT o.customer) AS customers, count(*) FILTER (WHERE o.customer IS NULL) AS guests
+FROM {orders}.orders o
+LEFT JOIN (
+  SELECT order_id, count(*) AS lines, sum(quantity) AS units, sum(shipped) AS shipped, sum(returned) AS returned
+  FROM {orders}.lines WHERE tenant_id = $1 GROUP BY order_id
+) l ON l.order_id = o.id
+WHERE o.tenant_id = $1 GROUP BY o.status ORDER BY o.status;
+
+-- name: check_orders
+-- Finds orders whose lines, money or time do not add up.
+SELECT o.id, o.status, o.total_minor, o.captured_minor, o.refunded_minor, o.placed_at,
+       COALESCE(l.amount_minor, 0) AS lines_minor, COALESCE(l.lines, 0) AS lines
+FROM {orders}.orders o
+LEFT JOIN (
+  SELECT order_id, sum(amount_minor) AS amount_minor, count(*) AS lines
+  FROM {orders}.lines WHERE tenant_id = $1 GROUP BY order_id
+) l ON l.order_id = o.id
+WHERE o.tenant_id = $1 AND (
+  o.total_minor <> COALESCE(l.amount_minor, 0) OR COALESCE(l.lines, 0) = 0
+  OR (o.status = 'placed' AND o.placed_at < $2)
+  OR (o.status = 'cancelled' AND o.captured_minor <> o.refunded_minor AND o.settled_at < $2))
+LIMIT $3;

@@ -1,0 +1,304 @@
+"""Orders over HTTP."""
+
+import asyncio
+from decimal import Decimal
+from typing import Annotated, Any, Literal, Protocol
+from uuid import UUID
+
+import msgspec
+from litestar import Request, Response, get, post
+from litestar.openapi import ResponseSpec
+
+from serai.contexts.orders.contract import (
+    LINES_MAX,
+    QUANTITY_MAX,
+    REFERENCE_CHARS_MAX,
+    SKU_CHARS_MAX,
+    OrderView,
+)
+from serai.contexts.orders.handlers import RequestCancellation
+from serai.contexts.orders.model import PlaceLine, PlaceOrder
+from serai.contexts.orders.store import PostgresOrders
+from serai.kernel import ids, money
+from serai.kernel.batch import Batch
+from serai.kernel.db import Database
+from serai.kernel.failure import Invalid, NotFound
+from serai.kernel.idempotency import Answer
+from serai.kernel.tenant import Home
+from serai.kernel.web import (
+    MissingScope,
+    Page,
+    answer_with,
+    carry_out,
+    cause_of,
+    claim_of,
+    decode_cursor,
+    encode_cursor,
+    json_body,
+    page_size,
+    principal_of,
+    requires,
+    send,
+    send_view,
+)
+
+WAIT_S_MAX = 30.0
+EMAIL_CHARS_MAX = 254
+TEXT_PATTERN = r"^[^\x00-\x1f\x7f]*$"
+
+Reference = Annotated[
+    str, msgspec.Meta(min_length=1, max_length=REFERENCE_CHARS_MAX, pattern=TEXT_PATTERN)
+]
+
+
+class LineBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A line: units of a SKU. `unit_price` (decimal text, major units) needs the scope orders:price."""
+
+    sku: Annotated[str, msgspec.Meta(min_length=1, max_length=SKU_CHARS_MAX, pattern=TEXT_PATTERN)]
+    quantity: Annotated[int, msgspec.Meta(ge=1, le=QUANTITY_MAX)]
+    unit_price: Annotated[str, msgspec.Meta(max_length=24)] | None = None
+    currency: str | None = None
+
+
+class PaymentBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the order is paid: a card token of the payment provider, captured at once or by hand."""
+
+    card: Annotated[str, msgspec.Meta(min_length=1, max_length=32, pattern=r"^[A-Za-z0-9_-]+$")]
+    capture: Literal["automatic", "manual"] = "automatic"
+
+
+class PlaceOrderBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An order. Without `payment` it waits for one until its payment deadline."""
+
+    currency: Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}$")]
+    lines: Annotated[tuple[LineBody, ...], msgspec.Meta(min_length=1, max_length=LINES_MAX)]
+    payment: PaymentBody | None = None
+    email: (
+        Annotated[
+            str,
+            msgspec.Meta(
+                min_length=3,
+                max_length=EMAIL_CHARS_MAX,
+                pattern=r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+$",
+            ),
+        ]
+        | None
+    ) = None
+    customer: Reference | None = None
+    reference: Reference | None = None
+
+
+class TotalsView(msgspec.Struct, frozen=True):
+    """A tenant's orders of one status, summed."""
+
+    status: str
+    orders: int
+    lines: int
+    units: int
+    total_minor: int
+    captured_minor: int
+    refunded_minor: int
+    shipped: int
+    returned: int
+    customers: int
+    guests: int
+
+
+class Settlements(Protocol):
+    """Waits for orders to reach an end."""
+
+    async def wait(
+        self, home: Home, tenant_id: UUID, order_id: UUID, wait_s: float
+    ) -> OrderView | None:
+        """The order at its end, or None when the time is up."""
+        ...
+
+
+def parse_order(request: Request[Any, Any, Any], body: PlaceOrderBody) -> PlaceOrder:
+    """The command of a body; refuses what its types alone cannot tell."""
+    who = principal_of(request)
+    if not money.is_currency(body.currency):
+        raise Invalid(f"{body.currency} is not an active ISO 4217 currency")
+    lines: list[PlaceLine] = []
+    may_price = "orders:price" in who.scopes
+    for number, line in enumerate(body.lines, 1):
+        if line.currency is not None and line.currency != body.currency:
+            raise Invalid(
+                f"line {number} is in {line.currency}, the order in {body.currency}: "
+                "an order has one currency"
+            )
+        price: Decimal | None = None
+        if line.unit_price is not None:
+            if not may_price:
+                raise MissingScope("giving a line its own price needs the scope orders:price")
+            price = money.parse_price(line.unit_price)
+            if price is None or price > money.AMOUNT_MINOR_MAX:
+                raise Invalid(f"the unit_price of line {number} is not a plain decimal number >= 0")
+        lines.append(PlaceLine(line.sku, line.quantity, price))
+    return PlaceOrder(
+        who.tenant_id,
+        ids.new_id(),
+        body.currency,
+        tuple(lines),
+        None if body.payment is None else body.payment.card,
+        body.payment is not None and body.payment.capture == "manual",
+        body.email,
+        body.customer,
+        body.reference,
+        cause_of(request),
+    )
+
+
+def wanted_wait(request: Request[Any, Any, Any]) -> float:
+    """The seconds that `Prefer: wait=N` (RFC 7240) asks for, within bounds; 0 without it."""
+    for part in request.headers.get("prefer", "").split(","):
+        name, _, value = part.strip().partition("=")
+        if name.lower() == "wait" and value.isdecimal() and len(value) < 6:  # noqa: PLR2004
+            return min(float(value), WAIT_S_MAX)
+    return 0.0
+
+
+def answer_order(view: OrderView) -> Answer:
+    """201 with the order and where to follow it."""
+    return answer_with(view, status=201, location=f"/v1/orders/{view.id}", version=view.version)
+
+
+def writing_routes(
+    place: Batch[PlaceOrder, OrderView],
+    cancel: Batch[RequestCancellation, OrderView],
+    settlements: Settlements,
+) -> list[Any]:
+    """Placing and cancelling."""
+
+    @post("/v1/orders", guards=[requires("orders:write")], dto=json_body(PlaceOrderBody),
+          return_dto=None, tags=["orders"], summary="Place an order",
+          responses={201: ResponseSpec(data_container=OrderView)})  # fmt: skip
+    async def place_order(request: Request[Any, Any, Any], data: PlaceOrderBody) -> Response[bytes]:
+        """Accepted orders are on disk and carried to their end. `Prefer: wait=2` waits for it."""
+        who = principal_of(request)
+        claim = claim_of(request, await request.body())
+        answer = await place.submit(parse_order(request, data), home=who.home, claim=claim)
+        wait_s = wanted_wait(request)
+        if wait_s:
+            order_id = UUID(answer.location.rsplit("/", 1)[-1])
+            view = await settlements.wait(who.home, who.tenant_id, order_id, wait_s)
+            if view is not None:
+                return send(answer_order(view))
+        return send(answer)
+
+    @post("/v1/orders/{order_id:uuid}/cancel", guards=[requires("orders:cancel")], status_code=202,
+          tags=["orders"], summary="Cancel an order",
+          responses={202: ResponseSpec(data_container=OrderView)})  # fmt: skip
+    async def cancel_order(request: Request[Any, Any, Any], order_id: UUID) -> Response[bytes]:
+        """Undoes an order of which nothing was shipped: stock is freed and money goes back."""
+        who = principal_of(request)
+        command = RequestCancellation(who.tenant_id, order_id, cause_of(request))
+        return await carry_out(request, cancel, command)
+
+    return [place_order, cancel_order]
+
+
+def reading_routes(database: Database, book: PostgresOrders) -> list[Any]:
+    """Looking orders up."""
+    guards = [requires("orders:read")]
+
+    async def access_order(request: Request[Any, Any, Any], order_id: UUID) -> OrderView:
+        who = principal_of(request)
+        async with database.transaction(who.home, (who.tenant_id,), is_read_only=True) as tx:
+            view = await book.find_order(who.tenant_id, order_id, tx=tx)
+        if view is None:
+            raise NotFound("there is no such order")
+        return view
+
+    @get("/v1/orders/{order_id:uuid}", guards=guards, tags=["orders"], summary="Read an order",
+         responses={200: ResponseSpec(data_container=OrderView)})  # fmt: skip
+    async def read_order(request: Request[Any, Any, Any], order_id: UUID) -> Response[bytes]:
+        """With its lines, and what of them was shipped and returned."""
+        view = await access_order(request, order_id)
+        return send_view(view, version=view.version)
+
+    @get("/v1/orders", guards=guards, tags=["orders"], summary="List orders",
+         responses={200: ResponseSpec(data_container=Page[OrderView])})  # fmt: skip
+    async def list_orders(
+        request: Request[Any, Any, Any],
+        status: Literal["placed", "confirmed", "cancelled"] | None = None,
+        reference: str | None = None,
+        customer: str | None = None,
+        cursor: str | None = None,
+        limit: int | None = None,
+    ) -> Response[bytes]:
+        """Newest first, all or by one of status, reference and customer."""
+        if sum(given is not None for given in (status, reference, customer)) > 1:
+            raise Invalid("filter by one of status, reference and customer")
+        who, size = principal_of(request), page_size(limit)
+        position = decode_cursor(cursor, tuple[UUID])
+        async with database.transaction(who.home, (who.tenant_id,), is_read_only=True) as tx:
+            views = await book.list_orders(
+                who.tenant_id, before=position[0] if position else None, status=status,
+                reference=reference, customer=customer, limit=size + 1, tx=tx,
+            )  # fmt: skip
+        more = encode_cursor([views[size - 1].id]) if len(views) > size else None
+        return send_view(Page(views[:size], more))
+
+    @get("/v1/order-totals", guards=guards, tags=["orders"], summary="Sum orders by status",
+         responses={200: ResponseSpec(data_container=list[TotalsView])})  # fmt: skip
+    async def sum_orders(request: Request[Any, Any, Any]) -> Response[bytes]:
+        """Orders, lines, units and money by status, as the database has them."""
+        who = principal_of(request)
+        async with database.transaction(who.home, (who.tenant_id,), is_report=True) as tx:
+            rows = await book.sum_orders(who.tenant_id, tx=tx)
+        return send_view([TotalsView(**dict(row)) for row in rows])
+
+    return [read_order, list_orders, sum_orders]
+
+
+class PolledSettlements:
+    """Looks up all awaited orders with one statement at a time, while any are awaited."""
+
+    POLL_S = 0.02
+
+    def __init__(self, database: Database, book: PostgresOrders) -> None:
+        self._database = database
+        self._book = book
+        self._awaited: dict[Home, dict[tuple[UUID, UUID], list[asyncio.Future[OrderView]]]] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    async def wait(
+        self, home: Home, tenant_id: UUID, order_id: UUID, wait_s: float
+    ) -> OrderView | None:
+        future: asyncio.Future[OrderView] = asyncio.get_running_loop().create_future()
+        waiting = self._awaited.setdefault(home, {}).setdefault((tenant_id, order_id), [])
+        waiting.append(future)
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._poll())
+        try:
+            return await asyncio.wait_for(future, wait_s)
+        except TimeoutError:
+            return None
+        finally:
+            waiting.remove(future)
+            if not waiting:
+                self._awaited[home].pop((tenant_id, order_id), None)
+
+    async def _poll(self) -> None:
+        while any(self._awaited.values()):
+            await asyncio.sleep(self.POLL_S)
+            for home, awaited in self._awaited.items():
+                if awaited:
+                    await self._look(home, awaited)
+
+    async def _look(
+        self, home: Home, awaited: dict[tuple[UUID, UUID], list[asyncio.Future[OrderView]]]
+    ) -> None:
+        keys = list(awaited)
+        tenants = {tenant for tenant, _ in keys}
+        try:
+            async with self._database.transaction(home, tenants, is_read_only=True) as tx:
+                settled = await self._book.list_settled(keys, tx=tx)
+        except Exception:  # noqa: BLE001 - a look that failed is repeated; the waiters have their own end
+            return
+        for (_tenant, order_id), futures in list(awaited.items()):
+            view = settled.get(order_id)
+            for future in list(futures):
+                if view is not None and not future.done():
+                    future.set_result(view)

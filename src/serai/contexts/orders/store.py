@@ -1,0 +1,180 @@
+"""Orders in PostgreSQL."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from serai.contexts.orders.contract import (
+    CancelOrder,
+    ConfirmOrder,
+    LineView,
+    OrderedLine,
+    OrderView,
+    RefundRecord,
+)
+from serai.contexts.orders.model import Draft, KeptLine, Order
+from serai.contexts.orders.ports import Key
+from serai.kernel import queries
+from serai.kernel.db import Record, Tx
+
+SQL = queries.load(__package__)
+_encode = msgspec.json.Encoder().encode
+_decode_goods = msgspec.json.Decoder(tuple[OrderedLine, ...]).decode
+
+
+class PostgresOrders:
+    """The port OrderBook over the tables of this context, and the reads of its routes."""
+
+    async def insert_orders(self, drafts: Sequence[Draft], *, tx: Tx, now: datetime) -> None:
+        commands = [draft.command for draft in drafts]
+        await tx.execute(
+            SQL.insert_orders,
+            [c.tenant_id for c in commands],
+            [c.order_id for c in commands],
+            [c.currency for c in commands],
+            [draft.total_minor for draft in drafts],
+            [c.reference for c in commands],
+            [c.customer for c in commands],
+            [c.email for c in commands],
+            [_encode(draft.goods) for draft in drafts],
+            now,
+        )
+        rows = [(draft.command, line) for draft in drafts for line in draft.lines]
+        await tx.execute(
+            SQL.insert_lines,
+            [c.tenant_id for c, _ in rows],
+            [c.order_id for c, _ in rows],
+            [line.line_no for _, line in rows],
+            [line.sku for _, line in rows],
+            [line.quantity for _, line in rows],
+            [line.unit_price for _, line in rows],
+            [line.amount_minor for _, line in rows],
+        )
+
+    async def confirm_orders(
+        self, commands: Sequence[ConfirmOrder], *, tx: Tx, now: datetime
+    ) -> dict[UUID, tuple[str, int, str | None, tuple[OrderedLine, ...]]]:
+        rows = await tx.fetch(
+            SQL.confirm_orders,
+            [c.tenant_id for c in commands],
+            [c.order_id for c in commands],
+            [c.captured_minor for c in commands],
+            now,
+        )
+        return {
+            row["id"]: (row["currency"], row["total_minor"], row["email"], _decode_goods(row["goods"]))
+            for row in rows
+        }
+
+    async def cancel_orders(
+        self, commands: Sequence[CancelOrder], *, tx: Tx, now: datetime
+    ) -> dict[UUID, tuple[str, int, str | None]]:
+        rows = await tx.fetch(
+            SQL.cancel_orders,
+            [c.tenant_id for c in commands],
+            [c.order_id for c in commands],
+            [c.reason for c in commands],
+            now,
+        )
+        return {row["id"]: (row["currency"], row["total_minor"], row["email"]) for row in rows}
+
+    async def keep_orders(self, keys: Sequence[Key], *, tx: Tx) -> None:
+        await tx.execute(SQL.keep_orders, [t for t, _ in keys], [o for _, o in keys])
+
+    async def lock_orders(self, keys: Sequence[Key], *, tx: Tx) -> dict[Key, Order]:
+        rows = await tx.fetch(SQL.lock_orders, [t for t, _ in keys], [o for _, o in keys])
+        return {(row["tenant_id"], row["id"]): Order(**dict(row)) for row in rows}
+
+    async def list_lines(self, keys: Sequence[Key], *, tx: Tx) -> dict[Key, list[KeptLine]]:
+        rows = await tx.fetch(SQL.list_lines, [t for t, _ in keys], [o for _, o in keys])
+        lines: dict[Key, list[KeptLine]] = {}
+        for row in rows:
+            lines.setdefault((row["tenant_id"], row["order_id"]), []).append(
+                KeptLine(
+                    row["line_no"], row["sku"], row["quantity"], row["unit_price"],
+                    row["amount_minor"], row["shipped"], row["returned"],
+                )
+            )  # fmt: skip
+        return lines
+
+    async def request_cancellations(self, keys: Sequence[Key], *, tx: Tx) -> None:
+        await tx.execute(SQL.request_cancellations, [t for t, _ in keys], [o for _, o in keys])
+
+    async def return_lines(self, units: Mapping[tuple[UUID, UUID, int], int], *, tx: Tx) -> None:
+        await tx.execute(
+            SQL.return_lines,
+            [t for t, _, _ in units],
+            [o for _, o, _ in units],
+            [n for _, _, n in units],
+            list(units.values()),
+        )
+
+    async def ship_lines(self, units: Sequence[tuple[UUID, UUID, int, int]], *, tx: Tx) -> None:
+        await tx.execute(SQL.ship_lines, *(list(column) for column in zip(*units, strict=True)))
+
+    async def record_captures(self, records: Sequence[RefundRecord], *, tx: Tx) -> None:
+        await tx.execute(SQL.record_captures, *_money(records))
+
+    async def record_refunds(self, records: Sequence[RefundRecord], *, tx: Tx) -> None:
+        await tx.execute(SQL.record_refunds, *_money(records))
+
+    async def find_order(self, tenant_id: UUID, order_id: UUID, *, tx: Tx) -> OrderView | None:
+        """One order with its lines, or None."""
+        row = await tx.fetchrow(SQL.find_order, tenant_id, order_id)
+        if row is None:
+            return None
+        lines = await self.list_lines([(tenant_id, order_id)], tx=tx)
+        views = [
+            LineView(
+                line.line_no, line.sku, line.quantity, line.unit_price.normalize(),
+                line.amount_minor, line.shipped, line.returned,
+            )
+            for line in lines.get((tenant_id, order_id), ())
+        ]  # fmt: skip
+        return OrderView(**dict(row), lines=views)
+
+    async def list_settled(self, keys: Sequence[Key], *, tx: Tx) -> dict[UUID, OrderView]:
+        """Those of the given orders that have reached an end, by id."""
+        rows = await tx.fetch(SQL.list_settled, [t for t, _ in keys], [o for _, o in keys])
+        return {row["id"]: OrderView(**dict(row)) for row in rows}
+
+    async def list_orders(
+        self,
+        tenant_id: UUID,
+        *,
+        before: UUID | None,
+        status: str | None,
+        reference: str | None,
+        customer: str | None,
+        limit: int,
+        tx: Tx,
+    ) -> list[OrderView]:
+        """A page of orders, newest first, by one of the filters."""
+        if reference is not None:
+            rows = await tx.fetch(SQL.list_orders_by_reference, tenant_id, before, reference, limit)
+        elif customer is not None:
+            rows = await tx.fetch(SQL.list_orders_by_customer, tenant_id, before, customer, limit)
+        else:
+            rows = await tx.fetch(SQL.list_orders, tenant_id, before, status, limit)
+        return [OrderView(**dict(row)) for row in rows]
+
+    async def sum_orders(self, tenant_id: UUID, *, tx: Tx) -> list[Record]:
+        """Sums by status."""
+        return await tx.fetch(SQL.sum_orders, tenant_id)
+
+    async def check_orders(
+        self, tenant_id: UUID, late: datetime, limit: int, *, tx: Tx
+    ) -> list[Record]:
+        """Orders whose lines, money or time do not add up."""
+        return await tx.fetch(SQL.check_orders, tenant_id, late, limit)
+
+
+def _money(records: Sequence[RefundRecord]) -> tuple[Any, ...]:
+    return (
+        [r.tenant_id for r in records],
+        [r.order_id for r in records],
+        [r.amount_minor for r in records],
+    )

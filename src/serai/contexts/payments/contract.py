@@ -1,0 +1,234 @@
+"""What others may know of payments: commands, events, views, refusals and what payments offer."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import ClassVar, Literal, Protocol
+from uuid import UUID
+
+import msgspec
+
+from serai.kernel.db import Tx
+from serai.kernel.events import Cause, event
+from serai.kernel.failure import Refused, Unprocessable
+
+CARD_CHARS_MAX = 32
+REASON_CHARS_MAX = 200
+
+PaymentStatus = Literal[
+    "awaiting", "requested", "authorised", "captured", "declined", "unknown", "withdrawn"
+]
+RefundStatus = Literal["requested", "settled", "unknown", "failed"]
+
+
+class PaymentNotCapturable(Unprocessable):
+    """The payment is not authorised, or less is left than is to be captured."""
+
+
+class RefundTooLarge(Unprocessable):
+    """More money is asked back than was captured and is not refunded or about to be."""
+
+
+class BadSignature(Refused):
+    """A callback was not signed by the provider, or so long ago that it may be a recording."""
+
+    status: ClassVar[int] = 401
+
+
+class ExpectPayment(msgspec.Struct, frozen=True):
+    """Makes room for the payment of an order that was placed without a card."""
+
+    tenant_id: UUID
+    order_id: UUID
+    amount_minor: int
+    currency: str
+    is_capture_manual: bool
+    cause: Cause
+
+
+class RequestPayment(msgspec.Struct, frozen=True):
+    """Asks for an order's money; one intent an order, ever."""
+
+    tenant_id: UUID
+    order_id: UUID
+    amount_minor: int
+    currency: str
+    card: str
+    is_capture_manual: bool
+    cause: Cause
+
+
+class RequestRefund(msgspec.Struct, frozen=True):
+    """Gives money of an order back; `refund_id` makes a repetition harmless."""
+
+    tenant_id: UUID
+    order_id: UUID
+    refund_id: UUID
+    amount_minor: int
+    cause: Cause
+
+
+class PaymentRef(msgspec.Struct, frozen=True):
+    """The payment of an order of a tenant, and why it is spoken of."""
+
+    tenant_id: UUID
+    order_id: UUID
+    cause: Cause
+
+
+@event(topic="payments", key="order_id")
+class PaymentRequested(msgspec.Struct, frozen=True):
+    """An intent is on disk; the provider is to be asked."""
+
+    order_id: UUID
+    intent_id: UUID
+    amount_minor: int
+    currency: str
+    card: str
+    is_capture_manual: bool
+
+
+@event(topic="payments", key="order_id")
+class PaymentAuthorised(msgspec.Struct, frozen=True):
+    """The money is held for us and can be captured."""
+
+    order_id: UUID
+    intent_id: UUID
+    amount_minor: int
+
+
+@event(topic="payments", key="order_id")
+class PaymentCaptured(msgspec.Struct, frozen=True):
+    """The money is ours."""
+
+    order_id: UUID
+    intent_id: UUID
+    amount_minor: int
+
+
+@event(topic="payments", key="order_id")
+class PaymentDeclined(msgspec.Struct, frozen=True):
+    """The provider will not give the money."""
+
+    order_id: UUID
+    intent_id: UUID
+    reason: str
+
+
+@event(topic="payments", key="order_id")
+class PaymentUnknown(msgspec.Struct, frozen=True):
+    """The provider did not answer in time; reconciliation will find out."""
+
+    order_id: UUID
+    intent_id: UUID
+
+
+@event(topic="payments", key="order_id")
+class CaptureRequested(msgspec.Struct, frozen=True):
+    """Money that is authorised is to be captured, in full or in part."""
+
+    order_id: UUID
+    intent_id: UUID
+    amount_minor: int
+
+
+@event(topic="payments", key="order_id")
+class PaymentWithdrawn(msgspec.Struct, frozen=True):
+    """The order is undone: the provider is to void what it holds or give back what it took."""
+
+    order_id: UUID
+    intent_id: UUID
+
+
+@event(topic="payments", key="order_id")
+class RefundRequested(msgspec.Struct, frozen=True):
+    """A refund is on disk; the provider is to be asked."""
+
+    order_id: UUID
+    intent_id: UUID
+    refund_id: UUID
+    amount_minor: int
+    currency: str
+
+
+@event(topic="payments", key="order_id")
+class RefundSettled(msgspec.Struct, frozen=True):
+    """The money is back with the customer."""
+
+    order_id: UUID
+    refund_id: UUID
+    amount_minor: int
+    currency: str
+
+
+@event(topic="payments", key="order_id")
+class RefundFailed(msgspec.Struct, frozen=True):
+    """The provider refused the refund for good; a person has to look."""
+
+    order_id: UUID
+    refund_id: UUID
+    reason: str
+
+
+class RefundView(msgspec.Struct, frozen=True):
+    """A refund as the API shows it; `failure` is the provider's word where it refused."""
+
+    id: UUID
+    payment_id: UUID
+    order_id: UUID
+    status: RefundStatus
+    amount_minor: int
+    currency: str
+    reason: str | None
+    failure: str | None
+    created_at: datetime
+    settled_at: datetime | None
+
+
+class PaymentView(msgspec.Struct, frozen=True):
+    """A payment intent as the API shows it; `refunding_minor` is on its way to the customer."""
+
+    id: UUID
+    order_id: UUID
+    status: PaymentStatus
+    amount_minor: int
+    currency: str
+    captured_minor: int
+    refunding_minor: int
+    refunded_minor: int
+    is_capture_manual: bool
+    provider_ref: str | None
+    reason: str | None
+    created_at: datetime
+    settled_at: datetime | None
+    version: int
+    refunds: list[RefundView] | None = None
+
+
+class Payments(Protocol):
+    """What payments offer to flows; every call is part of the caller's transaction."""
+
+    async def request_payments(
+        self, commands: Sequence[RequestPayment], *, tx: Tx, now: datetime
+    ) -> None:
+        """Records one intent an order and announces it; harmless twice."""
+        ...
+
+    async def expect_payments(
+        self, commands: Sequence[ExpectPayment], *, tx: Tx, now: datetime
+    ) -> None:
+        """Records one intent an order that waits for a card; harmless twice."""
+        ...
+
+    async def withdraw_payments(self, refs: Sequence[PaymentRef], *, tx: Tx, now: datetime) -> None:
+        """Sees to it that undone orders cost nothing: no later charge, and a refund of any earlier.
+
+        Of money that PaymentCaptured told of, RefundSettled tells too; of money that arrives after
+        the withdrawal, neither does.
+        """
+        ...
+
+    async def request_refunds(
+        self, commands: Sequence[RequestRefund], *, tx: Tx, now: datetime
+    ) -> list[bool]:
+        """Records refunds and announces them; False where more is asked than is left."""
+        ...

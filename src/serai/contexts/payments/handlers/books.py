@@ -1,0 +1,149 @@
+"""The rows that payments' handlers need, as Protocols: intents, refunds and open matters.
+
+Every call is part of the transaction it is given. Rows are locked in the order of (tenant, intent);
+a refund has no lock of its own, its intent's is held instead.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Literal, Protocol
+from uuid import UUID
+
+import msgspec
+
+from serai.contexts.payments.contract import PaymentStatus, PaymentView
+from serai.contexts.payments.model import Intent, Refund
+from serai.kernel.db import Tx
+
+Key = tuple[UUID, UUID]
+"""A tenant and the id of an intent, of a refund or of an order."""
+Kind = Literal["intent", "refund"]
+
+
+class FirstWord(msgspec.Struct, frozen=True):
+    """What an intent that is still requested becomes by the provider's first word on it."""
+
+    tenant_id: UUID
+    intent_id: UUID
+    status: PaymentStatus
+    captured_minor: int
+    provider_ref: str | None
+    reason: str | None
+
+
+class Look(msgspec.Struct, frozen=True):
+    """An open matter that the provider is asked about at `due_at`; None: given up."""
+
+    tenant_id: UUID
+    kind: Kind
+    thing_id: UUID
+    looks: int
+    due_at: datetime | None
+
+
+class Intents(Protocol):
+    """Payment intents."""
+
+    async def insert_intents(self, intents: Sequence[Intent], *, tx: Tx) -> set[UUID]:
+        """Adds intents; the ids of those whose order had none."""
+        ...
+
+    async def list_requested(self, keys: Sequence[Key], *, tx: Tx) -> list[int]:
+        """Which intents, by their places in `keys`, are still requested; nothing is locked."""
+        ...
+
+    async def settle_requested(
+        self, words: Sequence[FirstWord], *, tx: Tx, now: datetime
+    ) -> list[int]:
+        """Settles those that are still requested; their places in `words`. The others stay."""
+        ...
+
+    async def find_intents(self, keys: Sequence[Key], *, tx: Tx) -> dict[Key, Intent]:
+        """Intents by their ids; nothing is locked."""
+        ...
+
+    async def lock_intents(self, keys: Sequence[Key], *, tx: Tx) -> dict[Key, Intent]:
+        """Intents by their ids, locked."""
+        ...
+
+    async def lock_intents_of_orders(self, keys: Sequence[Key], *, tx: Tx) -> dict[Key, Intent]:
+        """Intents by their orders, locked."""
+        ...
+
+    async def save_intents(self, intents: Sequence[Intent], *, tx: Tx) -> None:
+        """Writes locked intents back."""
+        ...
+
+
+class Refunds(Protocol):
+    """Refunds, under the locks of their intents."""
+
+    async def insert_refunds(self, refunds: Sequence[Refund], *, tx: Tx) -> None:
+        """Adds refunds."""
+        ...
+
+    async def find_refunds(self, keys: Sequence[Key], *, tx: Tx) -> dict[Key, Refund]:
+        """Refunds by their ids."""
+        ...
+
+    async def save_refunds(self, refunds: Sequence[Refund], *, tx: Tx) -> None:
+        """Writes refunds back."""
+        ...
+
+
+class Looks(Protocol):
+    """Open matters, and when the provider is asked about them."""
+
+    async def add_looks(self, kind: Kind, keys: Sequence[Key], *, due_at: datetime, tx: Tx) -> None:
+        """Puts matters down as open; one that is open already keeps its time."""
+        ...
+
+    async def take_due_looks(
+        self,
+        tenants: Sequence[UUID],
+        *,
+        now: datetime,
+        until: datetime,
+        limit: int,
+        tx: Tx,
+    ) -> list[Look]:
+        """Counts a look at each matter that is due and keeps it from others until `until`."""
+        ...
+
+    async def move_looks(self, looks: Sequence[Look], *, tx: Tx) -> None:
+        """Sets when open matters are due next."""
+        ...
+
+    async def end_looks(self, looks: Sequence[Look], *, tx: Tx) -> None:
+        """Forgets matters that are settled."""
+        ...
+
+
+class Books(Intents, Refunds, Looks, Protocol):
+    """All of payments' rows."""
+
+
+class Views(Protocol):
+    """Payments as the API shows them; reads of one tenant."""
+
+    async def find_payment(self, tenant_id: UUID, intent_id: UUID, *, tx: Tx) -> PaymentView | None:
+        """A payment with its refunds."""
+        ...
+
+    async def find_payment_of_order(
+        self, tenant_id: UUID, order_id: UUID, *, tx: Tx
+    ) -> PaymentView | None:
+        """The payment of an order, without its refunds."""
+        ...
+
+    async def list_payments(
+        self,
+        tenant_id: UUID,
+        *,
+        status: PaymentStatus | None,
+        before: UUID | None,
+        limit: int,
+        tx: Tx,
+    ) -> list[PaymentView]:
+        """Payments, newest first, from the first before `before` on; without their refunds."""
+        ...

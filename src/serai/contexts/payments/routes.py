@@ -1,0 +1,257 @@
+"""Payments over HTTP, and the address at which the provider brings its news."""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from litestar import Request, Response, get, post
+from litestar.openapi import ResponseSpec
+
+from serai.contexts.payments import model
+from serai.contexts.payments.contract import (
+    CARD_CHARS_MAX,
+    REASON_CHARS_MAX,
+    BadSignature,
+    PaymentStatus,
+    PaymentView,
+    RefundView,
+)
+from serai.contexts.payments.handlers.answers import HearCallback
+from serai.contexts.payments.handlers.books import Views
+from serai.contexts.payments.handlers.requests import (
+    NO_PAYMENT,
+    CapturePayment,
+    PayOrder,
+    RefundPayment,
+)
+from serai.contexts.payments.model import Intent, Refund
+from serai.contexts.payments.ports import Answer
+from serai.kernel import ids
+from serai.kernel.batch import Batch
+from serai.kernel.db import Database
+from serai.kernel.failure import NotFound
+from serai.kernel.money import AMOUNT_MINOR_MAX
+from serai.kernel.tenant import Homes
+from serai.kernel.web import (
+    Page,
+    carry_out,
+    cause_of,
+    decode_cursor,
+    encode_cursor,
+    json_body,
+    page_size,
+    principal_of,
+    requires,
+    send_view,
+)
+
+Amount = Annotated[int, msgspec.Meta(ge=1, le=AMOUNT_MINOR_MAX)]
+Card = Annotated[str, msgspec.Meta(min_length=1, max_length=CARD_CHARS_MAX, pattern=r"^[ -~]+$")]
+Words = Annotated[str, msgspec.Meta(max_length=REASON_CHARS_MAX, pattern=r"^[^\\x00-\\x1f]*$")]
+
+ReadCallback = Callable[[Request[Any, Any, Any], bytes], Answer | None]
+"""The news in a callback; None where its signature is not the provider's."""
+
+
+class PayOrderBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The card that an order is paid with."""
+
+    card: Card
+
+
+class CaptureBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How much of the held money to take; null: all of it. The rest is let go."""
+
+    amount_minor: Amount | None = None
+
+
+class RefundBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How much of the captured money to give back."""
+
+    amount_minor: Amount
+    reason: Words | None = None
+
+
+def view_of(intent: Intent) -> PaymentView:
+    """An intent as the API shows it, without its refunds."""
+    return PaymentView(
+        intent.intent_id,
+        intent.order_id,
+        intent.status,
+        intent.amount_minor,
+        intent.currency,
+        intent.captured_minor,
+        intent.refunding_minor,
+        intent.refunded_minor,
+        intent.is_capture_manual,
+        intent.provider_ref,
+        intent.reason,
+        intent.created_at,
+        intent.settled_at,
+        intent.version,
+    )
+
+
+def view_of_refund(refund: Refund) -> RefundView:
+    """A refund as the API shows it."""
+    return RefundView(
+        refund.refund_id,
+        refund.intent_id,
+        refund.order_id,
+        refund.status,
+        refund.amount_minor,
+        refund.currency,
+        refund.reason,
+        refund.failure,
+        refund.created_at,
+        refund.settled_at,
+    )
+
+
+def writing_routes(
+    pay: Batch[PayOrder, Intent],
+    capture: Batch[CapturePayment, Intent],
+    refund: Batch[RefundPayment, Refund],
+) -> list[Any]:
+    """What moves money. Each is accepted here and settled by the provider a moment later."""
+
+    @post(
+        "/v1/orders/{order_id:uuid}/payment",
+        guards=[requires("payments:write")],
+        dto=json_body(PayOrderBody),
+        return_dto=None,
+        status_code=202,
+        responses={202: ResponseSpec(data_container=PaymentView)},
+        summary="Pay an order that was placed without a card",
+        tags=["payments"],
+    )
+    async def pay_order(
+        request: Request[Any, Any, Any], order_id: UUID, data: PayOrderBody
+    ) -> Response[bytes]:
+        """Asks for the order's money. Follow the `Location` to see what becomes of it."""
+        who = principal_of(request)
+        command = PayOrder(who.tenant_id, order_id, data.card, cause_of(request))
+        return await carry_out(request, pay, command)
+
+    @post(
+        "/v1/payments/{intent_id:uuid}/captures",
+        guards=[requires("payments:write")],
+        dto=json_body(CaptureBody),
+        return_dto=None,
+        status_code=202,
+        responses={202: ResponseSpec(data_container=PaymentView)},
+        summary="Capture an authorised payment",
+        tags=["payments"],
+    )
+    async def capture_payment(
+        request: Request[Any, Any, Any], intent_id: UUID, data: CaptureBody
+    ) -> Response[bytes]:
+        """Takes the held money, or part of it and lets the rest go. Once."""
+        who = principal_of(request)
+        command = CapturePayment(who.tenant_id, intent_id, data.amount_minor, cause_of(request))
+        return await carry_out(request, capture, command)
+
+    @post(
+        "/v1/payments/{intent_id:uuid}/refunds",
+        guards=[requires("payments:write")],
+        dto=json_body(RefundBody),
+        return_dto=None,
+        status_code=201,
+        responses={201: ResponseSpec(data_container=RefundView)},
+        summary="Refund a captured payment",
+        tags=["payments"],
+    )
+    async def refund_payment(
+        request: Request[Any, Any, Any], intent_id: UUID, data: RefundBody
+    ) -> Response[bytes]:
+        """Gives back part or all of what was captured and is not given back yet."""
+        command = RefundPayment(
+            principal_of(request).tenant_id,
+            intent_id,
+            ids.new_id(),
+            data.amount_minor,
+            data.reason,
+            cause_of(request),
+        )
+        return await carry_out(request, refund, command)
+
+    return [pay_order, capture_payment, refund_payment]
+
+
+def reading_routes(database: Database, views: Views) -> list[Any]:
+    """What shows payments."""
+
+    async def access_payment(request: Request[Any, Any, Any], intent_id: UUID) -> PaymentView:
+        who = principal_of(request)
+        async with database.transaction(who.home, (who.tenant_id,), is_read_only=True) as tx:
+            view = await views.find_payment(who.tenant_id, intent_id, tx=tx)
+        if view is None:
+            raise NotFound(NO_PAYMENT)
+        return view
+
+    @get(
+        "/v1/payments/{intent_id:uuid}",
+        guards=[requires("payments:read")],
+        responses={200: ResponseSpec(data_container=PaymentView)},
+        summary="Read a payment",
+        tags=["payments"],
+    )
+    async def read_payment(request: Request[Any, Any, Any], intent_id: UUID) -> Response[bytes]:
+        """A payment with its refunds, the newest thousand at most."""
+        view = await access_payment(request, intent_id)
+        return send_view(view, version=view.version)
+
+    @get(
+        "/v1/payments",
+        guards=[requires("payments:read")],
+        responses={200: ResponseSpec(data_container=Page[PaymentView])},
+        summary="List payments",
+        tags=["payments"],
+    )
+    async def list_payments(
+        request: Request[Any, Any, Any],
+        order_id: UUID | None = None,
+        status: PaymentStatus | None = None,
+        cursor: str | None = None,
+        limit: int | None = None,
+    ) -> Response[bytes]:
+        """Payments, newest first, without their refunds; of one order or of one status."""
+        who = principal_of(request)
+        size = page_size(limit)
+        position = decode_cursor(cursor, tuple[UUID])
+        before = None if position is None else position[0]
+        async with database.transaction(who.home, (who.tenant_id,), is_read_only=True) as tx:
+            if order_id is not None:
+                one = await views.find_payment_of_order(who.tenant_id, order_id, tx=tx)
+                is_wanted = one is not None and status in {None, one.status} and before is None
+                return send_view(Page([one] if is_wanted else [], None))
+            found = await views.list_payments(
+                who.tenant_id, status=status, before=before, limit=size + 1, tx=tx
+            )
+        items = found[:size]
+        more = encode_cursor([items[-1].id]) if len(found) > size else None
+        return send_view(Page(items, more))
+
+    return [read_payment, list_payments]
+
+
+def callback_routes(
+    hear: Batch[HearCallback, None], homes: Homes, read_callback: ReadCallback
+) -> list[Any]:
+    """Where the provider calls back. It has no API key; its signature lets it in."""
+
+    @post("/v1/payment-callbacks/sandbox", status_code=204, include_in_schema=False)
+    async def take_callback(request: Request[Any, Any, Any]) -> None:
+        """Settles a payment by the provider's news; any answer but 2xx has it sent again."""
+        answer = read_callback(request, await request.body())
+        if answer is None:
+            raise BadSignature("this is not signed by the provider, or was signed too long ago")
+        key = model.parse_key(answer.key)
+        if key is None:
+            raise NotFound("no payment of ours has this key")
+        home = await homes.home_of(key[0])
+        command = HearCallback(*key, answer, cause_of(request))
+        await hear.submit(command, home=home)
+
+    return [take_callback]

@@ -1,0 +1,70 @@
+"""Wiring of returns."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from serai.contexts.orders.contract import Orders
+from serai.contexts.returns import handlers, routes
+from serai.contexts.returns.contract import ReturnRef
+from serai.contexts.returns.model import Return
+from serai.contexts.returns.store import PostgresReturns
+from serai.kernel.batch import Batch
+from serai.kernel.db import Tx
+from serai.kernel.idempotency import Answer
+from serai.kernel.module import Check, Finding, Module, Surroundings
+from serai.kernel.web import answer_with
+
+FINDINGS_MAX = 100
+
+
+class Offers:
+    """The contract's Protocol Returns."""
+
+    def __init__(self, returns: PostgresReturns) -> None:
+        self._returns = returns
+
+    async def settle_returns(self, refs: Sequence[ReturnRef], *, tx: Tx, now: datetime) -> None:
+        await handlers.settle_returns(refs, tx=tx, now=now, returns=self._returns)
+
+    async def fail_returns(self, refs: Sequence[ReturnRef], *, tx: Tx, now: datetime) -> None:
+        await handlers.fail_returns(refs, tx=tx, now=now, returns=self._returns)
+
+
+def build(s: Surroundings, *, orders: Orders) -> Module:
+    """Returns over PostgreSQL."""
+    returns = PostgresReturns()
+    accept: Batch[Any, Any] = Batch(
+        "returns.accept_returns",
+        partial(handlers.accept_returns, returns=returns, orders=orders),
+        _accepted,
+        database=s.database,
+        queue_max=s.settings.queue_max,
+        weigh=lambda command: len(command.lines),
+    )
+    return Module(
+        name="returns",
+        routes=routes.routes(accept, s.database, returns),
+        batches=[accept],
+        checks=[
+            Check(
+                "returns_sums",
+                "The lines of every return sum to what is refunded for it.",
+                partial(_check_sums, returns),
+            )
+        ],
+        offers=Offers(returns),
+    )
+
+
+def _accepted(accepted: Return) -> Answer:
+    return answer_with(routes.view_of(accepted), status=201, location=f"/v1/returns/{accepted.id}")
+
+
+async def _check_sums(returns: PostgresReturns, tx: Tx, tenant_id: UUID) -> list[Finding]:
+    rows = await returns.check_sums(tenant_id, FINDINGS_MAX, tx=tx)
+    return [
+        Finding("returns_sums", ", ".join(f"{k}={v}" for k, v in dict(row).items())) for row in rows
+    ]

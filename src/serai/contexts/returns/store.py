@@ -1,0 +1,98 @@
+"""Returns in PostgreSQL."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from serai.contexts.returns.contract import ReturnedUnits, ReturnStatus
+from serai.contexts.returns.model import Return
+from serai.contexts.returns.ports import Key
+from serai.kernel import queries
+from serai.kernel.db import Record, Tx
+
+SQL = queries.load(__package__)
+CHECKED_MAX = 2_000
+"""Returns that one statement of a check looks at."""
+
+_encode = msgspec.json.Encoder().encode
+_lines = msgspec.json.Decoder(tuple[ReturnedUnits, ...])
+
+
+class PostgresReturns:
+    """The ports ReturnRows and ReturnLists over the table of this context."""
+
+    async def insert(self, returns: Sequence[Return], *, tx: Tx) -> None:
+        await tx.execute(
+            SQL.insert_returns,
+            [r.tenant_id for r in returns],
+            [r.id for r in returns],
+            [r.order_id for r in returns],
+            [r.status for r in returns],
+            [r.reason for r in returns],
+            [r.currency for r in returns],
+            [r.refund_minor for r in returns],
+            [r.is_restocked for r in returns],
+            [_encode(r.lines) for r in returns],
+            [r.created_at for r in returns],
+        )
+
+    async def move(
+        self,
+        returns: Sequence[Key],
+        *,
+        to: ReturnStatus,
+        comes_from: Sequence[ReturnStatus],
+        now: datetime,
+        tx: Tx,
+    ) -> None:
+        await tx.execute(
+            SQL.move_returns,
+            [t for t, _ in returns],
+            [r for _, r in returns],
+            to,
+            comes_from,
+            now,
+        )
+
+    async def find(self, tenant_id: UUID, return_id: UUID, *, tx: Tx) -> Return | None:
+        row = await tx.fetchrow(SQL.find_return, tenant_id, return_id)
+        return None if row is None else _read_return(row)
+
+    async def list_page(
+        self, tenant_id: UUID, *, order_id: UUID | None, before: UUID, limit: int, tx: Tx
+    ) -> list[Return]:
+        if order_id is None:
+            rows = await tx.fetch(SQL.list_returns, tenant_id, before, limit)
+        else:
+            rows = await tx.fetch(SQL.list_returns_of_order, tenant_id, before, limit, order_id)
+        return [_read_return(row) for row in rows]
+
+    async def check_sums(self, tenant_id: UUID, limit: int, *, tx: Tx) -> list[Record]:
+        """Returns whose lines do not sum to their refund, at most `limit` of them."""
+        found: list[Record] = []
+        after = UUID(int=0)
+        while len(found) < limit:
+            rows = await tx.fetch(SQL.check_sums, tenant_id, after, CHECKED_MAX)
+            found += [row for row in rows if row["refund_minor"] != row["lines_minor"]]
+            if len(rows) < CHECKED_MAX:
+                break
+            after = rows[-1]["id"]
+        return found[:limit]
+
+
+def _read_return(row: Record) -> Return:
+    return Return(
+        row["tenant_id"],
+        row["id"],
+        row["order_id"],
+        row["status"],
+        row["reason"],
+        row["currency"],
+        row["refund_minor"],
+        row["is_restocked"],
+        _lines.decode(row["lines"]),
+        row["created_at"],
+        row["settled_at"],
+    )

@@ -1,0 +1,123 @@
+-- name: insert_shipments
+-- Adds shipments; one whose id, or whose number in its order, is there already does not come back.
+INSERT INTO {shipping}.shipments (tenant_id, id, order_id, number, status, lines, created_at)
+SELECT n.tenant_id, n.id, n.order_id, n.number, n.status, n.lines, n.created_at
+FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::int[], $5::text[], $6::json[], $7::timestamptz[])
+  AS n(tenant_id, id, order_id, number, status, lines, created_at)
+ORDER BY n.tenant_id, n.order_id, n.number
+ON CONFLICT DO NOTHING
+RETURNING id;
+
+-- name: lock_orders
+-- Locks orders by the rows of their first shipments.
+SELECT f.order_id
+FROM {shipping}.shipments f
+JOIN unnest($1::uuid[], $2::uuid[]) AS w(tenant_id, order_id)
+  ON f.tenant_id = w.tenant_id AND f.order_id = w.order_id
+WHERE f.number = 1
+ORDER BY f.tenant_id, f.order_id
+FOR UPDATE OF f;
+
+-- name: lock_orders_of_shipments
+-- Locks the orders of shipments by the rows of their first shipments, and tells which they are.
+SELECT f.tenant_id, f.order_id
+FROM {shipping}.shipments f
+JOIN (
+  SELECT DISTINCT s.tenant_id, s.order_id
+  FROM {shipping}.shipments s
+  JOIN unnest($1::uuid[], $2::uuid[]) AS w(tenant_id, id) ON s.tenant_id = w.tenant_id AND s.id = w.id
+) AS o ON f.tenant_id = o.tenant_id AND f.order_id = o.order_id
+WHERE f.number = 1
+ORDER BY f.tenant_id, f.order_id
+FOR UPDATE OF f;
+
+-- name: find_shipments_of_orders
+-- Reads all shipments of orders, by order and number.
+SELECT s.tenant_id, s.id, s.order_id, s.number, s.status, s.lines, s.created_at, s.carrier,
+       s.tracking_number, s.dispatched_at, s.delivered_at, s.version, s.tracking_count
+FROM {shipping}.shipments s
+JOIN unnest($1::uuid[], $2::uuid[]) AS w(tenant_id, order_id)
+  ON s.tenant_id = w.tenant_id AND s.order_id = w.order_id
+ORDER BY s.tenant_id, s.order_id, s.number;
+
+-- name: update_shipments
+-- Writes down locked shipments as they are now.
+UPDATE {shipping}.shipments s
+SET status = n.status, lines = n.lines, carrier = n.carrier, tracking_number = n.tracking_number,
+    dispatched_at = n.dispatched_at, delivered_at = n.delivered_at, version = n.version,
+    tracking_count = n.tracking_count
+FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::json[], $5::text[], $6::text[],
+            $7::timestamptz[], $8::timestamptz[], $9::int[], $10::int[])
+  AS n(tenant_id, id, status, lines, carrier, tracking_number, dispatched_at, delivered_at, version,
+       tracking_count)
+WHERE s.tenant_id = n.tenant_id AND s.id = n.id;
+
+-- name: insert_tracking_events
+-- Adds what happened to parcels.
+INSERT INTO {shipping}.tracking_events (tenant_id, shipment_id, id, status, detail, occurred_at)
+SELECT n.tenant_id, n.shipment_id, n.id, n.status, n.detail, n.occurred_at
+FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::timestamptz[])
+  AS n(tenant_id, shipment_id, id, status, detail, occurred_at)
+ORDER BY n.tenant_id, n.shipment_id, n.id;
+
+-- name: find_shipment
+-- Reads one shipment.
+SELECT s.tenant_id, s.id, s.order_id, s.number, s.status, s.lines, s.created_at, s.carrier,
+       s.tracking_number, s.dispatched_at, s.delivered_at, s.version, s.tracking_count
+FROM {shipping}.shipments s WHERE s.tenant_id = $1 AND s.id = $2;
+
+-- name: list_tracking_events
+-- Lists what happened to a parcel, oldest first.
+SELECT e.tenant_id, e.shipment_id, e.id, e.status, e.detail, e.occurred_at
+FROM {shipping}.tracking_events e
+WHERE e.tenant_id = $1 AND e.shipment_id = $2
+ORDER BY e.occurred_at, e.id LIMIT $3;
+
+-- name: list_shipments
+-- Lists a tenant's shipments, newest first, a page at a time.
+SELECT s.tenant_id, s.id, s.order_id, s.number, s.status, s.lines, s.created_at, s.carrier,
+       s.tracking_number, s.dispatched_at, s.delivered_at, s.version, s.tracking_count
+FROM {shipping}.shipments s
+WHERE s.tenant_id = $1 AND s.id < $2
+ORDER BY s.id DESC LIMIT $3;
+
+-- name: list_shipments_in_status
+-- Lists a tenant's shipments in one status, newest first, a page at a time.
+SELECT s.tenant_id, s.id, s.order_id, s.number, s.status, s.lines, s.created_at, s.carrier,
+       s.tracking_number, s.dispatched_at, s.delivered_at, s.version, s.tracking_count
+FROM {shipping}.shipments s
+WHERE s.tenant_id = $1 AND s.id < $2 AND s.status = $4
+ORDER BY s.id DESC LIMIT $3;
+
+-- name: list_shipments_of_order
+-- Lists the shipments of one order, in any status or in one, newest first, a page at a time.
+SELECT s.tenant_id, s.id, s.order_id, s.number, s.status, s.lines, s.created_at, s.carrier,
+       s.tracking_number, s.dispatched_at, s.delivered_at, s.version, s.tracking_count
+FROM {shipping}.shipments s
+WHERE s.tenant_id = $1 AND s.id < $2 AND s.order_id = $5 AND ($4::text IS NULL OR s.status = $4)
+ORDER BY s.id DESC LIMIT $3;
+
+-- name: check_cancelled
+-- Finds orders of which one shipment is cancelled and another is not.
+SELECT c.order_id, o.id AS shipment_id, o.status
+FROM {shipping}.shipments c
+JOIN {shipping}.shipments o ON o.tenant_id = c.tenant_id AND o.order_id = c.order_id
+WHERE c.tenant_id = $1 AND c.status = 'cancelled' AND o.status <> 'cancelled'
+LIMIT $2;
+
+-- name: check_waiting
+-- Finds orders for which more than one shipment waits.
+SELECT s.order_id, count(*) AS waiting
+FROM {shipping}.shipments s
+WHERE s.tenant_id = $1 AND s.status = 'pending'
+GROUP BY s.order_id HAVING count(*) > 1
+LIMIT $2;
+
+-- name: check_delivered
+-- Finds delivered shipments of which no tracking event says so.
+SELECT s.order_id, s.id AS shipment_id
+FROM {shipping}.shipments s
+WHERE s.tenant_id = $1 AND s.status = 'delivered' AND NOT EXISTS (
+  SELECT 1 FROM {shipping}.tracking_events e
+  WHERE e.tenant_id = s.tenant_id AND e.shipment_id = s.id AND e.status = 'delivered')
+LIMIT $2;

@@ -1,0 +1,160 @@
+"""What others may know of tenants: scopes, commands, events, views, refusals and an offer."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+import msgspec
+
+from serai.kernel.events import Cause, event
+from serai.kernel.failure import Refused, Unprocessable
+from serai.kernel.tenant import Home
+from serai.kernel.web import Authenticator
+
+SCOPES = (
+    "catalog:read", "catalog:write", "inventory:read", "inventory:write", "orders:read",
+    "orders:write", "orders:price", "orders:cancel", "payments:read", "payments:write",
+    "shipping:read", "shipping:write", "returns:read", "returns:write", "notifications:read",
+    "notifications:write", "tenancy:read", "tenancy:write",
+)  # fmt: skip
+"""What an API key may be allowed to do. `orders:price` lets staff give a line its own price."""
+
+NAME_CHARS_MAX = 63
+LABEL_CHARS_MAX = 64
+KEYS_MAX = 100
+"""API keys of one tenant that may be valid at the same time."""
+
+
+class TenantExists(Refused):
+    """A tenant of that name is already there."""
+
+
+class TenantNameUnfit(Unprocessable):
+    """A tenant's name is a slug: small letters, digits and dashes."""
+
+
+class UnknownScope(Unprocessable):
+    """There is no such scope."""
+
+
+class ScopeNotHeld(Refused):
+    """A key cannot give another key what it may not do itself."""
+
+    status = 403
+
+
+class TooManyKeys(Refused):
+    """The tenant has as many valid API keys as it may have; revoke one first."""
+
+
+@event(topic="tenancy", key="tenant_id")
+class TenantCreated(msgspec.Struct, frozen=True):
+    """A tenant and its home are ready."""
+
+    tenant_id: UUID
+    name: str
+
+
+class NewKey(msgspec.Struct, frozen=True):
+    """An API key to be kept: the digest of its text, never the text."""
+
+    key_id: UUID
+    label: str
+    digest: bytes
+    scopes: tuple[str, ...]
+
+
+class CreateTenant(msgspec.Struct, frozen=True):
+    """Makes a tenant with its first API key."""
+
+    tenant_id: UUID
+    name: str
+    home: Home
+    key: NewKey
+    cause: Cause
+
+
+class CreateKey(msgspec.Struct, frozen=True):
+    """Makes another API key."""
+
+    tenant_id: UUID
+    key: NewKey
+
+
+class RevokeKey(msgspec.Struct, frozen=True):
+    """Ends an API key for good; harmless twice."""
+
+    tenant_id: UUID
+    key_id: UUID
+
+
+class TenantView(msgspec.Struct, frozen=True):
+    """A tenant as others see it."""
+
+    id: UUID
+    name: str
+    home: str
+    created_at: datetime
+
+
+class KeyView(msgspec.Struct, frozen=True):
+    """An API key without its secret."""
+
+    id: UUID
+    label: str
+    scopes: list[str]
+    created_at: datetime
+    revoked_at: datetime | None
+
+
+class IssuedKeyView(msgspec.Struct, frozen=True):
+    """An API key at the one time when its text is shown."""
+
+    id: UUID
+    label: str
+    scopes: list[str]
+    created_at: datetime
+    key: str
+
+
+class WhoView(msgspec.Struct, frozen=True):
+    """Who asks: the tenant, and what the API key in use may do."""
+
+    tenant: TenantView
+    key_id: UUID
+    scopes: list[str]
+
+
+class IssuedTenant(msgspec.Struct, frozen=True):
+    """A tenant that was just made, with the text of its first API key."""
+
+    tenant: TenantView
+    key: IssuedKeyView
+
+
+class Tenancy(Protocol):
+    """What tenancy offers to roles and the command line; each call is a transaction of its own."""
+
+    @property
+    def authenticator(self) -> Authenticator:
+        """Tells whose an API key is."""
+        ...
+
+    async def create_tenant(self, name: str, *, scopes: Sequence[str]) -> IssuedTenant:
+        """Makes a tenant and its first API key; refuses a name that is taken."""
+        ...
+
+    async def create_key(
+        self, tenant_id: UUID, *, label: str, scopes: Sequence[str]
+    ) -> IssuedKeyView:
+        """Makes another API key, for whoever lost the last one."""
+        ...
+
+    async def find_tenant(self, name: str) -> TenantView | None:
+        """The tenant of that name."""
+        ...
+
+    async def list_tenants(self, *, after: str, limit: int) -> list[TenantView]:
+        """Tenants in the order of their names, from the first after `after` on."""
+        ...

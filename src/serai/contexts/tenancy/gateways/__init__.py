@@ -1,0 +1,1 @@
+"""How the rest of the house reaches tenancy: keys are recognised, homes found, tenants made."""

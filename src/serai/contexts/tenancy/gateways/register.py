@@ -1,0 +1,92 @@
+"""What tenancy offers to the command line: makes tenants and keys, each in one transaction."""
+
+import secrets
+from collections.abc import Sequence
+from typing import TypeVar
+from uuid import UUID
+
+from serai.contexts.tenancy import handlers, model
+from serai.contexts.tenancy.contract import (
+    SCOPES,
+    CreateKey,
+    CreateTenant,
+    IssuedKeyView,
+    IssuedTenant,
+    NewKey,
+    TenantView,
+)
+from serai.contexts.tenancy.ports import Tenants
+from serai.kernel import ids
+from serai.kernel.db import Database
+from serai.kernel.events import Cause
+from serai.kernel.failure import Refused
+from serai.kernel.tenant import POOLED
+from serai.kernel.web import Authenticator
+
+FIRST_LABEL = "first key"
+
+T = TypeVar("T")
+
+
+class Register:
+    """`Tenancy`, as the operator of an installation uses it: no API key, but the database."""
+
+    def __init__(
+        self, database: Database, tenants: Tenants, *, authenticator: Authenticator
+    ) -> None:
+        self._database = database
+        self._tenants = tenants
+        self._authenticator = authenticator
+
+    @property
+    def authenticator(self) -> Authenticator:
+        return self._authenticator
+
+    async def create_tenant(self, name: str, *, scopes: Sequence[str]) -> IssuedTenant:
+        model.check_name(name)
+        tenant_id = ids.new_id()
+        key, text = _draft(tenant_id, FIRST_LABEL, scopes)
+        command = CreateTenant(tenant_id, name, POOLED, key, Cause(ids.new_id()))
+        async with self._database.transaction(POOLED, (tenant_id,)) as tx:
+            [made] = await handlers.create_tenants(
+                [command], tx=tx, now=tx.now, tenants=self._tenants
+            )
+            tenant = _or_raise(made)
+        issued = IssuedKeyView(key.key_id, key.label, list(key.scopes), tenant.created_at, text)
+        return IssuedTenant(tenant, issued)
+
+    async def create_key(
+        self, tenant_id: UUID, *, label: str, scopes: Sequence[str]
+    ) -> IssuedKeyView:
+        key, text = _draft(tenant_id, label, scopes)
+        async with self._database.transaction(POOLED, (tenant_id,)) as tx:
+            [made] = await handlers.create_keys(
+                [CreateKey(tenant_id, key)], tx=tx, now=tx.now, tenants=self._tenants
+            )
+            view = _or_raise(made)
+        return IssuedKeyView(view.id, view.label, view.scopes, view.created_at, text)
+
+    async def find_tenant(self, name: str) -> TenantView | None:
+        async with self._database.transaction(
+            POOLED, (), is_transport=True, is_read_only=True
+        ) as tx:
+            return await self._tenants.find_named(tx, name)
+
+    async def list_tenants(self, *, after: str, limit: int) -> list[TenantView]:
+        async with self._database.transaction(
+            POOLED, (), is_transport=True, is_read_only=True
+        ) as tx:
+            return await self._tenants.list_tenants(tx, after=after, limit=limit)
+
+
+def _draft(tenant_id: UUID, label: str, scopes: Sequence[str]) -> tuple[NewKey, str]:
+    key_id = ids.new_id()
+    text = model.write_key(tenant_id, key_id, secrets.token_urlsafe(model.SECRET_BYTES))
+    chosen = model.choose_scopes(scopes, held=SCOPES)
+    return NewKey(key_id, label, model.digest_of(text), chosen), text
+
+
+def _or_raise(result: T | Refused) -> T:
+    if isinstance(result, Refused):
+        raise result
+    return result

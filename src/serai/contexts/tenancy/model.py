@@ -1,0 +1,102 @@
+"""What a tenant's name and an API key look like, and whether a key is valid now."""
+
+import hashlib
+import hmac
+import re
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from serai.contexts.tenancy.contract import (
+    KEYS_MAX,
+    NAME_CHARS_MAX,
+    SCOPES,
+    ScopeNotHeld,
+    TenantNameUnfit,
+    TooManyKeys,
+    UnknownScope,
+)
+from serai.kernel.failure import Refused
+from serai.kernel.tenant import Home
+
+SECRET_BYTES = 32
+KEY_CHARS = 115
+
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", re.ASCII)
+_KEY = re.compile(r"serai_([0-9a-f]{32})_([0-9a-f]{32})_[A-Za-z0-9_-]{43}", re.ASCII)
+
+
+class KeyAddress(msgspec.Struct, frozen=True):
+    """Which key a text claims to be. The tenant is in it, so that the look-up stays in its wall."""
+
+    tenant_id: UUID
+    key_id: UUID
+
+
+class KeyRecord(msgspec.Struct, frozen=True):
+    """An API key as it is kept."""
+
+    tenant_id: UUID
+    key_id: UUID
+    home: Home
+    digest: bytes
+    scopes: frozenset[str]
+    revoked_at: datetime | None
+
+
+def check_name(name: str) -> None:
+    """Refuses a name that is no slug; it goes into addresses and commands as it is."""
+    if len(name) > NAME_CHARS_MAX or _NAME.fullmatch(name) is None:
+        raise TenantNameUnfit(
+            f"a tenant's name has 1 to {NAME_CHARS_MAX} small letters, digits and dashes, and "
+            "neither begins nor ends with a dash"
+        )
+
+
+def choose_scopes(wanted: Sequence[str], *, held: Collection[str]) -> tuple[str, ...]:
+    """The scopes of a new key in their usual order; refuses unknown ones and those not held."""
+    unknown = sorted(set(wanted) - set(SCOPES))
+    if unknown or not wanted:
+        raise UnknownScope(
+            f"name at least one of these scopes: {', '.join(SCOPES)}", unknown=unknown
+        )
+    missing = sorted(set(wanted) - set(held))
+    if missing:
+        raise ScopeNotHeld("a key can only give what it holds itself", missing=missing)
+    return tuple(scope for scope in SCOPES if scope in set(wanted))
+
+
+def refuse_too_many(valid: int) -> Refused | None:
+    """Why a tenant with this many valid keys gets no further one."""
+    if valid < KEYS_MAX:
+        return None
+    return TooManyKeys(f"a tenant may have {KEYS_MAX} valid API keys; revoke one first")
+
+
+def write_key(tenant_id: UUID, key_id: UUID, secret: str) -> str:
+    """The text of a key; whoever has it may use it."""
+    return f"serai_{tenant_id.hex}_{key_id.hex}_{secret}"
+
+
+def address_of(text: str) -> KeyAddress | None:
+    """Which key a text claims to be; None for a text that cannot be one of ours."""
+    if len(text) != KEY_CHARS:
+        return None
+    match = _KEY.fullmatch(text)
+    if match is None:
+        return None
+    return KeyAddress(UUID(hex=match.group(1)), UUID(hex=match.group(2)))
+
+
+def digest_of(text: str) -> bytes:
+    """What is kept of a key. One plain hash will do: the secret has 256 bits of chance."""
+    return hashlib.sha256(text.encode()).digest()
+
+
+def is_valid(record: KeyRecord | None, digest: bytes) -> bool:
+    """Whether the text behind `digest` is this key and may still be used."""
+    if record is None or not hmac.compare_digest(record.digest, digest):
+        return False
+    return record.revoked_at is None

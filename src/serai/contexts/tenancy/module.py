@@ -1,0 +1,32 @@
+"""Wires tenancy: the directory of homes, the keyring, the routes and what it offers."""
+
+from serai.contexts.tenancy.gateways.directory import Directory
+from serai.contexts.tenancy.gateways.keyring import Keyring
+from serai.contexts.tenancy.gateways.register import Register
+from serai.contexts.tenancy.model import KeyAddress, KeyRecord
+from serai.contexts.tenancy.routes import routes
+from serai.contexts.tenancy.store import PostgresTenants
+from serai.kernel.db import Database
+from serai.kernel.module import Module, Surroundings
+from serai.kernel.tenant import POOLED, Homes
+
+
+def build_homes(database: Database) -> Homes:
+    """The directory of homes; it is part of what every module is built with, hence apart."""
+    return Directory(database, PostgresTenants())
+
+
+def build(s: Surroundings) -> Module:
+    """Tenancy; its offers are a `Tenancy`."""
+    store = PostgresTenants()
+
+    async def look_up(address: KeyAddress) -> KeyRecord | None:
+        async with s.database.transaction(POOLED, (address.tenant_id,), is_read_only=True) as tx:
+            return await store.find_key(tx, address)
+
+    keyring = Keyring(look_up)
+    return Module(
+        name="tenancy",
+        routes=routes(s.database, store, forget=keyring.forget),
+        offers=Register(s.database, store, authenticator=keyring),
+    )

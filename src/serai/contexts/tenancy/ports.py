@@ -1,0 +1,78 @@
+"""What tenancy needs of the world: a place for tenants and keys, and a way to look a key up."""
+
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from serai.contexts.tenancy.contract import CreateKey, CreateTenant, KeyView, RevokeKey, TenantView
+from serai.contexts.tenancy.model import KeyAddress, KeyRecord
+from serai.kernel.db import Tx
+from serai.kernel.tenant import Home
+
+LookUp = Callable[[KeyAddress], Awaitable[KeyRecord | None]]
+"""Reads a key as it is now, in a transaction of its own that sees the key's tenant only."""
+
+
+class Tenants(Protocol):
+    """Keeps tenants and their API keys."""
+
+    async def insert_tenants(
+        self, tx: Tx, commands: Sequence[CreateTenant], now: datetime
+    ) -> set[UUID]:
+        """Adds tenants; the ids of those whose name was free."""
+        ...
+
+    async def insert_keys(self, tx: Tx, commands: Sequence[CreateKey], now: datetime) -> None:
+        """Adds API keys."""
+        ...
+
+    async def lock_tenants(self, tx: Tx, tenant_ids: Collection[UUID]) -> set[UUID]:
+        """Locks tenants in the order of their ids; the ids of those that exist."""
+        ...
+
+    async def count_keys(self, tx: Tx, tenant_ids: Collection[UUID]) -> Mapping[UUID, int]:
+        """How many valid keys each tenant has; absent where none."""
+        ...
+
+    async def revoke_keys(
+        self, tx: Tx, commands: Sequence[RevokeKey], now: datetime
+    ) -> Mapping[UUID, KeyView]:
+        """Ends keys; those that exist, as they are now, by id. The first time of ending stays."""
+        ...
+
+    async def find_key(self, tx: Tx, address: KeyAddress) -> KeyRecord | None:
+        """A key and where its tenant lives."""
+        ...
+
+    async def list_keys(
+        self, tx: Tx, tenant_id: UUID, *, before: UUID | None, limit: int
+    ) -> list[KeyView]:
+        """A tenant's keys, newest first, from the first before `before` on."""
+        ...
+
+    async def find_tenant(self, tx: Tx, tenant_id: UUID) -> TenantView | None:
+        """A tenant by its id."""
+        ...
+
+    async def find_named(self, tx: Tx, name: str) -> TenantView | None:
+        """A tenant by its name; across tenants, so only the transport sees it."""
+        ...
+
+    async def list_tenants(self, tx: Tx, *, after: str, limit: int) -> list[TenantView]:
+        """Tenants in the order of their names; across tenants."""
+        ...
+
+    async def find_home(self, tx: Tx, tenant_id: UUID) -> Home | None:
+        """Where a tenant lives."""
+        ...
+
+    async def list_homes(self, tx: Tx) -> list[Home]:
+        """Every home in which someone lives; across tenants."""
+        ...
+
+    async def list_residents(
+        self, tx: Tx, home: str, *, after: UUID | None, limit: int
+    ) -> list[UUID]:
+        """The tenants of a home in the order of their ids; across tenants."""
+        ...

@@ -1,0 +1,84 @@
+-- Tenants are locked in the order of their ids.
+
+-- name: insert_tenants
+-- Adds tenants whose name is free; the others do not come back.
+INSERT INTO {tenancy}.tenants (tenant_id, name, home, home_database, home_prefix, created_at)
+SELECT t.tenant_id, t.name, t.home, t.home_database, t.home_prefix, $6
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[])
+  AS t(tenant_id, name, home, home_database, home_prefix)
+ORDER BY t.name
+ON CONFLICT DO NOTHING
+RETURNING tenant_id;
+
+-- name: insert_keys
+-- Adds API keys; the scopes of each travel as one text, with a space between two.
+INSERT INTO {tenancy}.api_keys (tenant_id, key_id, label, digest, scopes, created_at)
+SELECT k.tenant_id, k.key_id, k.label, k.digest, string_to_array(k.scopes, ' '), $6
+FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bytea[], $5::text[])
+  AS k(tenant_id, key_id, label, digest, scopes)
+ORDER BY k.tenant_id, k.key_id;
+
+-- name: lock_tenants
+-- Locks tenants against a second change of their keys.
+SELECT tenant_id FROM {tenancy}.tenants
+WHERE tenant_id = ANY ($1::uuid[])
+ORDER BY tenant_id FOR UPDATE;
+
+-- name: count_keys
+-- Counts the valid API keys of tenants.
+SELECT tenant_id, count(*)::int AS valid FROM {tenancy}.api_keys
+WHERE tenant_id = ANY ($1::uuid[]) AND revoked_at IS NULL
+GROUP BY tenant_id;
+
+-- name: revoke_keys
+-- Ends API keys; the time of the first ending stays.
+WITH wanted AS (
+  SELECT k.tenant_id, k.key_id FROM {tenancy}.api_keys k
+  JOIN unnest($1::uuid[], $2::uuid[]) AS w(tenant_id, key_id)
+    ON k.tenant_id = w.tenant_id AND k.key_id = w.key_id
+  ORDER BY k.tenant_id, k.key_id FOR UPDATE OF k
+)
+UPDATE {tenancy}.api_keys k SET revoked_at = COALESCE(k.revoked_at, $3)
+FROM wanted WHERE k.tenant_id = wanted.tenant_id AND k.key_id = wanted.key_id
+RETURNING k.key_id, k.label, k.scopes, k.created_at, k.revoked_at;
+
+-- name: find_key
+-- Reads one API key and where its tenant lives.
+SELECT k.tenant_id, k.key_id, k.digest, k.scopes, k.revoked_at,
+       t.home, t.home_database, t.home_prefix
+FROM {tenancy}.api_keys k
+JOIN {tenancy}.tenants t ON t.tenant_id = k.tenant_id
+WHERE k.tenant_id = $1 AND k.key_id = $2;
+
+-- name: list_keys
+-- Lists a tenant's API keys, newest first, a page at a time.
+SELECT key_id, label, scopes, created_at, revoked_at FROM {tenancy}.api_keys
+WHERE tenant_id = $1 AND ($2::uuid IS NULL OR key_id < $2)
+ORDER BY tenant_id DESC, key_id DESC LIMIT $3;
+
+-- name: find_tenant
+-- Reads one tenant.
+SELECT tenant_id, name, home, created_at FROM {tenancy}.tenants WHERE tenant_id = $1;
+
+-- name: find_named_tenant
+-- Reads the tenant of a name.
+SELECT tenant_id, name, home, created_at FROM {tenancy}.tenants WHERE name = $1;
+
+-- name: list_tenants
+-- Lists tenants in the order of their names, a page at a time.
+SELECT tenant_id, name, home, created_at FROM {tenancy}.tenants
+WHERE name > $1 ORDER BY name LIMIT $2;
+
+-- name: find_home
+-- Reads where one tenant lives.
+SELECT home, home_database, home_prefix FROM {tenancy}.tenants WHERE tenant_id = $1;
+
+-- name: list_homes
+-- Lists every home in which a tenant lives.
+SELECT DISTINCT home, home_database, home_prefix FROM {tenancy}.tenants ORDER BY home;
+
+-- name: list_residents
+-- Lists the tenants of one home in the order of their ids, a page at a time.
+SELECT tenant_id FROM {tenancy}.tenants
+WHERE home = $1 AND ($2::uuid IS NULL OR tenant_id > $2)
+ORDER BY tenant_id LIMIT $3;

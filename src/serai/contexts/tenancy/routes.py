@@ -1,0 +1,132 @@
+"""HTTP of tenancy: who am I, and the tenant's API keys."""
+
+import secrets
+from collections.abc import Callable
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from litestar import Request, Response, delete, get, post
+from litestar.openapi.datastructures import ResponseSpec
+
+from serai.contexts.tenancy import handlers, model
+from serai.contexts.tenancy.contract import (
+    LABEL_CHARS_MAX,
+    SCOPES,
+    CreateKey,
+    IssuedKeyView,
+    KeyView,
+    NewKey,
+    RevokeKey,
+    WhoView,
+)
+from serai.contexts.tenancy.model import KeyAddress
+from serai.contexts.tenancy.ports import Tenants
+from serai.kernel import ids
+from serai.kernel.db import Database
+from serai.kernel.failure import Invalid, NotFound, Refused
+from serai.kernel.tenant import POOLED
+from serai.kernel.web import (
+    Page,
+    answer_with,
+    decode_cursor,
+    encode_cursor,
+    json_body,
+    page_size,
+    principal_of,
+    requires,
+    send,
+    send_view,
+)
+
+TAGS = ["tenancy"]
+
+
+class CreateKeyBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An API key that is wanted."""
+
+    scopes: Annotated[list[str], msgspec.Meta(min_length=1, max_length=len(SCOPES))]
+    label: Annotated[str, msgspec.Meta(max_length=LABEL_CHARS_MAX)] = ""
+
+
+def routes(
+    database: Database, tenants: Tenants, *, forget: Callable[[KeyAddress], None]
+) -> list[Any]:
+    """The routes. `forget` tells this process's memory of keys that one was changed."""
+
+    @get(
+        "/v1/tenant", guards=[requires("tenancy:read")], return_dto=None, tags=TAGS,
+        responses={200: ResponseSpec(data_container=WhoView)}, summary="Tell who asks",
+    )  # fmt: skip
+    async def show_tenant(request: Request[Any, Any, Any]) -> Response[bytes]:
+        """The tenant, and the scopes of the API key in use."""
+        who = principal_of(request)
+        async with database.transaction(POOLED, (who.tenant_id,), is_read_only=True) as tx:
+            tenant = await tenants.find_tenant(tx, who.tenant_id)
+        if tenant is None:
+            raise NotFound("there is no such tenant")
+        return send_view(WhoView(tenant, who.key_id, sorted(who.scopes)))
+
+    @post(
+        "/v1/api-keys", guards=[requires("tenancy:write")], dto=json_body(CreateKeyBody),
+        return_dto=None, status_code=201, tags=TAGS, summary="Create an API key",
+        responses={201: ResponseSpec(data_container=IssuedKeyView)},
+    )  # fmt: skip
+    async def create_api_key(
+        request: Request[Any, Any, Any], data: CreateKeyBody
+    ) -> Response[bytes]:
+        """Makes a key with some or all of the scopes of the key in use.
+
+        The answer is the one time that `key` is shown. It takes no `Idempotency-Key`: to answer a
+        repetition alike, the secret would have to be kept.
+        """
+        who = principal_of(request)
+        if "\0" in data.label:
+            raise Invalid("`label` must not hold a NUL character")
+        scopes = model.choose_scopes(data.scopes, held=who.scopes)
+        key_id = ids.new_id()
+        text = model.write_key(who.tenant_id, key_id, secrets.token_urlsafe(model.SECRET_BYTES))
+        command = CreateKey(
+            who.tenant_id, NewKey(key_id, data.label, model.digest_of(text), scopes)
+        )
+        async with database.transaction(POOLED, (who.tenant_id,)) as tx:
+            [made] = await handlers.create_keys([command], tx=tx, now=tx.now, tenants=tenants)
+            if isinstance(made, Refused):
+                raise made
+        view = IssuedKeyView(made.id, made.label, made.scopes, made.created_at, text)
+        return send(answer_with(view, status=201, location=f"/v1/api-keys/{made.id}"))
+
+    @get(
+        "/v1/api-keys", guards=[requires("tenancy:read")], return_dto=None, tags=TAGS,
+        responses={200: ResponseSpec(data_container=Page[KeyView])}, summary="List API keys",
+    )  # fmt: skip
+    async def list_api_keys(
+        request: Request[Any, Any, Any], limit: int | None = None, cursor: str | None = None
+    ) -> Response[bytes]:
+        """The tenant's keys without their secrets, newest first, revoked ones too."""
+        who = principal_of(request)
+        size = page_size(limit)
+        position = decode_cursor(cursor, tuple[UUID])
+        before = position[0] if position else None
+        async with database.transaction(POOLED, (who.tenant_id,), is_read_only=True) as tx:
+            found = await tenants.list_keys(tx, who.tenant_id, before=before, limit=size + 1)
+        has_more = len(found) > size
+        following = encode_cursor([found[size - 1].id]) if has_more else None
+        return send_view(Page(found[:size], following))
+
+    @delete(
+        "/v1/api-keys/{key_id:uuid}", guards=[requires("tenancy:write")], status_code=204,
+        tags=TAGS, summary="Revoke an API key",
+    )  # fmt: skip
+    async def revoke_api_key(request: Request[Any, Any, Any], key_id: UUID) -> None:
+        """Ends a key for good; harmless twice. Other processes notice within two seconds."""
+        who = principal_of(request)
+        async with database.transaction(POOLED, (who.tenant_id,)) as tx:
+            [ended] = await handlers.revoke_keys(
+                [RevokeKey(who.tenant_id, key_id)], tx=tx, now=tx.now, tenants=tenants
+            )
+            if isinstance(ended, Refused):
+                raise ended
+        forget(KeyAddress(who.tenant_id, key_id))
+
+    return [show_tenant, create_api_key, list_api_keys, revoke_api_key]

@@ -1,0 +1,116 @@
+"""Keeps tenants and API keys in PostgreSQL. The directory lies in the pooled home's database."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from serai.contexts.tenancy.contract import CreateKey, CreateTenant, KeyView, RevokeKey, TenantView
+from serai.contexts.tenancy.model import KeyAddress, KeyRecord
+from serai.kernel import queries
+from serai.kernel.db import Record, Tx
+from serai.kernel.tenant import Home
+
+SQL = queries.load(__package__)
+
+
+class PostgresTenants:
+    """`Tenants` over PostgreSQL."""
+
+    async def insert_tenants(
+        self, tx: Tx, commands: Sequence[CreateTenant], now: datetime
+    ) -> set[UUID]:
+        rows = await tx.fetch(
+            SQL.insert_tenants,
+            [c.tenant_id for c in commands],
+            [c.name for c in commands],
+            [c.home.name for c in commands],
+            [c.home.database for c in commands],
+            [c.home.prefix for c in commands],
+            now,
+        )
+        return {row["tenant_id"] for row in rows}
+
+    async def insert_keys(self, tx: Tx, commands: Sequence[CreateKey], now: datetime) -> None:
+        if not commands:
+            return
+        await tx.execute(
+            SQL.insert_keys,
+            [c.tenant_id for c in commands],
+            [c.key.key_id for c in commands],
+            [c.key.label for c in commands],
+            [c.key.digest for c in commands],
+            [" ".join(c.key.scopes) for c in commands],
+            now,
+        )
+
+    async def lock_tenants(self, tx: Tx, tenant_ids: Collection[UUID]) -> set[UUID]:
+        rows = await tx.fetch(SQL.lock_tenants, list(tenant_ids))
+        return {row["tenant_id"] for row in rows}
+
+    async def count_keys(self, tx: Tx, tenant_ids: Collection[UUID]) -> Mapping[UUID, int]:
+        rows = await tx.fetch(SQL.count_keys, list(tenant_ids))
+        return {row["tenant_id"]: row["valid"] for row in rows}
+
+    async def revoke_keys(
+        self, tx: Tx, commands: Sequence[RevokeKey], now: datetime
+    ) -> Mapping[UUID, KeyView]:
+        rows = await tx.fetch(
+            SQL.revoke_keys, [c.tenant_id for c in commands], [c.key_id for c in commands], now
+        )
+        return {row["key_id"]: _key(row) for row in rows}
+
+    async def find_key(self, tx: Tx, address: KeyAddress) -> KeyRecord | None:
+        row = await tx.fetchrow(SQL.find_key, address.tenant_id, address.key_id)
+        if row is None:
+            return None
+        return KeyRecord(
+            tenant_id=row["tenant_id"],
+            key_id=row["key_id"],
+            home=_home(row),
+            digest=row["digest"],
+            scopes=frozenset(row["scopes"]),
+            revoked_at=row["revoked_at"],
+        )
+
+    async def list_keys(
+        self, tx: Tx, tenant_id: UUID, *, before: UUID | None, limit: int
+    ) -> list[KeyView]:
+        return [_key(row) for row in await tx.fetch(SQL.list_keys, tenant_id, before, limit)]
+
+    async def find_tenant(self, tx: Tx, tenant_id: UUID) -> TenantView | None:
+        row = await tx.fetchrow(SQL.find_tenant, tenant_id)
+        return None if row is None else _tenant(row)
+
+    async def find_named(self, tx: Tx, name: str) -> TenantView | None:
+        row = await tx.fetchrow(SQL.find_named_tenant, name)
+        return None if row is None else _tenant(row)
+
+    async def list_tenants(self, tx: Tx, *, after: str, limit: int) -> list[TenantView]:
+        return [_tenant(row) for row in await tx.fetch(SQL.list_tenants, after, limit)]
+
+    async def find_home(self, tx: Tx, tenant_id: UUID) -> Home | None:
+        row = await tx.fetchrow(SQL.find_home, tenant_id)
+        return None if row is None else _home(row)
+
+    async def list_homes(self, tx: Tx) -> list[Home]:
+        return [_home(row) for row in await tx.fetch(SQL.list_homes)]
+
+    async def list_residents(
+        self, tx: Tx, home: str, *, after: UUID | None, limit: int
+    ) -> list[UUID]:
+        rows = await tx.fetch(SQL.list_residents, home, after, limit)
+        return [row["tenant_id"] for row in rows]
+
+
+def _home(row: Record) -> Home:
+    return Home(row["home"], row["home_database"], row["home_prefix"])
+
+
+def _tenant(row: Record) -> TenantView:
+    return TenantView(row["tenant_id"], row["name"], row["home"], row["created_at"])
+
+
+def _key(row: Record) -> KeyView:
+    return KeyView(
+        row["key_id"], row["label"], list(row["scopes"]), row["created_at"], row["revoked_at"]
+    )

@@ -1,0 +1,84 @@
+"""The three kinds of failure, never mixed: Refused (theirs), Unavailable (the world's), anything else (ours)."""
+
+import re
+from typing import Any, ClassVar
+
+_WORD_BREAK = re.compile(r"(?<!^)(?=[A-Z])")
+
+
+class Refused(Exception):
+    """A decision against the caller (4xx). Nothing has been changed when it is raised or returned.
+
+    A subclass is one situation; its `code` is its name in snake_case and never changes.
+    """
+
+    status: ClassVar[int] = 409
+    code: ClassVar[str] = "refused"
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.code = _WORD_BREAK.sub("_", cls.__name__).lower()
+
+    def __init__(self, detail: str = "", **facts: Any) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.facts = facts
+
+
+class Invalid(Refused):
+    """The request does not have the form that the API asks for."""
+
+    status = 400
+
+
+class Unprocessable(Refused):
+    """The request is well formed, and something it names does not fit."""
+
+    status = 422
+
+
+class NotFound(Refused):
+    """Nothing of this tenant has that id; also the answer for what belongs to another tenant."""
+
+    status = 404
+
+
+class IllegalState(Refused):
+    """The thing is in a state from which this step does not lead on."""
+
+
+class StaleVersion(Refused):
+    """`If-Match` names a version that is no longer the current one."""
+
+    status = 412
+
+
+class VersionRequired(Refused):
+    """The change needs `If-Match`, so that no one overwrites what she has not seen."""
+
+    status = 428
+
+
+class IdempotencyKeyReused(Refused):
+    """The idempotency key was used before for another request."""
+
+    status = 422
+
+
+class IdempotencyKeyMissing(Refused):
+    """The operation moves goods or money and needs an `Idempotency-Key`."""
+
+    status = 400
+
+
+class Unavailable(Exception):
+    """The world failed, not the caller (503): try again after `retry_after_s` seconds."""
+
+    def __init__(self, detail: str = "", *, retry_after_s: int = 1) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.retry_after_s = retry_after_s
+
+
+class LostLease(Exception):
+    """Another worker owns this partition now; what was being done must not be committed."""

@@ -1,0 +1,95 @@
+"""Durable idempotency keys: two equal requests give one effect and one answer, at any distance in time.
+
+The key is claimed first, in the transaction of the effect. An equal request at the same instant waits
+on the row of the first, and then finds its answer; a different one under the same key is refused.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from serai.kernel import queries
+from serai.kernel.db import Tx
+
+KEY_CHARS_MAX = 255
+_SQL = queries.load("serai.kernel")
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """A request's idempotency key and the fingerprint of what it asks for."""
+
+    key: str
+    fingerprint: bytes
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What was answered: kept byte for byte, so that a repeated request gets the very same."""
+
+    status: int
+    body: bytes
+    location: str = ""
+    etag: str = ""
+
+
+class Owned(msgspec.Struct, frozen=True):
+    """A claim of one tenant."""
+
+    tenant_id: UUID
+    claim: Claim
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Answer)
+
+
+def fingerprint(operation: str, body: bytes) -> bytes:
+    """What tells two requests apart: the operation with its path, and the body byte for byte."""
+    return hashlib.blake2b(operation.encode() + b"\0" + body, digest_size=16).digest()
+
+
+async def claim_keys(claims: Sequence[Owned], *, tx: Tx, now: datetime) -> set[tuple[UUID, str]]:
+    """Claims keys; returns those that are ours now. Waits for a concurrent claim of the same key."""
+    rows = await tx.fetch(
+        _SQL.claim_keys,
+        [c.tenant_id for c in claims],
+        [c.claim.key for c in claims],
+        [c.claim.fingerprint for c in claims],
+        now,
+    )
+    return {(row["tenant_id"], row["key"]) for row in rows}
+
+
+async def find_answers(
+    claims: Sequence[Owned], *, tx: Tx
+) -> dict[tuple[UUID, str], tuple[bytes, Answer | None]]:
+    """What was answered under these keys: fingerprint and answer by (tenant, key)."""
+    rows = await tx.fetch(
+        _SQL.find_answers, [c.tenant_id for c in claims], [c.claim.key for c in claims]
+    )
+    return {
+        (row["tenant_id"], row["key"]): (
+            row["fingerprint"],
+            None if row["answer"] is None else _decoder.decode(row["answer"]),
+        )
+        for row in rows
+    }
+
+
+async def store_answers(answers: Sequence[tuple[Owned, Answer]], *, tx: Tx) -> None:
+    """Keeps the answers beside their keys."""
+    await tx.execute(
+        _SQL.store_answers,
+        [owned.tenant_id for owned, _ in answers],
+        [owned.claim.key for owned, _ in answers],
+        [_encoder.encode(answer) for _, answer in answers],
+    )
+
+
+async def release_keys(claims: Sequence[Owned], *, tx: Tx) -> None:
+    """Gives back keys under which nothing was done."""
+    await tx.execute(
+        _SQL.release_keys, [c.tenant_id for c in claims], [c.claim.key for c in claims]
+    )

@@ -1,0 +1,89 @@
+"""Who serves which partition: leases with fences, shared fairly among the living workers.
+
+A lease alone is not enough: a paused process wakes up believing that it still holds it. Each claim
+raises the partition's fence, and a position moves only under the fence it was claimed with.
+"""
+
+import asyncio
+import math
+from collections.abc import Sequence
+from uuid import UUID
+
+import structlog
+
+from serai.kernel import queries
+from serai.kernel.db import Database
+from serai.kernel.events import PARTITIONS
+from serai.kernel.failure import Unavailable
+from serai.kernel.tenant import Home
+
+_log = structlog.get_logger(__name__)
+_SQL = queries.load("serai.kernel")
+
+LEASE_S = 2.0
+BEAT_S = 0.5
+MEMBER_FORGOTTEN_S = 60.0
+
+
+class Membership:
+    """Keeps one worker's leases alive in every group of a home, and claims its fair share."""
+
+    def __init__(
+        self, database: Database, home: Home, worker: UUID, groups: dict[str, Sequence[str]]
+    ) -> None:
+        self._database = database
+        self._home = home
+        self._worker = worker
+        self._groups = groups
+        self.held: dict[str, dict[int, int]] = {group: {} for group in groups}
+        self.changed = asyncio.Event()
+
+    async def ensure(self) -> None:
+        """Creates the leases and positions of groups that are new."""
+        async with self._database.transaction(self._home, ()) as tx:
+            for group, topics in self._groups.items():
+                await tx.execute(_SQL.ensure_group, group, list(topics), PARTITIONS)
+
+    async def run(self) -> None:
+        """Beats until cancelled; an unreachable database costs the leases, never their safety."""
+        while True:
+            try:
+                await self.beat()
+            except Unavailable as error:
+                _log.warning("lease_beat_failed", action="lease_beat_failed", reason=error.detail)
+                self._hold({})
+            await asyncio.sleep(BEAT_S)
+
+    async def beat(self) -> None:
+        """One round: say we live, renew, count the living, claim or give back."""
+        names = sorted(self._groups)
+        async with self._database.transaction(self._home, ()) as tx:
+            await tx.execute(_SQL.beat_members, names, self._worker)
+            await tx.execute(_SQL.renew_leases, self._worker, LEASE_S)
+            counts = await tx.fetch(_SQL.count_members, names, LEASE_S)
+            members = {row["group_name"]: row["members"] for row in counts}
+            for group in names:
+                share = math.ceil(PARTITIONS / max(1, members.get(group, 1)))
+                held = sorted(self.held[group])
+                if len(held) > share:
+                    await tx.execute(_SQL.release_leases, self._worker, group, held[share:])
+                elif len(held) < share:
+                    await tx.execute(
+                        _SQL.claim_leases, group, self._worker, share - len(held), LEASE_S
+                    )
+            rows = await tx.fetch(_SQL.list_leases, self._worker)
+        self._hold({(row["group_name"], row["partition"]): row["fence"] for row in rows})
+
+    async def leave(self) -> None:
+        """Gives everything back, so that others need not wait for the leases to run out."""
+        self._hold({})
+        async with self._database.transaction(self._home, ()) as tx:
+            await tx.execute(_SQL.release_leases, self._worker, None, None)
+            await tx.execute(_SQL.forget_members, self._worker, MEMBER_FORGOTTEN_S)
+
+    def _hold(self, leases: dict[tuple[str, int], int]) -> None:
+        before = {group: dict(held) for group, held in self.held.items()}
+        for group in self._groups:
+            self.held[group] = {p: fence for (g, p), fence in leases.items() if g == group}
+        if before != self.held:
+            self.changed.set()

@@ -1,0 +1,1 @@
+"""The event log: carried by PostgreSQL, read in order and without gaps."""

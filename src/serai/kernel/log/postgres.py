@@ -1,0 +1,124 @@
+"""The log in PostgreSQL: reads the outbox by (transaction id, sequence), below the oldest running one.
+
+A sequence alone would skip what a slower transaction commits later; nothing below
+`pg_snapshot_xmin` can still appear, so a position that stays below it skips nothing.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import structlog
+
+from serai.kernel import queries
+from serai.kernel.db import Database
+from serai.kernel.events import Delivery, type_named
+from serai.kernel.failure import Unavailable
+from serai.kernel.outbox import CHANNEL
+from serai.kernel.tenant import Home
+
+_log = structlog.get_logger(__name__)
+_SQL = queries.load("serai.kernel")
+
+Position = tuple[int, int]
+"""Transaction id and sequence."""
+Cursors = Mapping[tuple[str, int], Position]
+"""Where a group stands, by topic and partition."""
+
+RECONNECT_S = 0.5
+
+
+async def fetch_events(
+    database: Database, home: Home, cursors: Cursors, types: Sequence[str], *, limit: int
+) -> tuple[list[Delivery], int]:
+    """The next events after the cursors, at most `limit` a partition, in the order of the log.
+
+    Also returns the horizon: every event below it has been seen by a fetch that was not full.
+    """
+    places = list(cursors)
+    async with database.transaction(home, (), is_transport=True, is_read_only=True) as tx:
+        horizon: int = await tx.fetchval(_SQL.read_horizon)
+        rows = await tx.fetch(
+            _SQL.fetch_events,
+            [topic for topic, _ in places],
+            [partition for _, partition in places],
+            [str(cursors[place][0]) for place in places],
+            [cursors[place][1] for place in places],
+            limit,
+            types,
+            str(horizon),
+        )
+    deliveries = [read_delivery(row) for row in rows]
+    deliveries.sort(key=lambda delivery: delivery.position)
+    return deliveries, horizon
+
+
+def read_delivery(row: Any) -> Delivery:
+    """A row of the outbox or of the dead letters as a delivery."""
+    return Delivery(
+        row["event_id"],
+        row["tenant_id"],
+        type_named(row["type"]),
+        row["key"],
+        row["partition"],
+        (row["xid"], row["seq"]),
+        row["occurred_at"],
+        row["correlation_id"],
+        row["traceparent"],
+        row["data"],
+    )
+
+
+class Wake:
+    """Hears NOTIFY on one connection and wakes who waits for a topic; polling is the safety net.
+
+    A notification names the transaction that wrote; until the log's horizon has passed it, what it
+    wrote may not be readable yet, so `pending` keeps the newest one of each topic.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._waiters: dict[tuple[str, str], set[asyncio.Event]] = {}
+        self.pending: dict[tuple[str, str], int] = {}
+
+    def subscribe(self, home: Home, topics: Sequence[str]) -> asyncio.Event:
+        """An event that is set whenever something was written to one of the topics."""
+        woken = asyncio.Event()
+        for topic in topics:
+            self._waiters.setdefault((home.prefix, topic), set()).add(woken)
+        return woken
+
+    def newest(self, home: Home, topics: Sequence[str]) -> int:
+        """The newest transaction known to have written to any of the topics."""
+        return max(self.pending.get((home.prefix, topic), 0) for topic in topics)
+
+    async def run(self) -> None:
+        """Listens until cancelled; reconnects after every loss and then wakes everyone once."""
+        while True:
+            connection = None
+            try:
+                connection = await self._database.connect()
+                lost = asyncio.Event()
+                connection.add_termination_listener(lambda _c, lost=lost: lost.set())
+                await connection.add_listener(CHANNEL, self._on_notify)
+                self._wake_all()
+                await lost.wait()
+            except Unavailable:
+                _log.warning("wake_lost", action="wake_lost")
+            finally:
+                if connection is not None:
+                    with contextlib.suppress(Exception):
+                        connection.terminate()
+            await asyncio.sleep(RECONNECT_S)
+
+    def _on_notify(self, _connection: Any, _pid: int, _channel: str, payload: object) -> None:
+        prefix, topic, xid = str(payload).split("|")
+        self.pending[prefix, topic] = max(self.pending.get((prefix, topic), 0), int(xid))
+        for woken in self._waiters.get((prefix, topic), ()):
+            woken.set()
+
+    def _wake_all(self) -> None:
+        for waiters in self._waiters.values():
+            for woken in waiters:
+                woken.set()

@@ -1,0 +1,89 @@
+"""Money is a whole number of minor units and an ISO 4217 code; prices may be finer than a minor unit."""
+
+from collections.abc import Sequence
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+
+import msgspec
+
+AMOUNT_MINOR_MAX = 10**15
+PRICE_DIGITS_MAX = 6
+"""Decimal places that a unit price may have, counted in major units."""
+
+# ISO 4217 list one: every active currency whose minor unit is not two digits is named with its digits.
+_ODD_EXPONENTS = {
+    "BIF": 0, "CLP": 0, "DJF": 0, "GNF": 0, "ISK": 0, "JPY": 0, "KMF": 0, "KRW": 0, "PYG": 0,
+    "RWF": 0, "UGX": 0, "UYI": 0, "VND": 0, "VUV": 0, "XAF": 0, "XOF": 0, "XPF": 0,
+    "BHD": 3, "IQD": 3, "JOD": 3, "KWD": 3, "LYD": 3, "OMR": 3, "TND": 3,
+}  # fmt: skip
+_TWO_DIGITS = frozenset(
+    "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF "
+    "CHF CNY COP CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD "
+    "HNL HTG HUF IDR ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK "
+    "MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN QAR RON RSD "
+    "RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS "
+    "UAH USD UYU UZS VES WST XCD YER ZAR ZMW".split(),
+)
+
+
+def exponent(currency: str) -> int:
+    """How many digits the minor unit of a currency has; KeyError for a code that is not active."""
+    if currency in _TWO_DIGITS:
+        return 2
+    return _ODD_EXPONENTS[currency]
+
+
+def is_currency(code: str) -> bool:
+    """Whether `code` is an active ISO 4217 currency."""
+    return code in _TWO_DIGITS or code in _ODD_EXPONENTS
+
+
+class Money(msgspec.Struct, frozen=True):
+    """An amount: `amount_minor` whole minor units of `currency`."""
+
+    amount_minor: int
+    currency: str
+
+
+def parse_price(text: str) -> Decimal | None:
+    """A unit price in major units from plain decimal text, or None where it is not one.
+
+    Refuses exponents, NaN, infinities, more than PRICE_DIGITS_MAX places and negative prices.
+    """
+    if not text.isascii() or "e" in text.lower() or len(text) > 24:
+        return None
+    try:
+        price = Decimal(text)
+    except InvalidOperation:
+        return None
+    if not price.is_finite() or price < 0:
+        return None
+    digits = price.as_tuple().exponent
+    if not isinstance(digits, int) or -digits > PRICE_DIGITS_MAX:
+        return None
+    return price
+
+
+def extend(price: Decimal, quantity: int, currency: str) -> int:
+    """`quantity` x `price` in minor units, rounded half up once, at the end."""
+    amount = price * quantity * (10 ** exponent(currency))
+    return int(amount.quantize(Decimal(1), ROUND_HALF_UP))
+
+
+def price_of(amount_minor: int, currency: str) -> Decimal:
+    """The price in major units of a whole number of minor units."""
+    return Decimal(amount_minor).scaleb(-exponent(currency))
+
+
+def split(amount_minor: int, weights: Sequence[int]) -> list[int]:
+    """Shares of an amount by weight that sum to it exactly; the largest remainders get the odd units."""
+    total = sum(weights)
+    if total <= 0 or any(weight < 0 for weight in weights):
+        raise ValueError("weights must be non-negative and not all zero")
+    sign = -1 if amount_minor < 0 else 1
+    exact = [divmod(abs(amount_minor) * weight, total) for weight in weights]
+    shares = [share for share, _ in exact]
+    odd = abs(amount_minor) - sum(shares)
+    by_remainder = sorted(range(len(weights)), key=lambda i: (-exact[i][1], i))
+    for index in by_remainder[:odd]:
+        shares[index] += 1
+    return [sign * share for share in shares]

@@ -1,0 +1,40 @@
+"""Who a row belongs to, and where it lives."""
+
+from collections.abc import Collection
+from typing import Protocol
+from uuid import UUID
+
+import msgspec
+
+TenantId = UUID
+
+
+class Home(msgspec.Struct, frozen=True):
+    """Where a tenant's rows live: a database and a prefix before each schema's name.
+
+    The pooled home has the empty prefix and is shared by many tenants behind row-level security.
+    """
+
+    name: str
+    database: str = "main"
+    prefix: str = ""
+
+
+POOLED = Home(name="pooled")
+
+
+class Homes(Protocol):
+    """The directory of homes; it is also the shard map."""
+
+    async def home_of(self, tenant_id: TenantId) -> Home:
+        """The home of one tenant; refuses an unknown or suspended one."""
+        ...
+
+    async def all_homes(self) -> Collection[Home]:
+        """Every home that a worker must serve."""
+        ...
+
+    async def tenants_of(self, home: Home) -> Collection[TenantId]:
+        """The tenants that live in a home, in a steady order."""
+        ...
+

@@ -1,0 +1,288 @@
+"""The edge: decodes strictly, authenticates, hands commands to batches, and speaks HTTP about it."""
+
+import base64
+import json
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Generic, Protocol, TypeVar
+from uuid import UUID
+
+import msgspec
+from litestar import Request, Response
+from litestar.connection import ASGIConnection
+from litestar.dto import AbstractDTO
+from litestar.handlers import BaseRouteHandler
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from serai.kernel import idempotency, ids, observe
+from serai.kernel.batch import Batch
+from serai.kernel.events import Cause
+from serai.kernel.failure import IdempotencyKeyMissing, Invalid, Refused, StaleVersion
+from serai.kernel.idempotency import KEY_CHARS_MAX, Answer, Claim
+from serai.kernel.tenant import Home
+
+PAGE_DEFAULT = 50
+PAGE_MAX = 200
+CURSOR_CHARS_MAX = 512
+REQUEST_ID_CHARS_MAX = 64
+
+T = TypeVar("T")
+
+
+class Unauthenticated(Refused):
+    """No valid API key came with the request."""
+
+    status = 401
+
+
+class MissingScope(Refused):
+    """The API key is valid and may not do this."""
+
+    status = 403
+
+
+class DuplicateKey(Invalid):
+    """A JSON object names a key twice, so what it means is anyone's guess."""
+
+
+class Principal(msgspec.Struct, frozen=True):
+    """Who asks: a key of a tenant, and what it may do."""
+
+    tenant_id: UUID
+    home: Home
+    key_id: UUID
+    scopes: frozenset[str]
+
+
+class Authenticator(Protocol):
+    """Turns an API key into a principal; raises Unauthenticated for any key that is not valid now."""
+
+    async def authenticate(self, token: str) -> Principal: ...
+
+
+def requires(scope: str) -> Callable[..., Awaitable[None]]:
+    """A guard: only a valid API key that holds `scope` passes."""
+
+    async def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+        header = connection.headers.get("authorization", "")
+        kind, _sep, token = header.partition(" ")
+        if kind.lower() != "bearer" or not token:
+            raise Unauthenticated("send an API key: `Authorization: Bearer <key>`")
+        authenticator: Authenticator = connection.app.state.authenticator
+        principal = await authenticator.authenticate(token.strip())
+        if scope not in principal.scopes:
+            raise MissingScope(f"this API key lacks the scope {scope}", scope=scope)
+        connection.scope["user"] = principal
+
+    return guard
+
+
+def principal_of(request: Request[Any, Any, Any]) -> Principal:
+    """Who the guard let in."""
+    principal: Principal = request.scope["user"]
+    return principal
+
+
+def cause_of(request: Request[Any, Any, Any]) -> Cause:
+    """The cause that events of this request carry; its correlation id is the request's own."""
+    return Cause(ids.new_id(), None, request.headers.get("traceparent"))
+
+
+def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> None:
+    if len({key for key, _ in pairs}) != len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise DuplicateKey(f"the key {key!r} stands twice in one object")
+            seen.add(key)
+
+
+_check_keys = json.JSONDecoder(object_pairs_hook=_refuse_duplicates).decode
+
+
+def decode_json(decoder: Any, body: bytes) -> Any:
+    """Strict JSON: right types, no unknown and no repeated keys, valid UTF-8, no NaN."""
+    try:
+        value = decoder.decode(body)
+        _check_keys(body.decode("utf-8"))
+    except msgspec.ValidationError as error:
+        raise Invalid(f"the body does not fit: {error}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Invalid(f"the body is not valid JSON in UTF-8: {error}") from error
+    return value
+
+
+class _JsonBody(AbstractDTO[Any], Generic[T]):
+    """Decodes a body by one msgspec decoder, built once; Litestar documents the model as it is."""
+
+    _decoder: Any
+
+    @classmethod
+    def generate_field_definitions(cls, model_type: Any) -> Any:  # noqa: ARG003 - Litestar's signature
+        return iter(())
+
+    @classmethod
+    def detect_nested_field(cls, field_definition: Any) -> bool:  # noqa: ARG003
+        return False
+
+    @classmethod
+    def create_for_field_definition(
+        cls, field_definition: Any, handler_id: str, backend_cls: Any = None  # noqa: ARG003
+    ) -> None:
+        cls._decoder = msgspec.json.Decoder(field_definition.annotation)
+
+    @classmethod
+    def create_openapi_schema(
+        cls, field_definition: Any, handler_id: str, schema_creator: Any  # noqa: ARG003
+    ) -> Any:
+        return schema_creator.for_field_definition(field_definition)
+
+    def decode_bytes(self, value: bytes) -> Any:
+        return decode_json(self._decoder, value)
+
+    def decode_builtins(self, value: dict[str, Any]) -> Any:
+        raise Invalid("send the body as application/json")
+
+    def data_to_encodable_type(self, data: Any) -> Any:
+        return data
+
+
+def json_body(model: type) -> type[AbstractDTO[Any]]:
+    """The `dto=` of a route whose `data` is a `model` (a Struct with forbid_unknown_fields)."""
+    return type(f"Json{model.__name__}", (_JsonBody,), {})
+
+
+def claim_of(request: Request[Any, Any, Any], body: bytes, *, is_required: bool = True) -> Claim | None:
+    """The request's idempotency key with its fingerprint; refuses a missing or malformed one."""
+    key = request.headers.get("idempotency-key")
+    if key is None:
+        if is_required:
+            raise IdempotencyKeyMissing("send an `Idempotency-Key` header, a new one for each intent")
+        return None
+    if not 1 <= len(key) <= KEY_CHARS_MAX or not key.isprintable() or not key.isascii():
+        raise Invalid(f"`Idempotency-Key` must be 1 to {KEY_CHARS_MAX} printable ASCII characters")
+    operation = f"{request.method} {request.url.path}"
+    return Claim(key, idempotency.fingerprint(operation, body))
+
+
+async def carry_out(
+    request: Request[Any, Any, Any], batch: Batch[Any, Any], command: Any, *, is_keyed: bool = True
+) -> Response[bytes]:
+    """Hands a command to its batch and sends the answer; the usual last line of a writing route."""
+    claim = claim_of(request, await request.body(), is_required=is_keyed)
+    answer = await batch.submit(command, home=principal_of(request).home, claim=claim)
+    return send(answer)
+
+
+def send(answer: Answer) -> Response[bytes]:
+    """An answer as a response."""
+    headers: dict[str, str] = {}
+    if answer.location:
+        headers["Location"] = answer.location
+    if answer.etag:
+        headers["ETag"] = answer.etag
+    return Response(
+        answer.body, status_code=answer.status, media_type="application/json", headers=headers or None
+    )
+
+
+_encode = msgspec.json.Encoder(decimal_format="string").encode
+
+
+def answer_with(view: Any, *, status: int = 200, location: str = "", version: int | None = None) -> Answer:
+    """An answer whose body is a view as JSON."""
+    return Answer(status, _encode(view), location, "" if version is None else etag(version))
+
+
+def send_view(view: Any, *, version: int | None = None) -> Response[bytes]:
+    """A view as JSON, with its version as ETag."""
+    return send(answer_with(view, version=version))
+
+
+class Page(msgspec.Struct, Generic[T], frozen=True):
+    """One page of a list; `next` is the cursor of the following page, or null at the end."""
+
+    items: list[T]
+    next: str | None
+
+
+def page_size(limit: int | None) -> int:
+    """How many items a page gets; refuses what is out of bounds."""
+    if limit is None:
+        return PAGE_DEFAULT
+    if not 1 <= limit <= PAGE_MAX:
+        raise Invalid(f"`limit` must be within 1 and {PAGE_MAX}")
+    return limit
+
+
+def encode_cursor(position: list[Any]) -> str:
+    """An opaque cursor for a position in a sorted list."""
+    return base64.urlsafe_b64encode(msgspec.json.encode(position)).rstrip(b"=").decode()
+
+
+def decode_cursor(cursor: str | None, types: Any) -> Any:
+    """The position of a cursor as a tuple of `types`, or None; refuses what we did not make."""
+    if cursor is None:
+        return None
+    try:
+        if len(cursor) > CURSOR_CHARS_MAX:
+            raise ValueError("too long")
+        raw = base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
+        return msgspec.json.decode(raw, type=types)
+    except (ValueError, msgspec.DecodeError) as error:
+        raise Invalid("this cursor is not one of ours; begin again without it") from error
+
+
+def etag(version: int) -> str:
+    """The entity tag of a version number."""
+    return f'"{version}"'
+
+
+def expected_version(request: Request[Any, Any, Any]) -> int | None:
+    """The version that `If-Match` names; None where the header is absent or `*`."""
+    header = request.headers.get("if-match")
+    if header is None or header.strip() == "*":
+        return None
+    text = header.strip().strip('"')
+    if not text.isdecimal() or len(text) > 18:  # noqa: PLR2004 - what a bigint holds
+        raise StaleVersion("`If-Match` names a version that this resource never had")
+    return int(text)
+
+
+def edge(app: ASGIApp) -> ASGIApp:
+    """The one middleware: gives each request its id and measures it."""
+
+    async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        request_id = _request_id(scope)
+        scope["request_id"] = request_id  # type: ignore[typeddict-unknown-key]
+        status = 500
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = list(message.get("headers", []))
+                headers.append((b"x-request-id", request_id.encode()))
+                message["headers"] = headers
+            await send(message)
+
+        try:
+            await app(scope, receive, send_with_id)
+        finally:
+            route = scope.get("path_template") or "unmatched"
+            observe.HTTP_SECONDS.labels(str(route), str(status)).observe(
+                time.perf_counter() - began
+            )
+
+    return middleware
+
+
+def _request_id(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and len(value) <= REQUEST_ID_CHARS_MAX and value.isalnum():
+            return value.decode("ascii", "replace")
+    return ids.new_id().hex

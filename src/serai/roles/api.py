@@ -1,0 +1,107 @@
+"""The API role: answers HTTP."""
+
+import asyncio
+from importlib.resources import files
+from typing import Any, Final, NoReturn
+
+from litestar import Litestar, MediaType, Response, get
+from litestar.datastructures import State
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
+
+from serai.kernel.problems import EXCEPTION_HANDLERS
+from serai.kernel.web import edge
+from serai.roles import process
+from serai.roles.composition import Composition
+from serai.roles.probes import Readiness, probe_routes
+from serai.roles.process import Process
+from serai.roles.server import serve_app
+from serai.settings import Settings, version
+
+SCHEMA_PATH: Final = "/schema/openapi.json"
+_SECURITY: Final = "apiKey"
+_PAGES: Final = files("serai.roles").joinpath("pages")
+
+
+def main(
+    settings: Settings, *, has_lifeline: bool = False, has_json_logs: bool | None = None
+) -> NoReturn:
+    """Answers HTTP until the process is told to stop."""
+    process.run([serve_api], settings, has_lifeline=has_lifeline, has_json_logs=has_json_logs)
+
+
+async def serve_api(own: Process) -> None:
+    """Answers requests; at the end, everything that was accepted has its answer."""
+    settings = own.settings
+    app = build_app(settings, own.composition, own.readiness)
+    await serve_app(
+        app,
+        host=settings.host,
+        port=settings.port,
+        stop=own.stop,
+        notice_s=settings.drain_notice_s,
+    )
+    # A client that hung up has left its command behind; it is carried out all the same.
+    await asyncio.gather(*(batch.drain() for batch in own.composition.batches))
+
+
+def build_app(
+    settings: Settings, composition: Composition, readiness: Readiness | None = None
+) -> Litestar:
+    """The whole API as an ASGI application."""
+    readiness = readiness or Readiness(composition.database)
+    return Litestar(
+        route_handlers=[
+            *composition.routes,
+            *probe_routes(readiness, has_metrics=settings.metrics),
+            *_page_routes(),
+        ],
+        exception_handlers=EXCEPTION_HANDLERS,
+        middleware=[edge],
+        request_max_body_size=settings.body_bytes_max,
+        openapi_config=_openapi_config(),
+        state=State({"authenticator": composition.tenancy.authenticator}),
+        debug=False,
+        logging_config=None,
+    )
+
+
+def _openapi_config() -> OpenAPIConfig:
+    return OpenAPIConfig(
+        title="Serai",
+        version=version(),
+        description=(
+            "A headless commerce platform. Requests carry `Authorization: Bearer <API key>`; what "
+            "creates or moves something carries an `Idempotency-Key`. Failures are problem details "
+            "(RFC 9457) with a stable `code`."
+        ),
+        path="/schema",
+        render_plugins=[JsonRenderPlugin(path="/openapi.json")],
+        components=Components(
+            security_schemes={
+                _SECURITY: SecurityScheme(
+                    type="http", scheme="bearer", description="An API key of a tenant."
+                )
+            }
+        ),
+        security=[{_SECURITY: []}],
+    )
+
+
+def _page_routes() -> list[Any]:
+    """The welcome page and the API's docs. They are whole in themselves: no CDN, no network."""
+    welcome = _PAGES.joinpath("welcome.html").read_bytes()
+    docs = _PAGES.joinpath("docs.html").read_bytes()
+
+    @get("/", include_in_schema=False)
+    async def show_welcome() -> Response[bytes]:
+        """Where to go on."""
+        return Response(welcome, media_type=MediaType.HTML)
+
+    @get("/docs", include_in_schema=False)
+    async def show_docs() -> Response[bytes]:
+        """The API, to read and to try."""
+        return Response(docs, media_type=MediaType.HTML)
+
+    return [show_welcome, show_docs]

@@ -1,0 +1,74 @@
+"""The list of modules: every context and flow, built and connected by what they offer."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from serai.contexts.inventory import module as inventory_module
+from serai.contexts.tenancy import module as tenancy_module
+from serai.kernel.clock import Clock, SystemClock
+from serai.kernel.db import Database
+from serai.kernel.module import Check, Consumer, Job, Module, Surroundings, Timer
+from serai.kernel.tenant import Homes
+from serai.settings import Settings
+
+
+@dataclasses.dataclass(frozen=True)
+class Composition:
+    """The whole house on one database; a role runs the parts that it is for."""
+
+    surroundings: Surroundings
+    modules: Sequence[Module]
+    tenancy: Any
+    """The `Tenancy` that the tenancy context offers."""
+
+    @property
+    def database(self) -> Database:
+        return self.surroundings.database
+
+    @property
+    def homes(self) -> Homes:
+        return self.surroundings.homes
+
+    @property
+    def clock(self) -> Clock:
+        return self.surroundings.clock
+
+    @property
+    def routes(self) -> list[Any]:
+        return [route for module in self.modules for route in module.routes]
+
+    @property
+    def batches(self) -> list[Any]:
+        return [batch for module in self.modules for batch in module.batches]
+
+    @property
+    def consumers(self) -> list[Consumer]:
+        return [consumer for module in self.modules for consumer in module.consumers]
+
+    @property
+    def timers(self) -> list[Timer]:
+        return [timer for module in self.modules for timer in module.timers]
+
+    @property
+    def jobs(self) -> list[Job]:
+        return [job for module in self.modules for job in module.jobs]
+
+    def checks(self) -> Iterator[tuple[str, Check]]:
+        """Each invariant with the name of the module that holds it."""
+        for module in self.modules:
+            for check in module.checks:
+                yield module.name, check
+
+
+def compose(settings: Settings, database: Database, *, clock: Clock | None = None) -> Composition:
+    """Builds every module once; nothing is started and nothing is read."""
+    s = Surroundings(
+        database=database,
+        homes=tenancy_module.build_homes(database),
+        clock=clock or SystemClock(),
+        settings=settings,
+    )
+    tenancy = tenancy_module.build(s)
+    inventory = inventory_module.build(s)
+    return Composition(s, (tenancy, inventory), tenancy.offers)

@@ -1,0 +1,90 @@
+"""What an operator asks a process: is it alive, is it ready, and what are its figures."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+from litestar import MediaType, Request, Response, get
+from prometheus_client import CONTENT_TYPE_LATEST, ProcessCollector, generate_latest
+
+from serai.kernel import migrate, problems
+from serai.kernel.db import Database
+from serai.kernel.failure import NotFound, Unavailable
+from serai.kernel.observe import REGISTRY
+from serai.kernel.tenant import POOLED
+from serai.roles.schemas import find_migrations
+
+READY_TIMEOUT_S: Final = 2.0
+RETRY_AFTER_S: Final = "1"
+
+ProcessCollector(registry=REGISTRY)
+
+
+class Readiness:
+    """Whether this process can do its work now, and if not, why."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._conditions: list[tuple[str, Callable[[], bool]]] = []
+        self._is_migrated = False
+        self.is_draining = False
+
+    def require(self, what: str, is_met: Callable[[], bool]) -> None:
+        """Adds a condition of a part of this process; `what` says what is waited for."""
+        self._conditions.append((what, is_met))
+
+    async def obstacle(self) -> str | None:
+        """What stands in the way, or None."""
+        if self.is_draining:
+            return "this process is finishing and takes no new work"
+        for what, is_met in self._conditions:
+            if not is_met():
+                return what
+        try:
+            async with asyncio.timeout(READY_TIMEOUT_S):
+                return await self._database_obstacle()
+        except TimeoutError:
+            return f"the database did not answer within {READY_TIMEOUT_S:g} s"
+        except Unavailable as error:
+            return error.detail
+
+    async def _database_obstacle(self) -> str | None:
+        if self._is_migrated:
+            async with self._database.transaction(POOLED, (), is_read_only=True):
+                return None
+        # Looked at until it is so, and then no more: migrations only go forward.
+        states = await migrate.status(self._database.url, POOLED, find_migrations())
+        missing = [f"{s.context}/{s.name}" for s in states if s.state == "missing"]
+        if missing:
+            return f"migrations are missing ({missing[0]}): run `serai migrate up`"
+        self._is_migrated = True
+        return None
+
+
+def probe_routes(readiness: Readiness, *, has_metrics: bool) -> list[Any]:
+    """/livez, /readyz and /metrics."""
+
+    @get("/livez", include_in_schema=False)
+    async def livez() -> dict[str, str]:
+        """Tell that the process answers."""
+        return {"status": "alive"}
+
+    @get("/readyz", include_in_schema=False)
+    async def readyz(request: Request[Any, Any, Any]) -> Response[bytes]:
+        """Tell whether the process can do its work: 200, or 503 with the reason."""
+        obstacle = await readiness.obstacle()
+        if obstacle is None:
+            return Response(b'{"status":"ready"}', media_type=MediaType.JSON)
+        return problems.respond(
+            503, "not_ready", obstacle, request_id=problems.request_id(request),
+            headers={"Retry-After": RETRY_AFTER_S},
+        )  # fmt: skip
+
+    @get("/metrics", include_in_schema=False)
+    async def metrics() -> Response[bytes]:
+        """The figures, as Prometheus reads them."""
+        if not has_metrics:
+            raise NotFound("metrics are off; SERAI_METRICS=true switches them on")
+        return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
+
+    return [livez, readyz, metrics]

@@ -1,0 +1,119 @@
+"""A process of ours from its first to its last moment: opens, runs its parts, drains, closes."""
+
+import asyncio
+import dataclasses
+import gc
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, NoReturn
+
+import structlog
+import uvloop
+
+from serai.kernel import observe
+from serai.kernel.failure import Unavailable
+from serai.roles.composition import Composition, compose
+from serai.roles.connection import app_url, open_database
+from serai.roles.probes import Readiness
+from serai.settings import Settings
+
+_log = structlog.get_logger(__name__)
+
+FAILED: Final = 1
+UNAVAILABLE: Final = 3
+LIFELINE_BYTES: Final = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class Process:
+    """What the parts of a process share. When `stop` is set, each finishes what it began."""
+
+    settings: Settings
+    composition: Composition
+    readiness: Readiness
+    stop: asyncio.Event
+
+
+Part = Callable[[Process], Awaitable[None]]
+
+
+def run(
+    parts: Sequence[Part],
+    settings: Settings,
+    *,
+    has_lifeline: bool,
+    has_json_logs: bool | None,
+) -> NoReturn:
+    """Runs parts of the house as this process, to its end; exits with 0 after a clean drain.
+
+    With a lifeline it also stops when standard input closes: whoever holds the other end is gone.
+    """
+    observe.configure_logs(settings.log_level, is_json=has_json_logs)
+    try:
+        code = uvloop.run(_live(parts, settings, has_lifeline=has_lifeline))
+    except Unavailable as error:
+        _log.error("cannot_run", action="cannot_run", reason=error.detail)
+        code = UNAVAILABLE
+    except Exception as error:  # noqa: BLE001 - the last one who can say why the process ended
+        _log.error("process_failed", action="process_failed", exc_info=error)
+        code = FAILED
+    # Threads of the HTTP server outlive it by a moment, and tearing the interpreter down under
+    # them would abort the process. Everything of ours is closed by now.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+async def _live(parts: Sequence[Part], settings: Settings, *, has_lifeline: bool) -> int:
+    stop = asyncio.Event()
+    _listen_for_the_end(stop, has_lifeline=has_lifeline)
+    database = await open_database(app_url(settings), pool_max=settings.pool_max)
+    try:
+        process = Process(settings, compose(settings, database), Readiness(database), stop)
+        # What was imported and built lives as long as we do: the collector need not walk it.
+        gc.collect()
+        gc.freeze()
+        return await _run_parts(parts, process)
+    finally:
+        await database.close()
+
+
+async def _run_parts(parts: Sequence[Part], process: Process) -> int:
+    """Runs until told to stop or until a part ends; a part that ends by itself ends the process."""
+    tasks = [asyncio.ensure_future(part(process)) for part in parts]
+    stopped = asyncio.create_task(process.stop.wait())
+    _log.info("process_started", action="process_started", pid=os.getpid())
+    await asyncio.wait({stopped, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+    was_told = process.stop.is_set()
+    process.readiness.is_draining = True
+    process.stop.set()
+    patience_s = process.settings.drain_notice_s + process.settings.drain_s
+    _, late = await asyncio.wait(tasks, timeout=patience_s)
+    for task in late:
+        task.cancel()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    if late:
+        _log.warning("drain_cut_short", action="drain_cut_short", after_s=patience_s)
+    for result in results:
+        if isinstance(result, Exception):
+            raise result
+    _log.info("process_stopped", action="process_stopped", pid=os.getpid())
+    return 0 if was_told and not late else FAILED
+
+
+def _listen_for_the_end(stop: asyncio.Event, *, has_lifeline: bool) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    if not has_lifeline:
+        return
+    lifeline = sys.stdin.fileno()
+
+    def look() -> None:
+        if not os.read(lifeline, LIFELINE_BYTES):
+            loop.remove_reader(lifeline)
+            stop.set()
+
+    loop.add_reader(lifeline, look)

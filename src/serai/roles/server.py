@@ -1,0 +1,72 @@
+"""One HTTP server in this process: Granian, on the process's own event loop."""
+
+import asyncio
+import errno
+import socket
+from typing import Any, Final
+
+from granian.constants import HTTPModes, Interfaces
+from granian.server.embed import Server
+
+from serai.kernel.failure import Unavailable
+
+BACKLOG: Final = 1024
+
+
+async def serve_app(
+    app: Any, *, host: str, port: int, stop: asyncio.Event, notice_s: float = 0.0
+) -> None:
+    """Answers requests until `stop` is set; then takes no more, and ends with the last answer.
+
+    For `notice_s` after `stop` it still accepts, while /readyz says that it will not for long.
+    """
+    refuse_taken_port(host, port)
+    server = Server(
+        app,
+        address=host,
+        port=port,
+        interface=Interfaces.ASGINL,
+        http=HTTPModes.http1,
+        websockets=False,
+        runtime_threads=1,
+        backlog=BACKLOG,
+        log_enabled=False,
+        log_access=False,
+    )
+    serving = asyncio.create_task(server.serve())
+    stopped = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({serving, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if serving.done():
+            serving.result()
+            raise Unavailable(f"the HTTP server on {host}:{port} ended by itself")
+        if notice_s:
+            await asyncio.sleep(notice_s)
+        server.stop()  # type: ignore[no-untyped-call]
+        await serving
+    finally:
+        stopped.cancel()
+        serving.cancel()
+
+
+def refuse_taken_port(host: str, port: int) -> None:
+    """Unavailable if something listens there. Granian itself would share the port in silence."""
+    family, kind, protocol, _, address = _resolve(host, port)
+    with socket.socket(family, kind, protocol) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(address)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise Unavailable(
+                    f"port {port} on {host} is taken by another program: stop that, or choose "
+                    "another port (--port, --worker-port)"
+                ) from error
+            raise Unavailable(f"cannot listen on {host}:{port}: {error.strerror}") from error
+
+
+def _resolve(host: str, port: int) -> tuple[Any, Any, int, str, Any]:
+    try:
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except OSError as error:
+        raise Unavailable(f"{host} is no address to listen on: {error.strerror}") from error

@@ -1,0 +1,51 @@
+"""The worker role: hears events and rings timers, with a small server for probes beside it."""
+
+from typing import NoReturn
+
+from litestar import Litestar
+
+from serai.kernel.problems import EXCEPTION_HANDLERS
+from serai.kernel.workers import Workers
+from serai.roles import process
+from serai.roles.probes import probe_routes
+from serai.roles.process import Process
+from serai.roles.scheduler import run_scheduler
+from serai.roles.server import serve_app
+from serai.settings import Settings
+
+
+def main(
+    settings: Settings,
+    *,
+    has_scheduler: bool = False,
+    has_lifeline: bool = False,
+    has_json_logs: bool | None = None,
+) -> NoReturn:
+    """Hears events until the process is told to stop; with a scheduler it does jobs too."""
+    parts = [serve_worker, serve_probes, *([run_scheduler] if has_scheduler else [])]
+    process.run(parts, settings, has_lifeline=has_lifeline, has_json_logs=has_json_logs)
+
+
+async def serve_worker(own: Process) -> None:
+    """Runs every consumer group and every timer; at the end the batches at hand are finished."""
+    composition = own.composition
+    workers = Workers(
+        database=composition.database,
+        homes=composition.homes,
+        consumers=composition.consumers,
+        timers=composition.timers,
+    )
+    own.readiness.require("the consumers are starting", workers.is_ready.is_set)
+    await workers.run(own.stop)
+
+
+async def serve_probes(own: Process) -> None:
+    """Answers /livez, /readyz and /metrics on the worker's port."""
+    app = Litestar(
+        route_handlers=probe_routes(own.readiness, has_metrics=own.settings.metrics),
+        exception_handlers=EXCEPTION_HANDLERS,
+        openapi_config=None,
+        debug=False,
+        logging_config=None,
+    )
+    await serve_app(app, host=own.settings.host, port=own.settings.worker_port, stop=own.stop)
