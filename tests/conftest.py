@@ -1,5 +1,6 @@
 """One embedded PostgreSQL a run; each test that commits gets a clone of a migrated template."""
 
+import asyncio
 import itertools
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -12,7 +13,7 @@ from serai.kernel import ids, migrate
 from serai.kernel.db import Database
 from serai.kernel.embedded import EmbeddedPostgres
 from serai.kernel.tenant import POOLED
-from serai.roles.composition import MIGRATED
+from serai.roles.schemas import find_migrations
 
 TEMPLATE = "serai_template"
 _numbers = itertools.count()
@@ -32,10 +33,10 @@ def postgres() -> Iterator[EmbeddedPostgres]:
 
 
 @pytest.fixture(scope="session")
-async def template(postgres: EmbeddedPostgres) -> str:
+def template(postgres: EmbeddedPostgres) -> str:
     """A database with every migration applied, to be cloned."""
     postgres.create_database(TEMPLATE)
-    await migrate.apply(postgres.owner_url(TEMPLATE), POOLED, migrate.find_migrations(MIGRATED))
+    asyncio.run(migrate.apply(postgres.owner_url(TEMPLATE), POOLED, find_migrations()))
     return TEMPLATE
 
 

@@ -1,5 +1,6 @@
 """Settings come from the environment only, are checked once at start and never change after."""
 
+import logging
 import os
 from collections.abc import Mapping
 from importlib import metadata
@@ -84,14 +85,14 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
 
 
 def load_with(**given: object) -> Settings:
-    """The environment's settings with some of them given anew, as by options; None gives nothing."""
+    """The environment's settings, some of them given anew, as by options; None gives nothing."""
     chosen = {f"{_PREFIX}{name.upper()}": str(v) for name, v in given.items() if v is not None}
     return load({**os.environ, **chosen})
 
 
 def _check(settings: Settings) -> None:
     bounds = {
-        "port": (0, 65535), "worker_port": (0, 65535), "pool_max": (2, 500),
+        "port": (1, 65535), "worker_port": (1, 65535), "pool_max": (2, 500),
         "body_bytes_max": (1024, 64 * 1024 * 1024), "queue_max": (1, 1_000_000),
         "drain_s": (0.1, 600), "drain_notice_s": (0, 120), "payment_deadline_s": (0.1, 90 * 86400),
         "payment_timeout_s": (0.05, 120),
@@ -101,3 +102,8 @@ def _check(settings: Settings) -> None:
         if not low <= value <= high:
             variable = f"{_PREFIX}{name.upper()}"
             raise SettingsError(f"{variable} is {value}; it must be within {low} and {high}")
+    provider = settings.payment_provider
+    if provider != "direct" and not provider.startswith(("http://", "https://")):
+        raise SettingsError(f"SERAI_PAYMENT_PROVIDER is {provider!r}; it must be `direct` or a URL")
+    if settings.log_level.upper() not in logging.getLevelNamesMapping():
+        raise SettingsError(f"SERAI_LOG_LEVEL is {settings.log_level!r}; `info` is a usual one")

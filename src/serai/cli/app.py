@@ -1,8 +1,8 @@
-"""The command `serai`: its commands, each loaded when it is called, and what a failure looks like."""
+"""The command `serai`: its commands, each loaded when called, and what a failure looks like."""
 
 import importlib
 import sys
-from typing import Any, Final, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple
 
 import asyncpg
 import typer
@@ -97,9 +97,12 @@ app = typer.Typer(
 @app.callback()
 def describe(
     *,
-    _version: bool = typer.Option(
-        False, "--version", callback=_print_version, is_eager=True, help="Print the version."
-    ),
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
 ) -> None:
     """Serai: a headless commerce platform that never oversells and never loses an order."""
 

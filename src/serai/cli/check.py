@@ -1,4 +1,4 @@
-"""`serai check`: runs every invariant of every context for every tenant, on the database as it is."""
+"""`serai check`: every invariant of every context, for every tenant, on the database as it is."""
 
 from typing import Annotated, Final
 

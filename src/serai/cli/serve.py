@@ -35,7 +35,7 @@ class Role(StrEnum):
 
 
 @serve_app.command(epilog=f"Example: serai serve --role api --port 8080. {EXIT_CODES}")
-def serve(
+def serve(  # noqa: PLR0917 - an option is named on the command line
     role: Annotated[Role, typer.Option(help="Which part to be.")] = Role.ALL,
     host: Host = None,
     port: Port = None,

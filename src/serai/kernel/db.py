@@ -233,7 +233,9 @@ class Database:
                 await asyncio.wait_for(asyncio.shield(connection.execute("ROLLBACK")), timeout=2)
             except (*_OUTAGES, asyncpg.PostgresError, asyncio.CancelledError):
                 # What cannot be rolled back is cut: the server undoes it when the socket closes.
-                connection.terminate()
+                # A connection that was lost has left the pool already, and says so.
+                with contextlib.suppress(asyncpg.InterfaceError):
+                    connection.terminate()
         if pool is not None:
             with contextlib.suppress(*_OUTAGES, asyncpg.PostgresError):
                 await pool.release(connection)

@@ -6,6 +6,14 @@ from collections.abc import Sequence
 
 import msgspec
 
+SKUS = tuple(f"SKU-{number:04d}" for number in range(1, 1_001))
+HOT_SKUS = ("SKU-0001",)
+UNITS = 500_000_000
+"""Units of each SKU on the shelf: no run can sell them all."""
+CURRENCY = "USD"
+PRICE_MINOR = 1_999
+CARD = "4000009901000003"
+"""A card that the sandbox approves at once."""
 BODIES_MIN = 5_000
 ANSWER_BYTES_MAX = 16 * 1024 * 1024
 
@@ -25,10 +33,10 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     api_key: str
     run: str
     """Begins every idempotency key, so that two runs never share one."""
-    skus: tuple[str, ...]
-    card: str
+    skus: tuple[str, ...] = SKUS
+    card: str = CARD
     path: str = "/v1/orders"
-    currency: str = "USD"
+    currency: str = CURRENCY
     email: str = "buyer@example.com"
     lines: int = 2
     connections: int = 128

@@ -56,7 +56,7 @@ class CategoryExists(Refused):
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """One thing that does not fit in what was sent: where, a code that never changes, what to do."""
+    """One thing that does not fit in what was sent: where, a stable code, and what to do."""
 
     field: str
     code: str
@@ -88,7 +88,7 @@ class VariantInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     sku: str
     options: dict[str, str] = {}
     prices: list[Price] = []
-    barcode: str | None | UnsetType = UNSET
+    barcode: str | UnsetType | None = UNSET
     media: list[str] | UnsetType = UNSET
 
 
@@ -124,7 +124,7 @@ class VariantPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """What changes of a variant; what is left out stays. A SKU never changes."""
 
     options: dict[str, str] | UnsetType = UNSET
-    barcode: str | None | UnsetType = UNSET
+    barcode: str | UnsetType | None = UNSET
     media: list[str] | UnsetType = UNSET
 
 
@@ -271,7 +271,10 @@ class Wanted(msgspec.Struct, frozen=True):
 
 
 class Quote(msgspec.Struct, frozen=True):
-    """What the catalog says of a SKU; `unit_price` in major units, None without a price in the currency."""
+    """What the catalog says of a SKU.
+
+    `unit_price` is in major units; None without a price in the currency.
+    """
 
     status: ProductStatus
     title: str
@@ -282,5 +285,5 @@ class Prices(Protocol):
     """What the catalog offers to orders; the call is part of the caller's transaction."""
 
     async def quote(self, wanted: Sequence[Wanted], *, tx: Tx) -> list[Quote | None]:
-        """A quote for each, in order; None for a SKU that the catalog does not have. One statement."""
+        """A quote for each, in order; None for a SKU that is not there. One statement."""
         ...

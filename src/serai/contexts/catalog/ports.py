@@ -1,4 +1,4 @@
-"""What the catalog needs of the world: a place for products, a way to list them, and file readers."""
+"""What the catalog needs of the world: a place for products, lists of them, and file readers."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime

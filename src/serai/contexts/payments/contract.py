@@ -41,8 +41,8 @@ class ExpectPayment(msgspec.Struct, frozen=True):
     order_id: UUID
     amount_minor: int
     currency: str
-    is_capture_manual: bool
     cause: Cause
+    is_capture_manual: bool = False
 
 
 class RequestPayment(msgspec.Struct, frozen=True):

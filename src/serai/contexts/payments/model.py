@@ -58,7 +58,6 @@ class Intent(msgspec.Struct, frozen=True):
     """What an order is to cost its buyer, and what became of it; a row of the table."""
 
     tenant_id: UUID
-    intent_id: UUID
     order_id: UUID
     status: PaymentStatus
     amount_minor: int
@@ -79,6 +78,11 @@ class Intent(msgspec.Struct, frozen=True):
     version: int = 1
 
     @property
+    def intent_id(self) -> UUID:
+        """An order has one intent, ever, which therefore bears the order's id."""
+        return self.order_id
+
+    @property
     def left_minor(self) -> int:
         """What of the capture is neither given back nor on its way back."""
         return self.captured_minor - self.refunding_minor - self.refunded_minor
@@ -89,7 +93,6 @@ class Refund(msgspec.Struct, frozen=True):
 
     tenant_id: UUID
     refund_id: UUID
-    intent_id: UUID
     order_id: UUID
     status: RefundStatus
     amount_minor: int
@@ -117,7 +120,7 @@ def _with(intent: Intent, **changes: object) -> Intent:
 # ---------------------------------------------------------------------------------- what we begin
 
 
-def expect(command: RequestPayment | ExpectPayment, intent_id: UUID, now: datetime) -> Intent:
+def expect(command: RequestPayment | ExpectPayment, now: datetime) -> Intent:
     """The intent of an order: asked for where there is a card, and done where there is no price."""
     card = command.card if isinstance(command, RequestPayment) else None
     status: PaymentStatus = "awaiting" if card is None else "requested"
@@ -127,7 +130,6 @@ def expect(command: RequestPayment | ExpectPayment, intent_id: UUID, now: dateti
         status, card, settled_at = "captured", None, now
     return Intent(
         command.tenant_id,
-        intent_id,
         command.order_id,
         status,
         command.amount_minor,

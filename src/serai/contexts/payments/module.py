@@ -99,16 +99,12 @@ class Offers:
     async def request_payments(
         self, commands: Sequence[RequestPayment], *, tx: Tx, now: datetime
     ) -> None:
-        await requests.request_payments(
-            commands, tx=tx, now=now, books=self._books, new_id=ids.new_id
-        )
+        await requests.request_payments(commands, tx=tx, now=now, books=self._books)
 
     async def expect_payments(
         self, commands: Sequence[ExpectPayment], *, tx: Tx, now: datetime
     ) -> None:
-        await requests.request_payments(
-            commands, tx=tx, now=now, books=self._books, new_id=ids.new_id
-        )
+        await requests.request_payments(commands, tx=tx, now=now, books=self._books)
 
     async def withdraw_payments(self, refs: Sequence[PaymentRef], *, tx: Tx, now: datetime) -> None:
         await requests.withdraw_payments(refs, tx=tx, now=now, books=self._books, new_id=ids.new_id)
@@ -221,7 +217,7 @@ def _accepted(intent: Intent) -> HttpAnswer:
 
 
 def _refunded(refund: Refund) -> HttpAnswer:
-    location = f"/v1/payments/{refund.intent_id}"
+    location = f"/v1/payments/{refund.order_id}"
     return answer_with(routes.view_of_refund(refund), status=201, location=location)
 
 

@@ -1,21 +1,21 @@
 -- name: insert_intents
 -- Adds intents in the order of their ids; those whose order has one already do not come back.
-INSERT INTO {payments}.intents (tenant_id, intent_id, order_id, status, amount_minor, currency, card,
+INSERT INTO {payments}.intents (tenant_id, order_id, status, amount_minor, currency, card,
   is_capture_manual, correlation_id, created_at, asked_at, settled_at)
-SELECT a.tenant_id, a.intent_id, a.order_id, a.status, a.amount_minor, a.currency, a.card,
+SELECT a.tenant_id, a.order_id, a.status, a.amount_minor, a.currency, a.card,
   a.is_capture_manual, a.correlation_id, a.created_at, a.asked_at, a.settled_at
-FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::bigint[], $6::text[], $7::text[],
-            $8::boolean[], $9::uuid[], $10::timestamptz[], $11::timestamptz[], $12::timestamptz[])
-  AS a(tenant_id, intent_id, order_id, status, amount_minor, currency, card, is_capture_manual,
+FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::text[], $6::text[],
+            $7::boolean[], $8::uuid[], $9::timestamptz[], $10::timestamptz[], $11::timestamptz[])
+  AS a(tenant_id, order_id, status, amount_minor, currency, card, is_capture_manual,
        correlation_id, created_at, asked_at, settled_at)
 ORDER BY a.tenant_id, a.order_id
 ON CONFLICT DO NOTHING
-RETURNING intent_id;
+RETURNING order_id;
 
 -- name: list_requested
 -- Tells which of the given intents, by their places, are still requested.
-SELECT a.n FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS a(tenant_id, intent_id, n)
-JOIN {payments}.intents i ON i.tenant_id = a.tenant_id AND i.intent_id = a.intent_id
+SELECT a.n FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS a(tenant_id, order_id, n)
+JOIN {payments}.intents i ON i.tenant_id = a.tenant_id AND i.order_id = a.order_id
 WHERE i.status = 'requested';
 
 -- name: settle_requested
@@ -27,44 +27,32 @@ SET status = a.status, captured_minor = a.captured_minor, provider_ref = a.provi
     settled_at = CASE WHEN a.status IN ('captured', 'declined') THEN $7::timestamptz END
 FROM (
   SELECT w.* FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::text[], $6::text[])
-    WITH ORDINALITY AS w(tenant_id, intent_id, status, captured_minor, provider_ref, reason, n)
-  ORDER BY w.tenant_id, w.intent_id
+    WITH ORDINALITY AS w(tenant_id, order_id, status, captured_minor, provider_ref, reason, n)
+  ORDER BY w.tenant_id, w.order_id
 ) a
-WHERE i.tenant_id = a.tenant_id AND i.intent_id = a.intent_id AND i.status = 'requested'
+WHERE i.tenant_id = a.tenant_id AND i.order_id = a.order_id AND i.status = 'requested'
 RETURNING a.n;
 
 -- name: find_intents
 -- Reads intents by their ids.
-SELECT i.tenant_id, i.intent_id, i.order_id, i.status, i.amount_minor, i.currency, i.card,
+SELECT i.tenant_id, i.order_id, i.status, i.amount_minor, i.currency, i.card,
   i.is_capture_manual, i.correlation_id, i.created_at, i.asked_at, i.settled_at,
   i.capture_asked_minor, i.captured_minor, i.refunding_minor, i.refunded_minor, i.is_closed,
   i.provider_ref, i.reason, i.version
 FROM {payments}.intents i
-JOIN unnest($1::uuid[], $2::uuid[]) AS a(tenant_id, intent_id)
-  ON i.tenant_id = a.tenant_id AND i.intent_id = a.intent_id;
+JOIN unnest($1::uuid[], $2::uuid[]) AS a(tenant_id, order_id)
+  ON i.tenant_id = a.tenant_id AND i.order_id = a.order_id;
 
 -- name: lock_intents
 -- Reads and locks intents by their ids, in the order of those.
-SELECT i.tenant_id, i.intent_id, i.order_id, i.status, i.amount_minor, i.currency, i.card,
-  i.is_capture_manual, i.correlation_id, i.created_at, i.asked_at, i.settled_at,
-  i.capture_asked_minor, i.captured_minor, i.refunding_minor, i.refunded_minor, i.is_closed,
-  i.provider_ref, i.reason, i.version
-FROM {payments}.intents i
-JOIN unnest($1::uuid[], $2::uuid[]) AS a(tenant_id, intent_id)
-  ON i.tenant_id = a.tenant_id AND i.intent_id = a.intent_id
-ORDER BY i.tenant_id, i.intent_id
-FOR UPDATE OF i;
-
--- name: lock_intents_of_orders
--- Reads and locks intents by their orders, in the order of the intents' ids.
-SELECT i.tenant_id, i.intent_id, i.order_id, i.status, i.amount_minor, i.currency, i.card,
+SELECT i.tenant_id, i.order_id, i.status, i.amount_minor, i.currency, i.card,
   i.is_capture_manual, i.correlation_id, i.created_at, i.asked_at, i.settled_at,
   i.capture_asked_minor, i.captured_minor, i.refunding_minor, i.refunded_minor, i.is_closed,
   i.provider_ref, i.reason, i.version
 FROM {payments}.intents i
 JOIN unnest($1::uuid[], $2::uuid[]) AS a(tenant_id, order_id)
   ON i.tenant_id = a.tenant_id AND i.order_id = a.order_id
-ORDER BY i.tenant_id, i.intent_id
+ORDER BY i.tenant_id, i.order_id
 FOR UPDATE OF i;
 
 -- name: save_intents
@@ -77,24 +65,24 @@ SET status = a.status, card = a.card, asked_at = a.asked_at, settled_at = a.sett
 FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[],
             $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::boolean[], $12::text[],
             $13::text[], $14::integer[])
-  AS a(tenant_id, intent_id, status, card, asked_at, settled_at, capture_asked_minor,
+  AS a(tenant_id, order_id, status, card, asked_at, settled_at, capture_asked_minor,
        captured_minor, refunding_minor, refunded_minor, is_closed, provider_ref, reason, version)
-WHERE i.tenant_id = a.tenant_id AND i.intent_id = a.intent_id;
+WHERE i.tenant_id = a.tenant_id AND i.order_id = a.order_id;
 
 -- name: insert_refunds
 -- Adds refunds of intents that the transaction has locked.
-INSERT INTO {payments}.refunds (tenant_id, refund_id, intent_id, order_id, status, amount_minor,
+INSERT INTO {payments}.refunds (tenant_id, refund_id, order_id, status, amount_minor,
   currency, reason, is_told, correlation_id, created_at)
-SELECT a.tenant_id, a.refund_id, a.intent_id, a.order_id, a.status, a.amount_minor,
+SELECT a.tenant_id, a.refund_id, a.order_id, a.status, a.amount_minor,
   a.currency, a.reason, a.is_told, a.correlation_id, a.created_at
-FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::bigint[], $7::text[],
-            $8::text[], $9::boolean[], $10::uuid[], $11::timestamptz[])
-  AS a(tenant_id, refund_id, intent_id, order_id, status, amount_minor, currency, reason, is_told,
+FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::bigint[], $6::text[], $7::text[],
+            $8::boolean[], $9::uuid[], $10::timestamptz[])
+  AS a(tenant_id, refund_id, order_id, status, amount_minor, currency, reason, is_told,
        correlation_id, created_at);
 
 -- name: find_refunds
 -- Reads refunds by their ids.
-SELECT r.tenant_id, r.refund_id, r.intent_id, r.order_id, r.status, r.amount_minor, r.currency,
+SELECT r.tenant_id, r.refund_id, r.order_id, r.status, r.amount_minor, r.currency,
   r.reason, r.is_told, r.correlation_id, r.created_at, r.settled_at, r.failure
 FROM {payments}.refunds r
 JOIN unnest($1::uuid[], $2::uuid[]) AS a(tenant_id, refund_id)
@@ -142,64 +130,59 @@ WHERE l.tenant_id = a.tenant_id AND l.kind = a.kind AND l.thing_id = a.thing_id;
 
 -- name: find_payment
 -- Reads a payment as the API shows it.
-SELECT i.intent_id, i.order_id, i.status, i.amount_minor, i.currency, i.captured_minor,
-  i.refunding_minor, i.refunded_minor, i.is_capture_manual, i.provider_ref, i.reason, i.created_at,
-  i.settled_at, i.version
-FROM {payments}.intents i WHERE i.tenant_id = $1 AND i.intent_id = $2;
-
--- name: list_refunds
--- Reads the refunds of a payment as the API shows them, oldest first.
-SELECT r.refund_id, r.intent_id, r.order_id, r.status, r.amount_minor, r.currency, r.reason,
-  r.failure, r.created_at, r.settled_at
-FROM {payments}.refunds r WHERE r.tenant_id = $1 AND r.intent_id = $2
-ORDER BY r.refund_id LIMIT $3;
-
--- name: find_payment_of_order
--- Reads the payment of an order as the API shows it.
-SELECT i.intent_id, i.order_id, i.status, i.amount_minor, i.currency, i.captured_minor,
+SELECT i.order_id AS id, i.order_id, i.status, i.amount_minor, i.currency, i.captured_minor,
   i.refunding_minor, i.refunded_minor, i.is_capture_manual, i.provider_ref, i.reason, i.created_at,
   i.settled_at, i.version
 FROM {payments}.intents i WHERE i.tenant_id = $1 AND i.order_id = $2;
 
+-- name: list_refunds
+-- Reads the refunds of a payment as the API shows them, oldest first.
+SELECT r.refund_id, r.order_id AS payment_id, r.order_id, r.status, r.amount_minor, r.currency, r.reason,
+  r.failure, r.created_at, r.settled_at
+FROM {payments}.refunds r WHERE r.tenant_id = $1 AND r.order_id = $2
+ORDER BY r.refund_id LIMIT $3;
+
 -- name: list_payments
 -- Reads a page of payments below an id, newest first.
-SELECT i.intent_id, i.order_id, i.status, i.amount_minor, i.currency, i.captured_minor,
+SELECT i.order_id AS id, i.order_id, i.status, i.amount_minor, i.currency, i.captured_minor,
   i.refunding_minor, i.refunded_minor, i.is_capture_manual, i.provider_ref, i.reason, i.created_at,
   i.settled_at, i.version
 FROM {payments}.intents i
-WHERE i.tenant_id = $1 AND i.intent_id < $2
-ORDER BY i.intent_id DESC LIMIT $3;
+WHERE i.tenant_id = $1 AND i.order_id < $2
+ORDER BY i.order_id DESC LIMIT $3;
 
 -- name: list_payments_by_status
 -- Reads a page of the payments of one status below an id, newest first.
-SELECT i.intent_id, i.order_id, i.status, i.amount_minor, i.currency, i.captured_minor,
+SELECT i.order_id AS id, i.order_id, i.status, i.amount_minor, i.currency, i.captured_minor,
   i.refunding_minor, i.refunded_minor, i.is_capture_manual, i.provider_ref, i.reason, i.created_at,
   i.settled_at, i.version
 FROM {payments}.intents i
-WHERE i.tenant_id = $1 AND i.status = $2 AND i.intent_id < $3
-ORDER BY i.intent_id DESC LIMIT $4;
+WHERE i.tenant_id = $1 AND i.status = $2 AND i.order_id < $3
+ORDER BY i.order_id DESC LIMIT $4;
 
 -- name: check_captures
--- Finds orders with more than one capture.
-SELECT i.order_id, count(*) AS captures, sum(i.captured_minor)::bigint AS captured_minor
+-- Finds payments of which not once what was asked for was captured.
+SELECT i.order_id, i.status, i.amount_minor, i.captured_minor
 FROM {payments}.intents i
-WHERE i.tenant_id = $1 AND i.captured_minor > 0
-GROUP BY i.order_id HAVING count(*) > 1 ORDER BY i.order_id LIMIT $2;
+WHERE i.tenant_id = $1 AND i.status = 'captured' AND i.amount_minor > 0
+  AND (i.captured_minor < 1 OR i.captured_minor > i.amount_minor
+       OR (i.captured_minor <> i.amount_minor AND NOT i.is_capture_manual))
+ORDER BY i.order_id LIMIT $2;
 
 -- name: check_refunds
 -- Finds payments that disagree with their refunds, and ended ones that keep money.
-SELECT COALESCE(i.intent_id, r.intent_id) AS intent_id, i.status, i.captured_minor,
+SELECT COALESCE(i.order_id, r.order_id) AS order_id, i.status, i.captured_minor,
   i.refunding_minor, i.refunded_minor, r.refunding_minor AS refunds_open_minor,
   r.refunded_minor AS refunds_settled_minor
 FROM (SELECT * FROM {payments}.intents WHERE tenant_id = $1) i
 FULL JOIN (
-  SELECT intent_id,
+  SELECT order_id,
     COALESCE(sum(amount_minor) FILTER (WHERE status IN ('requested', 'unknown')), 0)::bigint
       AS refunding_minor,
     COALESCE(sum(amount_minor) FILTER (WHERE status = 'settled'), 0)::bigint AS refunded_minor
-  FROM {payments}.refunds WHERE tenant_id = $1 GROUP BY intent_id
-) r ON r.intent_id = i.intent_id
-WHERE i.intent_id IS NULL
+  FROM {payments}.refunds WHERE tenant_id = $1 GROUP BY order_id
+) r ON r.order_id = i.order_id
+WHERE i.order_id IS NULL
   OR i.refunding_minor <> COALESCE(r.refunding_minor, 0)
   OR i.refunded_minor <> COALESCE(r.refunded_minor, 0)
   OR (i.status IN ('declined', 'withdrawn')
@@ -209,7 +192,7 @@ ORDER BY 1 LIMIT $2;
 -- name: check_open
 -- Finds what has been open for longer than it may be: not asked for since, not settled since, given up.
 SELECT o.kind, o.thing_id, o.status, o.since FROM (
-  SELECT 'intent' AS kind, i.intent_id AS thing_id, i.status, i.asked_at AS since
+  SELECT 'intent' AS kind, i.order_id AS thing_id, i.status, i.asked_at AS since
   FROM {payments}.intents i
   WHERE i.tenant_id = $1 AND ((i.status = 'requested' AND i.asked_at < $2)
     OR (i.status = 'unknown' AND i.asked_at < $3)

@@ -97,7 +97,7 @@ def view_of_refund(refund: Refund) -> RefundView:
     """A refund as the API shows it."""
     return RefundView(
         refund.refund_id,
-        refund.intent_id,
+        refund.order_id,
         refund.order_id,
         refund.status,
         refund.amount_minor,
@@ -223,7 +223,7 @@ def reading_routes(database: Database, views: Views) -> list[Any]:
         before = None if position is None else position[0]
         async with database.transaction(who.home, (who.tenant_id,), is_read_only=True) as tx:
             if order_id is not None:
-                one = await views.find_payment_of_order(who.tenant_id, order_id, tx=tx)
+                one = await views.find_payment(who.tenant_id, order_id, tx=tx)
                 is_wanted = one is not None and status in {None, one.status} and before is None
                 return send_view(Page([one] if is_wanted else [], None))
             found = await views.list_payments(

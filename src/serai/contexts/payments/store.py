@@ -31,7 +31,6 @@ class PostgresBooks:
         rows = await tx.fetch(
             SQL.insert_intents,
             [i.tenant_id for i in intents],
-            [i.intent_id for i in intents],
             [i.order_id for i in intents],
             [i.status for i in intents],
             [i.amount_minor for i in intents],
@@ -55,7 +54,7 @@ class PostgresBooks:
         rows = await tx.fetch(
             SQL.settle_requested,
             [w.tenant_id for w in words],
-            [w.intent_id for w in words],
+            [w.order_id for w in words],
             [w.status for w in words],
             [w.captured_minor for w in words],
             [w.provider_ref for w in words],
@@ -66,21 +65,17 @@ class PostgresBooks:
 
     async def find_intents(self, keys: Sequence[Key], *, tx: Tx) -> dict[Key, Intent]:
         rows = await tx.fetch(SQL.find_intents, *_columns(keys))
-        return {(row["tenant_id"], row["intent_id"]): Intent(*row) for row in rows}
+        return {(row["tenant_id"], row["order_id"]): Intent(*row) for row in rows}
 
     async def lock_intents(self, keys: Sequence[Key], *, tx: Tx) -> dict[Key, Intent]:
         rows = await tx.fetch(SQL.lock_intents, *_columns(keys))
-        return {(row["tenant_id"], row["intent_id"]): Intent(*row) for row in rows}
-
-    async def lock_intents_of_orders(self, keys: Sequence[Key], *, tx: Tx) -> dict[Key, Intent]:
-        rows = await tx.fetch(SQL.lock_intents_of_orders, *_columns(keys))
         return {(row["tenant_id"], row["order_id"]): Intent(*row) for row in rows}
 
     async def save_intents(self, intents: Sequence[Intent], *, tx: Tx) -> None:
         await tx.execute(
             SQL.save_intents,
             [i.tenant_id for i in intents],
-            [i.intent_id for i in intents],
+            [i.order_id for i in intents],
             [i.status for i in intents],
             [i.card for i in intents],
             [i.asked_at for i in intents],
@@ -100,7 +95,6 @@ class PostgresBooks:
             SQL.insert_refunds,
             [r.tenant_id for r in refunds],
             [r.refund_id for r in refunds],
-            [r.intent_id for r in refunds],
             [r.order_id for r in refunds],
             [r.status for r in refunds],
             [r.amount_minor for r in refunds],
@@ -140,19 +134,13 @@ class PostgresBooks:
     async def end_looks(self, looks: Sequence[Look], *, tx: Tx) -> None:
         await tx.execute(SQL.end_looks, *_matters(looks))
 
-    async def find_payment(self, tenant_id: UUID, intent_id: UUID, *, tx: Tx) -> PaymentView | None:
-        row = await tx.fetchrow(SQL.find_payment, tenant_id, intent_id)
+    async def find_payment(self, tenant_id: UUID, order_id: UUID, *, tx: Tx) -> PaymentView | None:
+        row = await tx.fetchrow(SQL.find_payment, tenant_id, order_id)
         if row is None:
             return None
-        refunds = await tx.fetch(SQL.list_refunds, tenant_id, intent_id, REFUNDS_SHOWN_MAX)
+        refunds = await tx.fetch(SQL.list_refunds, tenant_id, order_id, REFUNDS_SHOWN_MAX)
         view = PaymentView(*row)
         return msgspec.structs.replace(view, refunds=[RefundView(*refund) for refund in refunds])
-
-    async def find_payment_of_order(
-        self, tenant_id: UUID, order_id: UUID, *, tx: Tx
-    ) -> PaymentView | None:
-        row = await tx.fetchrow(SQL.find_payment_of_order, tenant_id, order_id)
-        return None if row is None else PaymentView(*row)
 
     async def list_payments(
         self,

@@ -22,7 +22,7 @@ _YES: Final = frozenset({"true", "yes", "1"})
 _NO: Final = frozenset({"false", "no", "0"})
 
 
-class CellRefused(Exception):  # noqa: N818 - a refusal, named for the situation
+class CellRefused(Exception):
     """A cell that cannot be taken; the reader turns it into the problem of its row."""
 
     def __init__(self, column: str | None, code: str, detail: str) -> None:

@@ -74,19 +74,20 @@ _CORRUPT = Fault(
     "The compressed file is damaged from here on. What came before was read; compress it again.",
     is_end=True,
 )
-_FILE_TOO_LARGE = Fault(
-    "file_too_large",
-    f"The file holds more than {FILE_BYTES_MAX:,} bytes. Split it into several files.",
-    is_end=True,
-)
 
 
-def read_records(stream: BinaryIO) -> Iterator[Record]:
+def _too_large(bytes_max: int) -> Fault:
+    detail = f"The file holds more than {bytes_max:,} bytes. Split it into several files."
+    return Fault("file_too_large", detail, is_end=True)
+
+
+def read_records(stream: BinaryIO, *, bytes_max: int | None = None) -> Iterator[Record]:
     """Every record of the file in order, the header first; blank lines are passed over.
 
-    A fault with `is_end` comes last, after every whole record before it.
+    A fault with `is_end` comes last, after every whole record before it. `bytes_max` bounds the
+    file as it is unpacked; without it FILE_BYTES_MAX does.
     """
-    lines = _PushableLines(stream)
+    lines = _PushableLines(stream, FILE_BYTES_MAX if bytes_max is None else bytes_max)
     row = 1
     while (item := lines.take()) is not None:
         if isinstance(item, _Line) and item.row == 1:
@@ -121,8 +122,8 @@ def split_cells(text: str) -> list[str] | None:
 class _PushableLines:
     """The lines of the file, with a way to hand back those that a broken quote had taken in."""
 
-    def __init__(self, stream: BinaryIO) -> None:
-        self._source = _read_lines(stream)
+    def __init__(self, stream: BinaryIO, bytes_max: int) -> None:
+        self._source = _read_lines(stream, bytes_max)
         self._returned: deque[_Line | Fault] = deque()
 
     def take(self) -> _Line | Fault | None:
@@ -178,12 +179,12 @@ def _guess_cells(data: bytes) -> list[str]:
     return [cell.strip(' \t\r\n"') for cell in text.split(",")]
 
 
-def _read_lines(stream: BinaryIO) -> Iterator[_Line | Fault]:
+def _read_lines(stream: BinaryIO, bytes_max: int) -> Iterator[_Line | Fault]:
     """Lines with their line feed; a line that a cut file left unfinished is not a line."""
     row = 1
     tail = b""
     is_skipping = False
-    for piece in _read_pieces(stream):
+    for piece in _read_pieces(stream, bytes_max):
         if isinstance(piece, Fault):
             yield piece
             return
@@ -205,7 +206,7 @@ def _read_lines(stream: BinaryIO) -> Iterator[_Line | Fault]:
         yield _Line(row, tail)
 
 
-def _read_pieces(stream: BinaryIO) -> Iterator[bytes | Fault]:
+def _read_pieces(stream: BinaryIO, bytes_max: int) -> Iterator[bytes | Fault]:
     """Pieces of the plain file, whichever way it came; never more than the file's bound."""
     head = b""
     while len(head) < len(_GZIP_MAGIC) and (read := stream.read(PIECE_BYTES)):
@@ -216,8 +217,8 @@ def _read_pieces(stream: BinaryIO) -> Iterator[bytes | Fault]:
     size = 0
     for piece in pieces:
         size += 0 if isinstance(piece, Fault) else len(piece)
-        if size > FILE_BYTES_MAX:
-            yield _FILE_TOO_LARGE
+        if size > bytes_max:
+            yield _too_large(bytes_max)
             return
         yield piece
 

@@ -25,6 +25,7 @@ from serai.contexts.catalog.gateways.csv_serai import SeraiLayout, write_product
 from serai.contexts.catalog.gateways.csv_shopify import ShopifyLayout
 from serai.contexts.catalog.gateways.csv_vendure import VendureLayout
 from serai.contexts.catalog.gateways.product_rows import PriceRow, ProductRow, VariantRow
+from serai.kernel.money import is_currency
 
 __all__ = [
     "LayoutName",
@@ -52,16 +53,18 @@ def read_products(
     *,
     layout: Literal["auto"] | LayoutName,
     default_currency: str,
+    bytes_max: int | None = None,
 ) -> Iterator[ProductRow | RowProblem]:
     """The products of a file, each after its last row, and the problems of its rows as met.
 
-    `default_currency` is that of prices whose column names none. A file that cannot be read at all
+    `default_currency` is that of prices whose column names none; `bytes_max` bounds the unpacked
+    file where the usual bound is too much. A file that cannot be read at all
     gives one problem and no product; only a missing file or a failing disk raises `OSError`.
     """
     if not is_currency(default_currency):
         message = f"default_currency is not an ISO 4217 code: {default_currency!r}"
         raise ValueError(message)
-    return _read(source, layout=layout, default_currency=default_currency)
+    return _read(source, layout=layout, default_currency=default_currency, bytes_max=bytes_max)
 
 
 def detect_layout(header: Sequence[str]) -> LayoutName | None:
@@ -83,12 +86,15 @@ def _read(
     *,
     layout: Literal["auto"] | LayoutName,
     default_currency: str,
+    bytes_max: int | None,
 ) -> Iterator[ProductRow | RowProblem]:
     if isinstance(source, (str, os.PathLike)):
         with Path(source).open("rb") as stream:
-            yield from _read(stream, layout=layout, default_currency=default_currency)
+            yield from _read(
+                stream, layout=layout, default_currency=default_currency, bytes_max=bytes_max
+            )
         return
-    records = read_records(source)
+    records = read_records(source, bytes_max=bytes_max)
     header = next(records, None)
     if header is None:
         yield RowProblem(1, None, "empty_file", "The file is empty. Its first row names columns.")

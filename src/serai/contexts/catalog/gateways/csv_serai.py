@@ -39,6 +39,7 @@ from serai.contexts.catalog.gateways.csv_layout import (
     read_option_value,
 )
 from serai.contexts.catalog.gateways.product_rows import PriceRow, ProductRow, VariantRow
+from serai.kernel.money import exponent, is_currency
 
 _PRODUCT_KEYS: Final = (
     "handle",

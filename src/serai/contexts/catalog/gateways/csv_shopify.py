@@ -39,6 +39,8 @@ from serai.contexts.catalog.gateways.csv_layout import (
 )
 from serai.contexts.catalog.gateways.product_rows import VariantRow
 
+POSITION_DIGITS_MAX: Final = 9
+
 _OPTION_NUMBERS: Final = (1, 2, 3)
 _KEYS: Final = {
     "handle": "handle",
@@ -267,5 +269,5 @@ def _read_picture(cells: Cells) -> list[tuple[int, str]]:
 def _position(cells: Cells) -> int:
     """The picture's place among its product's; one without a place keeps the file's order."""
     position = cells.get("image_position", "").strip()
-    is_number = position.isascii() and position.isdecimal() and len(position) < 10
+    is_number = position.isascii() and position.isdecimal() and len(position) <= POSITION_DIGITS_MAX
     return int(position) if is_number else 0

@@ -1,12 +1,15 @@
 """Saves products as they were sent, one or many: whole, or not at all."""
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Literal
 from uuid import UUID
 
 import msgspec
 
 from serai.contexts.catalog.contract import (
+    HANDLE_CHARS_MAX,
     Fault,
     HandleTaken,
     ProductChanged,
@@ -42,7 +45,7 @@ class _Draft(msgspec.Struct, frozen=True):
 
 class _Outcome(msgspec.Struct, frozen=True):
     change: Change
-    is_changed: bool
+    status: Literal["created", "updated", "unchanged"]
 
 
 async def create_products(
@@ -74,11 +77,16 @@ async def save_products(
             item if isinstance(item, SavedItem) else _report(item[1], next(outcomes))
             for item in command.items
         ]
-        counts = [
-            sum(item.status == status for item in items)
-            for status in ("created", "updated", "unchanged", "refused")
-        ]
-        results.append(SavedBatch(*counts, items))
+        counts = Counter(item.status for item in items)
+        results.append(
+            SavedBatch(
+                created=counts["created"],
+                updated=counts["updated"],
+                unchanged=counts["unchanged"],
+                refused=counts["refused"],
+                items=items,
+            )
+        )
     return results
 
 
@@ -104,7 +112,7 @@ async def _save(
             continue
         known[draft.key] = outcome.change.new
         outcomes.append(outcome)
-        if outcome.is_changed:
+        if outcome.status != "unchanged":
             new = outcome.change.new
             event = ProductChanged(new.product_id, new.handle, new.status, new.version)
             tx.announce(new.tenant_id, event, draft.cause)
@@ -133,19 +141,19 @@ def _decide(
         new = products.merge_product(known, draft.body, draft.new, now)
     for variant in draft.body.variants:
         owners[draft.tenant_id, variant.sku] = product_id
-    return _Outcome(Change(known, new), new is not known)
+    if known is None:
+        return _Outcome(Change(None, new), "created")
+    return _Outcome(Change(known, new), "unchanged" if new is known else "updated")
 
 
 def _report(body: ProductInput, outcome: _Outcome | Refused) -> SavedItem:
     if isinstance(outcome, Refused):
-        return SavedItem(
-            handle=products.handle_of(body), status="refused", errors=_faults_of(outcome)
-        )
+        handle = products.handle_of(body)[:HANDLE_CHARS_MAX]
+        return SavedItem(handle=handle, status="refused", errors=_faults_of(outcome))
     new = outcome.change.new
-    changed = "updated" if outcome.change.old is not None else "created"
     return SavedItem(
         handle=new.handle,
-        status=changed if outcome.is_changed else "unchanged",
+        status=outcome.status,
         id=new.product_id,
         version=new.version,
         variants=len(body.variants),

@@ -1,1 +1,1 @@
-"""What the catalog decides, from data it is given: fields, products, and what a search looks for."""
+"""What the catalog decides: whether fields fit, what a product becomes, what a search means."""

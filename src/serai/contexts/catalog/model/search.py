@@ -63,7 +63,12 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_filtered(self) -> bool:
         """Whether it asks for less than everything in its states."""
-        return self.source != "all" or self.is_priced
+        return (
+            self.words is not None
+            or self.category is not None
+            or bool(self.facets)
+            or self.is_priced
+        )
 
     @property
     def is_priced(self) -> bool:
@@ -72,13 +77,16 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def source(self) -> Source:
-        """The narrowest of the filters: the others are asked of what it gives."""
+        """The narrowest of the filters: the others are asked of what it gives.
+
+        A facet that is filtered by is counted without itself, so then it cannot be the source.
+        """
         if self.words is not None:
             return "words"
-        if self.facets:
-            return "facet"
         if self.category is not None:
             return "category"
+        if self.facets and not self.is_counted:
+            return "facet"
         return "price" if self.is_priced or self.sort in {"price", "-price"} else "all"
 
 
@@ -126,7 +134,7 @@ def plan_hunt(terms: Sequence[Term]) -> list[Hunt] | None:
     meant = [term for term in terms if not term.is_stop] or list(terms)
     hunts: list[Hunt] = []
     for number, term in enumerate(meant):
-        found = {word: BEGUN_FACTOR for word in term.begun}
+        found = dict.fromkeys(term.begun, BEGUN_FACTOR)
         if term.is_known:
             found[term.stem] = EXACT_FACTOR
         if not found:

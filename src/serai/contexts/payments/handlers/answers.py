@@ -40,7 +40,7 @@ class RefundWord(msgspec.Struct, frozen=True):
     """The provider's word on a refund."""
 
     key: Key
-    intent_id: UUID
+    order_id: UUID
     answer: Answer
     cause: Cause | None
 
@@ -49,7 +49,7 @@ class HearCallback(msgspec.Struct, frozen=True):
     """News of a charge that the provider brought by itself."""
 
     tenant_id: UUID
-    intent_id: UUID
+    order_id: UUID
     answer: Answer
     cause: Cause
 
@@ -73,7 +73,7 @@ async def record_payments(
         delivery, event, _ = heard[place]
         tx.announce(delivery.tenant_id, _news_of(word, event), delivery.cause)
         if word.status == "unknown":
-            unknown.append((word.tenant_id, word.intent_id))
+            unknown.append((word.tenant_id, word.order_id))
     if unknown:
         await books.add_looks("intent", unknown, due_at=now + FIRST_LOOK, tx=tx)
     if len(settled) < len(words):
@@ -81,7 +81,7 @@ async def record_payments(
         waiting = set(range(len(words))).difference(settled)
         late = [
             ChargeWord(
-                (words[n].tenant_id, words[n].intent_id), Heard(heard[n][2]), heard[n][0].cause
+                (words[n].tenant_id, words[n].order_id), Heard(heard[n][2]), heard[n][0].cause
             )
             for n in sorted(waiting)
         ]
@@ -95,7 +95,7 @@ def _first_word(delivery: Delivery, event: Any, answer: Answer) -> FirstWord:
     captured = answer.amount_minor if status == "captured" else 0
     return FirstWord(
         delivery.tenant_id,
-        event.intent_id,
+        event.order_id,
         status,
         captured,
         _text(answer.provider_ref),
@@ -124,7 +124,7 @@ async def record_charges(
 ) -> None:
     """Settles what CaptureRequested or PaymentWithdrawn asked; what stays open is looked at."""
     words = [
-        ChargeWord((delivery.tenant_id, delivery.decode().intent_id), heard, delivery.cause)
+        ChargeWord((delivery.tenant_id, delivery.decode().order_id), heard, delivery.cause)
         for delivery, heard in zip(deliveries, answers, strict=True)
         if heard is not None
     ]
@@ -142,7 +142,7 @@ async def record_refunds(
 ) -> None:
     """Settles what was asked by RefundRequested."""
     words = [
-        RefundWord((d.tenant_id, d.decode().refund_id), d.decode().intent_id, answer, d.cause)
+        RefundWord((d.tenant_id, d.decode().refund_id), d.decode().order_id, answer, d.cause)
         for d, answer in zip(deliveries, answers, strict=True)
         if answer is not None
     ]
@@ -156,7 +156,7 @@ async def hear_callbacks(
 
     News that settles nothing is not an answer that failed: the question is still on its way.
     """
-    keys = [(c.tenant_id, c.intent_id) for c in commands]
+    keys = [(c.tenant_id, c.order_id) for c in commands]
     intents = await books.lock_intents(unique(keys), tx=tx)
     changes = Changes(intents, tx=tx, now=now, new_id=new_id)
     outcomes: list[Refused | None] = []
@@ -168,7 +168,7 @@ async def hear_callbacks(
         said = _clean(command.answer)
         verdict = model.read(said, intent.amount_minor, is_capture_manual=intent.is_capture_manual)
         if verdict != "unknown":
-            changes.follow(key, model.settle(intent, said, now), _cause(command.cause, intent))
+            changes.follow(model.settle(intent, said, now), _cause(command.cause, intent))
         outcomes.append(None)
     await changes.save(books)
     return outcomes
@@ -188,7 +188,7 @@ async def settle_charges(
             said = _clean(word.heard.answer)
             refusal = _text(word.heard.refusal)
             step = model.settle(intent, said, now, refusal=refusal)
-            changes.follow(word.key, step, word.cause or Cause(intent.correlation_id))
+            changes.follow(step, word.cause or Cause(intent.correlation_id))
     await changes.save(books)
     still_open = [key for key, intent in intents.items() if model.is_open(intent)]
     if still_open:
@@ -202,7 +202,7 @@ async def settle_refunds(
     """Follows words on refunds; the refunds as they are now. What is still open is looked at."""
     if not words:
         return {}
-    owners = unique([(word.key[0], word.intent_id) for word in words])
+    owners = unique([(word.key[0], word.order_id) for word in words])
     intents = await books.lock_intents(owners, tx=tx)
     refunds = await books.find_refunds(unique([word.key for word in words]), tx=tx)
     changes = Changes(intents, tx=tx, now=now, new_id=new_id)
@@ -210,8 +210,7 @@ async def settle_refunds(
         asked = refunds.get(word.key)
         if asked is not None:
             cause = word.cause or Cause(asked.correlation_id)
-            owner = (word.key[0], word.intent_id)
-            refunds[word.key] = changes.settle_refund(owner, asked, _clean(word.answer), cause)
+            refunds[word.key] = changes.settle_refund(asked, _clean(word.answer), cause)
     await changes.save(books)
     still_open = [key for key, refund in refunds.items() if refund.status == "unknown"]
     if still_open:

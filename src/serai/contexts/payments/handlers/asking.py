@@ -40,7 +40,7 @@ class Asking:
     async def ask_payments(self, deliveries: Sequence[Delivery]) -> list[Answer | None]:
         """Asks for the money of PaymentRequested; None where it is not wanted any more."""
         events = [delivery.decode() for delivery in deliveries]
-        keys = [(d.tenant_id, e.intent_id) for d, e in zip(deliveries, events, strict=True)]
+        keys = [(d.tenant_id, e.order_id) for d, e in zip(deliveries, events, strict=True)]
         # A consumer's batch comes out of one home's log.
         home = await self._homes.home_of(deliveries[0].tenant_id)
         tenants = {tenant_id for tenant_id, _ in keys}
@@ -79,7 +79,7 @@ class Asking:
     async def ask_captures(self, deliveries: Sequence[Delivery]) -> list[Heard | None]:
         """Captures for CaptureRequested what is still held; None for the others."""
         events = [delivery.decode() for delivery in deliveries]
-        keys = [(d.tenant_id, e.intent_id) for d, e in zip(deliveries, events, strict=True)]
+        keys = [(d.tenant_id, e.order_id) for d, e in zip(deliveries, events, strict=True)]
         home = await self._homes.home_of(deliveries[0].tenant_id)
         tenants = {tenant_id for tenant_id, _ in keys}
         async with self._database.transaction(home, tenants, is_read_only=True) as tx:
@@ -99,7 +99,7 @@ class Asking:
 
     async def ask_withdrawals(self, deliveries: Sequence[Delivery]) -> list[Heard]:
         """Voids the keys of PaymentWithdrawn, which is harmless twice."""
-        return await self._void([key_of(d.tenant_id, d.decode().intent_id) for d in deliveries])
+        return await self._void([key_of(d.tenant_id, d.decode().order_id) for d in deliveries])
 
     async def ask_refunds(self, deliveries: Sequence[Delivery]) -> list[Answer | None]:
         """Gives back what RefundRequested says; None where that has been settled before."""
@@ -133,7 +133,7 @@ class Asking:
         lost: list[Intent] = []
         held: list[Intent] = []
         for intent, answer in zip(live, looked, strict=True):
-            heard[intent.tenant_id, intent.intent_id] = Heard(answer)
+            heard[intent.tenant_id, intent.order_id] = Heard(answer)
             if intent.status == "unknown" and _is_absent(answer):
                 if intent.asked_at is None or intent.asked_at + hold <= now:
                     lost.append(intent)
@@ -142,7 +142,7 @@ class Asking:
         charges = [(n, _charge_of(i)) for n, i in enumerate(lost) if not i.is_capture_manual]
         holds = [(n, _charge_of(i)) for n, i in enumerate(lost) if i.is_capture_manual]
         for place, answer in await self._open(charges, holds):
-            heard[lost[place].tenant_id, lost[place].intent_id] = Heard(answer)
+            heard[lost[place].tenant_id, lost[place].order_id] = Heard(answer)
         captures = [Capture(key_of(*k), i.capture_asked_minor or 0)
                     for k, i in zip(_keys(held), held, strict=True)]  # fmt: skip
         heard.update(zip(_keys(held), await self._capture(captures), strict=True))
@@ -188,7 +188,7 @@ class Asking:
 
 
 def _keys(intents: Sequence[Intent]) -> list[Key]:
-    return [(intent.tenant_id, intent.intent_id) for intent in intents]
+    return [(intent.tenant_id, intent.order_id) for intent in intents]
 
 
 def _is_absent(answer: Answer) -> bool:
@@ -201,7 +201,7 @@ def _is_due(refund: RefundRow) -> bool:
 
 def _charge_of(intent: Intent) -> Charge:
     return Charge(
-        key_of(intent.tenant_id, intent.intent_id),
+        key_of(intent.tenant_id, intent.order_id),
         intent.amount_minor,
         intent.currency,
         intent.card or "",
@@ -212,7 +212,7 @@ def _charge_of(intent: Intent) -> Charge:
 def _refund_of(refund: RefundRow) -> Refund:
     return Refund(
         key_of(refund.tenant_id, refund.refund_id),
-        key_of(refund.tenant_id, refund.intent_id),
+        key_of(refund.tenant_id, refund.order_id),
         refund.amount_minor,
         refund.currency,
     )

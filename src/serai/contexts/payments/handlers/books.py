@@ -1,6 +1,6 @@
 """The rows that payments' handlers need, as Protocols: intents, refunds and open matters.
 
-Every call is part of the transaction it is given. Rows are locked in the order of (tenant, intent);
+Every call is part of the transaction it is given. Rows are locked in the order of (tenant, order);
 a refund has no lock of its own, its intent's is held instead.
 """
 
@@ -16,7 +16,7 @@ from serai.contexts.payments.model import Intent, Refund
 from serai.kernel.db import Tx
 
 Key = tuple[UUID, UUID]
-"""A tenant and the id of an intent, of a refund or of an order."""
+"""A tenant and the id of an order, which is its intent's too, or of a refund."""
 Kind = Literal["intent", "refund"]
 
 
@@ -24,7 +24,7 @@ class FirstWord(msgspec.Struct, frozen=True):
     """What an intent that is still requested becomes by the provider's first word on it."""
 
     tenant_id: UUID
-    intent_id: UUID
+    order_id: UUID
     status: PaymentStatus
     captured_minor: int
     provider_ref: str | None
@@ -45,7 +45,7 @@ class Intents(Protocol):
     """Payment intents."""
 
     async def insert_intents(self, intents: Sequence[Intent], *, tx: Tx) -> set[UUID]:
-        """Adds intents; the ids of those whose order had none."""
+        """Adds intents; the ids of the orders that had none."""
         ...
 
     async def list_requested(self, keys: Sequence[Key], *, tx: Tx) -> list[int]:
@@ -59,15 +59,11 @@ class Intents(Protocol):
         ...
 
     async def find_intents(self, keys: Sequence[Key], *, tx: Tx) -> dict[Key, Intent]:
-        """Intents by their ids; nothing is locked."""
+        """The intents that there are; nothing is locked."""
         ...
 
     async def lock_intents(self, keys: Sequence[Key], *, tx: Tx) -> dict[Key, Intent]:
-        """Intents by their ids, locked."""
-        ...
-
-    async def lock_intents_of_orders(self, keys: Sequence[Key], *, tx: Tx) -> dict[Key, Intent]:
-        """Intents by their orders, locked."""
+        """The intents that there are, locked."""
         ...
 
     async def save_intents(self, intents: Sequence[Intent], *, tx: Tx) -> None:
@@ -126,14 +122,8 @@ class Books(Intents, Refunds, Looks, Protocol):
 class Views(Protocol):
     """Payments as the API shows them; reads of one tenant."""
 
-    async def find_payment(self, tenant_id: UUID, intent_id: UUID, *, tx: Tx) -> PaymentView | None:
+    async def find_payment(self, tenant_id: UUID, order_id: UUID, *, tx: Tx) -> PaymentView | None:
         """A payment with its refunds."""
-        ...
-
-    async def find_payment_of_order(
-        self, tenant_id: UUID, order_id: UUID, *, tx: Tx
-    ) -> PaymentView | None:
-        """The payment of an order, without its refunds."""
         ...
 
     async def list_payments(

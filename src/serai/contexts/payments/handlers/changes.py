@@ -28,7 +28,7 @@ class Changes:
     """Decisions on locked intents: told as they are made, written by `save`."""
 
     def __init__(self, intents: dict[Key, Intent], *, tx: Tx, now: datetime, new_id: NewId) -> None:
-        """`intents` are the locked ones, under whatever key; it is kept up to date."""
+        """`intents` are the locked ones; it is kept up to date."""
         self.intents = intents
         self._tx = tx
         self._now = now
@@ -37,17 +37,17 @@ class Changes:
         self._added: dict[Key, Refund] = {}
         self._saved: dict[Key, Refund] = {}
 
-    def keep(self, key: Key, intent: Intent) -> None:
+    def keep(self, intent: Intent) -> None:
         """Has an intent written that was decided on."""
-        self.intents[key] = intent
-        self._changed[intent.tenant_id, intent.intent_id] = intent
+        key = (intent.tenant_id, intent.order_id)
+        self.intents[key] = self._changed[key] = intent
 
-    def follow(self, key: Key, step: Step, cause: Cause) -> None:
+    def follow(self, step: Step, cause: Cause) -> None:
         """Does what a step says: writes, tells and gives back."""
         intent = step.intent
-        if intent is self.intents[key]:
+        if intent is self.intents[intent.tenant_id, intent.order_id]:
             return
-        self.keep(key, intent)
+        self.keep(intent)
         self._tell(step, cause)
         if step.refund_minor:
             self.add_refund(intent, self._new_id(), step.refund_minor, None, cause)
@@ -59,7 +59,6 @@ class Changes:
         added = Refund(
             intent.tenant_id,
             refund_id,
-            intent.intent_id,
             intent.order_id,
             "requested",
             amount_minor,
@@ -76,14 +75,15 @@ class Changes:
         self._tx.announce(intent.tenant_id, event, cause)
         return added
 
-    def settle_refund(self, key: Key, asked: Refund, said: Said, cause: Cause) -> Refund:
-        """Follows the provider's word on a refund; the intent is under `key`."""
-        intent, after = model.settle_refund(self.intents[key], asked, said, self._now)
+    def settle_refund(self, asked: Refund, said: Said, cause: Cause) -> Refund:
+        """Follows the provider's word on a refund."""
+        before = self.intents[asked.tenant_id, asked.order_id]
+        intent, after = model.settle_refund(before, asked, said, self._now)
         if after == asked:
             return asked
         self._saved[after.tenant_id, after.refund_id] = after
-        if intent is not self.intents[key]:
-            self.keep(key, intent)
+        if intent is not before:
+            self.keep(intent)
         if after.status == "settled" and after.is_told:
             settled = RefundSettled(
                 after.order_id, after.refund_id, after.amount_minor, after.currency

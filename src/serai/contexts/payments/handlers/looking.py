@@ -110,7 +110,7 @@ class Looking:
         heard = await self._asking.ask_refunds_again(refunds, now=now, hold=self._hold)
         words = [
             RefundWord(
-                (r.tenant_id, r.refund_id), r.intent_id, heard[r.tenant_id, r.refund_id], None
+                (r.tenant_id, r.refund_id), r.order_id, heard[r.tenant_id, r.refund_id], None
             )
             for r in refunds
         ]

@@ -43,7 +43,7 @@ class CapturePayment(msgspec.Struct, frozen=True):
     """Takes money that is held, all of it or the amount given; once."""
 
     tenant_id: UUID
-    intent_id: UUID
+    order_id: UUID
     amount_minor: int | None
     cause: Cause
 
@@ -52,7 +52,7 @@ class RefundPayment(msgspec.Struct, frozen=True):
     """Gives part or all of a capture back."""
 
     tenant_id: UUID
-    intent_id: UUID
+    order_id: UUID
     refund_id: UUID
     amount_minor: int
     reason: str | None
@@ -65,15 +65,14 @@ async def request_payments(
     tx: Tx,
     now: datetime,
     books: Books,
-    new_id: NewId,
 ) -> None:
     """Records one intent an order; announces those that are to be asked for, and the free ones."""
     if not commands:
         return
-    intents = [model.expect(command, new_id(), now) for command in commands]
+    intents = [model.expect(command, now) for command in commands]
     fresh = await books.insert_intents(intents, tx=tx)
     for command, intent in zip(commands, intents, strict=True):
-        if intent.intent_id not in fresh:
+        if intent.order_id not in fresh:
             continue
         if intent.status == "requested":
             tx.announce(command.tenant_id, _requested(intent), command.cause)
@@ -98,7 +97,7 @@ async def pay_orders(
 ) -> list[Intent | Refused]:
     """Asks for the money of orders that waited for a card."""
     keys = [(c.tenant_id, c.order_id) for c in commands]
-    intents = await books.lock_intents_of_orders(unique(keys), tx=tx)
+    intents = await books.lock_intents(unique(keys), tx=tx)
     changes = Changes(intents, tx=tx, now=now, new_id=new_id)
     outcomes: list[Intent | Refused] = []
     for command, key in zip(commands, keys, strict=True):
@@ -109,7 +108,7 @@ async def pay_orders(
             else model.pay(intent, command.card, now)
         )
         if isinstance(decided, Intent):
-            changes.keep(key, decided)
+            changes.keep(decided)
             tx.announce(command.tenant_id, _requested(decided), command.cause)
         outcomes.append(decided)
     await changes.save(books)
@@ -120,7 +119,7 @@ async def capture_payments(
     commands: Sequence[CapturePayment], *, tx: Tx, now: datetime, books: Books, new_id: NewId
 ) -> list[Intent | Refused]:
     """Has held money captured."""
-    keys = [(c.tenant_id, c.intent_id) for c in commands]
+    keys = [(c.tenant_id, c.order_id) for c in commands]
     intents = await books.lock_intents(unique(keys), tx=tx)
     changes = Changes(intents, tx=tx, now=now, new_id=new_id)
     outcomes: list[Intent | Refused] = []
@@ -130,7 +129,7 @@ async def capture_payments(
             NotFound(NO_PAYMENT) if intent is None else model.capture(intent, command.amount_minor)
         )
         if isinstance(decided, Intent):
-            changes.keep(key, decided)
+            changes.keep(decided)
             amount = decided.capture_asked_minor or 0
             asked = CaptureRequested(decided.order_id, decided.intent_id, amount)
             tx.announce(command.tenant_id, asked, command.cause)
@@ -143,7 +142,7 @@ async def refund_payments(
     commands: Sequence[RefundPayment], *, tx: Tx, now: datetime, books: Books, new_id: NewId
 ) -> list[Refund | Refused]:
     """Gives captured money back on a person's word."""
-    keys = [(c.tenant_id, c.intent_id) for c in commands]
+    keys = [(c.tenant_id, c.order_id) for c in commands]
     intents = await books.lock_intents(unique(keys), tx=tx)
     changes = Changes(intents, tx=tx, now=now, new_id=new_id)
     outcomes: list[Refund | Refused] = []
@@ -157,7 +156,7 @@ async def refund_payments(
             left = intent.left_minor
             outcomes.append(RefundTooLarge(f"at most {left} can be refunded", left_minor=left))
             continue
-        changes.keep(key, decided)
+        changes.keep(decided)
         outcomes.append(
             changes.add_refund(
                 decided, command.refund_id, command.amount_minor, command.reason, command.cause
@@ -174,7 +173,7 @@ async def request_refunds(
     if not commands:
         return []
     keys = [(c.tenant_id, c.order_id) for c in commands]
-    intents = await books.lock_intents_of_orders(unique(keys), tx=tx)
+    intents = await books.lock_intents(unique(keys), tx=tx)
     ids = unique([(c.tenant_id, c.refund_id) for c in commands])
     known = await books.find_refunds(ids, tx=tx)
     changes = Changes(intents, tx=tx, now=now, new_id=new_id)
@@ -188,7 +187,7 @@ async def request_refunds(
         intent = intents.get(key)
         decided = None if intent is None else model.refund(intent, command.amount_minor)
         if decided is not None:
-            changes.keep(key, decided)
+            changes.keep(decided)
             added = changes.add_refund(
                 decided, command.refund_id, command.amount_minor, None, command.cause
             )
@@ -205,9 +204,9 @@ async def withdraw_payments(
     if not refs:
         return
     keys = [(r.tenant_id, r.order_id) for r in refs]
-    intents = await books.lock_intents_of_orders(unique(keys), tx=tx)
+    intents = await books.lock_intents(unique(keys), tx=tx)
     changes = Changes(intents, tx=tx, now=now, new_id=new_id)
     for ref, key in zip(refs, keys, strict=True):
         if key in intents:
-            changes.follow(key, model.withdraw(intents[key], now), ref.cause)
+            changes.follow(model.withdraw(intents[key], now), ref.cause)
     await changes.save(books)

@@ -3,11 +3,12 @@
 CREATE SCHEMA IF NOT EXISTS {payments};
 GRANT USAGE ON SCHEMA {payments} TO serai_app;
 
--- One intent an order. No column that its way from requested to captured changes is in an index or
--- an index's condition, so that this update touches no index (HOT); the fillfactor leaves its room.
+-- One intent an order, ever, hence under the order's id. No column that its way from requested to
+-- captured changes is in an index, so that this update touches none (HOT); the fillfactor leaves it
+-- room. One index also leaves the planner no choice: a second one that led with the tenant would
+-- look as good while the table is empty, and a plan made then lasts.
 CREATE TABLE IF NOT EXISTS {payments}.intents (
   tenant_id uuid NOT NULL,
-  intent_id uuid NOT NULL,
   order_id uuid NOT NULL,
   status text NOT NULL CHECK (status IN
     ('awaiting', 'requested', 'authorised', 'captured', 'declined', 'unknown', 'withdrawn')),
@@ -31,8 +32,7 @@ CREATE TABLE IF NOT EXISTS {payments}.intents (
   asked_at timestamptz,
   settled_at timestamptz,
   version integer NOT NULL DEFAULT 1,
-  PRIMARY KEY (tenant_id, intent_id),
-  UNIQUE (tenant_id, order_id),
+  PRIMARY KEY (tenant_id, order_id),
   CHECK (refunded_minor + refunding_minor <= captured_minor AND captured_minor <= amount_minor),
   CHECK (captured_minor = 0 OR status IN ('captured', 'declined', 'withdrawn')),
   CHECK (card IS NOT NULL OR status NOT IN ('requested', 'unknown'))
@@ -43,7 +43,6 @@ SELECT {kernel}.wall('{payments}.intents');
 CREATE TABLE IF NOT EXISTS {payments}.refunds (
   tenant_id uuid NOT NULL,
   refund_id uuid NOT NULL,
-  intent_id uuid NOT NULL,
   order_id uuid NOT NULL,
   status text NOT NULL CHECK (status IN ('requested', 'settled', 'unknown', 'failed')),
   amount_minor bigint NOT NULL CHECK (amount_minor > 0),
@@ -57,7 +56,8 @@ CREATE TABLE IF NOT EXISTS {payments}.refunds (
   settled_at timestamptz,
   PRIMARY KEY (tenant_id, refund_id)
 );
-CREATE INDEX IF NOT EXISTS refunds_intent ON {payments}.refunds (tenant_id, intent_id, refund_id);
+-- By order alone, for the planner's sake again; the tenant is compared in the row.
+CREATE INDEX IF NOT EXISTS refunds_order ON {payments}.refunds (order_id);
 SELECT {kernel}.wall('{payments}.refunds');
 
 -- What the provider is to be asked about again, and when. A table of its own keeps the times out of
@@ -70,5 +70,5 @@ CREATE TABLE IF NOT EXISTS {payments}.looks (
   due_at timestamptz NOT NULL,
   PRIMARY KEY (tenant_id, kind, thing_id)
 ) WITH (fillfactor = 70);
-CREATE INDEX IF NOT EXISTS looks_due ON {payments}.looks (due_at, tenant_id);
+CREATE INDEX IF NOT EXISTS looks_due ON {payments}.looks (due_at);
 SELECT {kernel}.wall('{payments}.looks');

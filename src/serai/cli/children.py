@@ -1,0 +1,175 @@
+"""One child process: started, asked how it is, started again when it dies, drained at the end."""
+
+import asyncio
+import contextlib
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import IO, Final
+
+BACKOFF_FIRST_S: Final = 0.2
+BACKOFF_MAX_S: Final = 10.0
+STABLE_S: Final = 30.0
+"""A child that lived this long has its next death forgiven: it is started again at once."""
+ASK_TIMEOUT_S: Final = 3.0
+ASK_STARTING_S: Final = 0.1
+ASK_EVERY_S: Final = 1.0
+HUNG_S: Final = 30.0
+"""A child that was ready and then answers nothing for this long is killed, and started again."""
+ANSWER_BYTES_MAX: Final = 4096
+OK: Final = 200
+
+Tell = Callable[[str, str, str], None]
+"""Is told what happened: the part, what, and a detail."""
+
+
+class Child:
+    """A process of ours that is to run until we say otherwise.
+
+    Standard input is its lifeline: when we die, however we die, it closes, and the child drains.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        arguments: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        probe: tuple[str, int, str],
+        output: IO[bytes] | int,
+        tell: Tell,
+    ) -> None:
+        self.name = name
+        self.restarts = 0
+        self.is_ready = False
+        self.has_failed = False
+        """Whether it died before it ever was ready: then starting it again would not help."""
+        self.said = ""
+        """What it answered last when it was asked how it is."""
+        self._arguments = arguments
+        self._environment = environment
+        self._probe = probe
+        self._output = output
+        self._tell = tell
+        self._process: asyncio.subprocess.Process | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._ending = asyncio.Event()
+        self._settled = asyncio.Event()
+        self._was_ready = False
+        self._heard_at = time.monotonic()
+
+    @property
+    def pid(self) -> int | None:
+        """The process id, while there is a process."""
+        running = self._process is not None and self._process.returncode is None
+        return self._process.pid if running and self._process else None
+
+    def start(self) -> None:
+        """Starts it, and keeps it running from now on."""
+        self._tasks = [asyncio.create_task(self._keep()), asyncio.create_task(self._watch())]
+
+    async def wait_ready(self) -> None:
+        """Returns when it says that it is ready, or has failed to become so."""
+        await self._settled.wait()
+
+    async def end(self, *, patience_s: float) -> bool:
+        """Lets it finish what it began, up to `patience_s`; whether that was enough."""
+        self._ending.set()
+        self.is_ready = False
+        process = self._process
+        is_clean = True
+        if process is not None and process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(signal.SIGTERM)
+            try:
+                await asyncio.wait_for(process.wait(), patience_s)
+            except TimeoutError:
+                is_clean = False
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+                await process.wait()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if process is not None:
+            self._tell(self.name, "stopped", "" if is_clean else f"killed after {patience_s:g} s")
+        return is_clean
+
+    async def _keep(self) -> None:
+        pause_s = BACKOFF_FIRST_S
+        while not self._ending.is_set():
+            began = time.monotonic()
+            self._heard_at = began
+            process = await self._spawn()
+            code = await process.wait()
+            self.is_ready = False
+            if self._ending.is_set():
+                return
+            if not self._was_ready:
+                self.has_failed = True
+                self._settled.set()
+            if time.monotonic() - began > STABLE_S:
+                pause_s = BACKOFF_FIRST_S
+            how = f"signal {-code}" if code < 0 else f"exit code {code}"
+            self._tell(self.name, "died", f"{how}; started again in {pause_s:g} s")
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, BACKOFF_MAX_S)
+            self.restarts += 1
+
+    async def _spawn(self) -> asyncio.subprocess.Process:
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *self._arguments,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=self._output,
+            stderr=self._output,
+            env=dict(self._environment),
+            start_new_session=True,  # Ctrl-C in our terminal is for us; we tell it in good order
+        )
+        self._tell(self.name, "started", f"process {self._process.pid}")
+        return self._process
+
+    async def _watch(self) -> None:
+        host, port, path = self._probe
+        while True:
+            pid = self.pid
+            status, self.said = await ask(host, port, path) if pid else (None, "")
+            now = time.monotonic()
+            if status is not None:
+                self._heard_at = now
+            elif self._was_ready and pid and now - self._heard_at > HUNG_S:
+                self._heard_at = now
+                self._tell(self.name, "hung", f"no answer for {HUNG_S:g} s; killed")
+                self._kill()
+            was_ready, self.is_ready = self.is_ready, status == OK and pid == self.pid
+            if self.is_ready and not was_ready:
+                self._was_ready = True
+                self._settled.set()
+                self._tell(self.name, "ready", f"process {pid}")
+            await asyncio.sleep(ASK_EVERY_S if self.is_ready else ASK_STARTING_S)
+
+    def _kill(self) -> None:
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+
+
+async def ask(host: str, port: int, path: str) -> tuple[int | None, str]:
+    """The status and the body with which `path` is answered; None where nothing answers in time."""
+    try:
+        async with asyncio.timeout(ASK_TIMEOUT_S):
+            reader, writer = await asyncio.open_connection(host, port)
+            try:
+                request = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+                writer.write(request.encode())
+                await writer.drain()
+                answer = await reader.read(ANSWER_BYTES_MAX)
+            finally:
+                writer.close()
+                with contextlib.suppress(OSError):
+                    await writer.wait_closed()
+        head, _, body = answer.decode(errors="replace").partition("\r\n\r\n")
+        return int(head.split(" ", 2)[1]), body
+    except (OSError, TimeoutError, ValueError, IndexError):
+        return None, ""

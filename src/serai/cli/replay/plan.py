@@ -1,0 +1,240 @@
+"""Decides what a retail file asks of a shop: goods, stock, orders, write-offs and returns. Pure.
+
+The rules, in file order: a line of a `C...` invoice takes units back from that customer's earlier
+order lines of the same stock code, oldest first. Any other invoice that begins with a letter, and a
+negative price, is skipped. On a plain invoice a quantity of zero or less is a write-off, a price of
+zero without a customer a receipt, and everything else an order line; the order lines of an invoice
+are one order.
+"""
+
+import collections
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+
+from serai.cli.replay import fit
+from serai.cli.replay.reader import Row
+from serai.contexts.catalog.contract import RowProblem
+from serai.contexts.inventory.contract import UNITS_MAX
+from serai.contexts.orders.contract import LINES_MAX
+from serai.kernel.money import AMOUNT_MINOR_MAX, extend
+
+CURRENCY: Final = "GBP"
+
+
+class Goods(msgspec.Struct):
+    """A stock code: what it is called, what it costs, and how many units of it move."""
+
+    sku: str
+    title: str = ""
+    is_title_sold: bool = False
+    price_minor: int | None = None
+    sold: int = 0
+    returned: int = 0
+    received: int = 0
+    written_off: int = 0
+
+    @property
+    def asked(self) -> int:
+        """Units that sales and write-offs ask for."""
+        return self.sold + self.written_off
+
+
+class Line(msgspec.Struct, frozen=True, gc=False):
+    """An order line at the price of the file."""
+
+    sku: str
+    quantity: int
+    price: str
+
+
+class Order(msgspec.Struct):
+    """The order lines of one invoice."""
+
+    invoice: str
+    customer: str
+    lines: list[Line] = []
+    total_minor: int = 0
+
+
+class Move(msgspec.Struct, frozen=True, gc=False):
+    """Units of a stock code that are received or written off."""
+
+    sku: str
+    quantity: int
+
+
+class Piece(msgspec.Struct, frozen=True, gc=False):
+    """Units of an order line that come back."""
+
+    order: int
+    """The place of the order in the plan."""
+    line_no: int
+    quantity: int
+
+
+class Comeback(msgspec.Struct, frozen=True, gc=False):
+    """A line of a C invoice of which at least one unit can come back; `number` counts from 1."""
+
+    invoice: str
+    number: int
+    wanted: int
+    pieces: tuple[Piece, ...]
+
+
+class Unsent(msgspec.Struct):
+    """C lines and rows that are classified and leave no trace in a shop: there is nothing to send."""
+
+    skipped_rows: int = 0
+    unmatched: int = 0
+    without_customer: int = 0
+    full_of_nothing: int = 0
+    """C lines of zero units: by the rule fully covered, with nothing to take back."""
+
+
+class Plan(msgspec.Struct):
+    """Everything that a file asks for, in file order, and the rows that cannot be carried out."""
+
+    goods: dict[str, Goods] = {}
+    orders: list[Order] = []
+    receipts: list[Move] = []
+    write_offs: list[Move] = []
+    comebacks: list[Comeback] = []
+    unsent: Unsent = msgspec.field(default_factory=Unsent)
+    problems: list[RowProblem] = []
+    refund_minor: int = 0
+    rows: int = 0
+
+
+class _Bought(msgspec.Struct, gc=False):
+    """What a customer has left of an order line."""
+
+    order: int
+    line_no: int
+    left: int
+    price: Decimal
+
+
+class Planner:
+    """Takes the rows of a file one by one and keeps what they come to."""
+
+    def __init__(self) -> None:
+        self.plan = Plan()
+        self._orders: dict[str, int] = {}
+        # Lists, not deques: most hold one line, and an empty deque is larger than ten lists.
+        self._bought: dict[tuple[str, str], list[_Bought]] = {}
+        self._c_lines: collections.Counter[str] = collections.Counter()
+
+    def take(self, row: Row | RowProblem) -> None:
+        """Plans one row, or notes why it cannot be carried out."""
+        self.plan.rows += 1
+        if isinstance(row, RowProblem):
+            self.plan.problems.append(row)
+            return
+        problem = fit.find_fault(row) or self._plan(row)
+        if problem is not None:
+            self.plan.problems.append(problem)
+            return
+        goods = self._goods(row.sku)
+        is_sold = bool(row.price > 0 and row.quantity > 0)
+        if row.description and (not goods.title or (is_sold and not goods.is_title_sold)):
+            goods.title = fit.tidy_title(row.description)
+            goods.is_title_sold = is_sold and bool(goods.title)
+        if goods.price_minor is None and is_sold:
+            goods.price_minor = fit.list_price_minor(row.price)
+
+    def _goods(self, sku: str) -> Goods:
+        goods = self.plan.goods.get(sku)
+        if goods is None:
+            goods = self.plan.goods[sku] = Goods(sku)
+        return goods
+
+    def _plan(self, row: Row) -> RowProblem | None:
+        """Decides what a row is. What it cannot be is said before anything is noted."""
+        if row.invoice[0] == "C":
+            return self._plan_comeback(row)
+        if not row.invoice[0].isdigit() or row.price < 0:
+            self.plan.unsent.skipped_rows += 1
+            return None
+        if row.quantity > 0 and (row.price != 0 or row.customer):
+            return self._plan_sale(row)
+        units = abs(row.quantity)
+        goods = self.plan.goods.get(row.sku) or Goods(row.sku)
+        if goods.asked + goods.received + units > UNITS_MAX:
+            return fit.too_many_units(row)
+        goods = self._goods(row.sku)
+        if row.quantity > 0:
+            goods.received += units
+            self.plan.receipts.append(Move(goods.sku, units))
+        elif units:
+            goods.written_off += units
+            self.plan.write_offs.append(Move(goods.sku, units))
+        return None
+
+    def _plan_sale(self, row: Row) -> RowProblem | None:
+        problem = fit.find_sale_fault(row)
+        if problem is not None:
+            return problem
+        goods = self.plan.goods.get(row.sku) or Goods(row.sku)
+        if goods.asked + goods.received + row.quantity > UNITS_MAX:
+            return fit.too_many_units(row)
+        amount = extend(row.price, row.quantity, CURRENCY)
+        place = self._orders.get(row.invoice)
+        order = Order(row.invoice, row.customer) if place is None else self.plan.orders[place]
+        if order.customer != row.customer:
+            return RowProblem(
+                row.line, "CustomerID", "other_customer",
+                f"the order of invoice {order.invoice} is of "
+                f"{f'customer {order.customer}' if order.customer else 'a guest'}",
+            )  # fmt: skip
+        if len(order.lines) == LINES_MAX:
+            detail = f"an order has at most {LINES_MAX} lines"
+            return RowProblem(row.line, "InvoiceNo", "too_many_lines", detail)
+        if order.total_minor + amount > AMOUNT_MINOR_MAX:
+            detail = f"an order may cost at most {AMOUNT_MINOR_MAX} pence"
+            return RowProblem(row.line, "UnitPrice", "amount_too_large", detail)
+        if place is None:
+            place = self._orders[row.invoice] = len(self.plan.orders)
+            self.plan.orders.append(order)
+        goods = self._goods(row.sku)
+        goods.sold += row.quantity
+        order.lines.append(Line(goods.sku, row.quantity, fit.write_price(row.price)))
+        order.total_minor += amount
+        if row.customer:
+            bought = self._bought.setdefault((order.customer, goods.sku), [])
+            bought.append(_Bought(place, len(order.lines), row.quantity, row.price))
+        return None
+
+    def _plan_comeback(self, row: Row) -> RowProblem | None:
+        pool = self._bought.get((row.customer, row.sku))
+        if row.quantity > 0 and row.customer and pool:
+            detail = "a C invoice takes units back: its quantities are negative"
+            return RowProblem(row.line, "Quantity", "positive_cancellation", detail)
+        self._c_lines[row.invoice] += 1
+        if not row.customer:
+            self.plan.unsent.without_customer += 1
+        elif row.quantity == 0:
+            self.plan.unsent.full_of_nothing += 1
+        elif not pool:
+            self.plan.unsent.unmatched += 1
+        else:
+            self._take_back(row, pool)
+        return None
+
+    def _take_back(self, row: Row, pool: list[_Bought]) -> None:
+        left = -row.quantity
+        pieces: list[Piece] = []
+        while left and pool:
+            bought = pool[0]
+            units = min(left, bought.left)
+            pieces.append(Piece(bought.order, bought.line_no, units))
+            self.plan.refund_minor += extend(bought.price, units, CURRENCY)
+            bought.left -= units
+            left -= units
+            if not bought.left:
+                pool.pop(0)
+        self._goods(row.sku).returned += -row.quantity - left
+        self.plan.comebacks.append(
+            Comeback(row.invoice, self._c_lines[row.invoice], -row.quantity, tuple(pieces))
+        )

@@ -1,0 +1,48 @@
+"""What others may know of notifications: kinds, views and refusals."""
+
+from datetime import datetime
+from typing import Literal, get_args
+from uuid import UUID
+
+import msgspec
+
+from serai.kernel.failure import Unprocessable
+
+Kind = Literal["order_confirmed", "order_cancelled", "shipment_dispatched", "refund_settled"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+MessageStatus = Literal["queued", "sending", "sent", "failed", "skipped"]
+"""`failed`: given up, see its error; `skipped`: no address is known for the order."""
+SUBJECT_CHARS_MAX = 200
+BODY_CHARS_MAX = 20_000
+
+
+class TemplateUnusable(Unprocessable):
+    """The template names what its kind does not have, or would become too long a mail."""
+
+
+class NotificationView(msgspec.Struct, frozen=True):
+    """A message to a customer as the API shows it."""
+
+    id: UUID
+    order_id: UUID
+    kind: Kind
+    status: MessageStatus
+    email: str | None
+    attempts: int
+    error: str
+    created_at: datetime
+    due_at: datetime
+    sent_at: datetime | None
+
+
+class NotificationTemplateView(msgspec.Struct, frozen=True):
+    """The words of a kind of message; `$name` stands for one of the placeholders."""
+
+    kind: Kind
+    subject: str
+    text: str
+    html: str
+    is_default: bool
+    version: int
+    placeholders: list[str]
+    updated_at: datetime | None

@@ -1,0 +1,105 @@
+"""What notifications need of the world: their own rows, and someone who carries mail."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+import msgspec
+
+from serai.contexts.notifications.contract import Kind, MessageStatus
+from serai.contexts.notifications.model.mails import Mail
+from serai.contexts.notifications.model.messages import Contact, Message, Outcome, Settled
+from serai.contexts.notifications.model.templates import StoredWords
+from serai.kernel.db import Tx
+
+Key = tuple[UUID, UUID]
+"""A tenant and the id of something of hers."""
+
+
+class Addressed(msgspec.Struct, frozen=True):
+    """A message and, where it is known, whom it goes to."""
+
+    message: Message
+    contact: Contact | None
+
+
+class Messages(Protocol):
+    """The queue of messages; every call is part of the given transaction."""
+
+    async def insert_contacts(self, contacts: Sequence[Contact], *, tx: Tx) -> None:
+        """Notes whom to write to about orders; the first address of an order stays."""
+        ...
+
+    async def find_known(self, orders: Sequence[Key], *, tx: Tx) -> set[Key]:
+        """Those of the orders for which an address is known."""
+        ...
+
+    async def insert(self, messages: Sequence[Message], *, tx: Tx) -> None:
+        """Queues messages; one that is there already is left as it is."""
+        ...
+
+    async def claim(
+        self, tenants: Sequence[UUID], *, now: datetime, until: datetime, limit: int, tx: Tx
+    ) -> list[Addressed]:
+        """Takes due messages of these tenants, in turn, for oneself until the lease ends."""
+        ...
+
+    async def record(self, settled: Sequence[tuple[Message, Settled]], *, tx: Tx) -> int:
+        """Writes down what became of claimed messages; how many were still the claimant's."""
+        ...
+
+    async def lock(self, messages: Sequence[Key], *, tx: Tx) -> dict[Key, Addressed]:
+        """Locks messages in the order of (tenant, id)."""
+        ...
+
+    async def requeue(self, messages: Sequence[Message], *, tx: Tx) -> None:
+        """Writes down locked messages that are to be sent anew."""
+        ...
+
+
+class MessageLists(Protocol):
+    """Messages as they are read; every call is part of the given transaction."""
+
+    async def list_page(
+        self,
+        tenant_id: UUID,
+        *,
+        order_id: UUID | None,
+        status: MessageStatus | None,
+        before: UUID,
+        limit: int,
+        tx: Tx,
+    ) -> list[Addressed]:
+        """Messages with an id below `before`, newest first."""
+        ...
+
+
+class Templates(Protocol):
+    """The words of messages; every call is part of the given transaction."""
+
+    async def find(
+        self, wanted: Sequence[tuple[UUID, Kind]], *, is_locked: bool, tx: Tx
+    ) -> dict[tuple[UUID, Kind], StoredWords]:
+        """The words of tenants for kinds: their own, else those that come with Serai."""
+        ...
+
+    async def add(self, stored: Sequence[StoredWords], *, tx: Tx) -> None:
+        """Adds words of tenants that had none of their own; Conflicted where another was faster."""
+        ...
+
+    async def change(self, stored: Sequence[StoredWords], *, tx: Tx) -> None:
+        """Writes words over locked ones."""
+        ...
+
+
+class Mailer(Protocol):
+    """Carries mail. Called outside of any transaction."""
+
+    async def send(self, mails: Sequence[Mail]) -> list[Outcome]:
+        """One outcome each, in order, within a bounded time; never raises for a single mail.
+
+        A mail that `find_fault` objects to is refused. Raises Unavailable where no server can be
+        reached, and then nothing was sent.
+        """
+        ...

@@ -1,0 +1,170 @@
+"""Messages, contacts and templates in PostgreSQL."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from serai.contexts.notifications.contract import Kind, MessageStatus
+from serai.contexts.notifications.model.messages import Contact, Facts, Message, Settled
+from serai.contexts.notifications.model.templates import StoredWords, Words, fill_defaults
+from serai.contexts.notifications.ports import Addressed, Key
+from serai.kernel import queries
+from serai.kernel.db import Conflicted, Record, Tx
+
+SQL = queries.load(__package__)
+
+_encode = msgspec.json.Encoder().encode
+_facts = msgspec.json.Decoder(Facts)
+
+
+class PostgresMessages:
+    """The ports Messages and MessageLists over the tables of this context."""
+
+    async def insert_contacts(self, contacts: Sequence[Contact], *, tx: Tx) -> None:
+        await tx.execute(
+            SQL.insert_contacts,
+            [c.tenant_id for c in contacts],
+            [c.order_id for c in contacts],
+            [c.email for c in contacts],
+            [c.currency for c in contacts],
+            [c.total_minor for c in contacts],
+        )
+
+    async def find_known(self, orders: Sequence[Key], *, tx: Tx) -> set[Key]:
+        rows = await tx.fetch(SQL.find_contacts, [t for t, _ in orders], [o for _, o in orders])
+        return {(row["tenant_id"], row["order_id"]) for row in rows}
+
+    async def insert(self, messages: Sequence[Message], *, tx: Tx) -> None:
+        await tx.execute(
+            SQL.insert_messages,
+            [m.tenant_id for m in messages],
+            [m.id for m in messages],
+            [m.order_id for m in messages],
+            [m.kind for m in messages],
+            [_encode(m.facts) for m in messages],
+            [m.created_at for m in messages],
+            [m.due_at for m in messages],
+        )
+
+    async def claim(
+        self, tenants: Sequence[UUID], *, now: datetime, until: datetime, limit: int, tx: Tx
+    ) -> list[Addressed]:
+        rows = await tx.fetch(SQL.claim_messages, tenants, now, until, limit)
+        return [_read_message(row) for row in rows]
+
+    async def record(self, settled: Sequence[tuple[Message, Settled]], *, tx: Tx) -> int:
+        return await tx.execute(
+            SQL.record_messages,
+            [m.tenant_id for m, _ in settled],
+            [m.id for m, _ in settled],
+            [m.attempts for m, _ in settled],
+            [m.round for m, _ in settled],
+            [s.status for _, s in settled],
+            [s.due_at for _, s in settled],
+            [s.error for _, s in settled],
+            [s.sent_at for _, s in settled],
+        )
+
+    async def lock(self, messages: Sequence[Key], *, tx: Tx) -> dict[Key, Addressed]:
+        rows = await tx.fetch(SQL.lock_messages, [t for t, _ in messages], [m for _, m in messages])
+        return {(row["tenant_id"], row["id"]): _read_message(row) for row in rows}
+
+    async def requeue(self, messages: Sequence[Message], *, tx: Tx) -> None:
+        await tx.execute(
+            SQL.requeue_messages,
+            [m.tenant_id for m in messages],
+            [m.id for m in messages],
+            [m.due_at for m in messages],
+            [m.round for m in messages],
+        )
+
+    async def list_page(
+        self,
+        tenant_id: UUID,
+        *,
+        order_id: UUID | None,
+        status: MessageStatus | None,
+        before: UUID,
+        limit: int,
+        tx: Tx,
+    ) -> list[Addressed]:
+        if order_id is not None:
+            rows = await tx.fetch(
+                SQL.list_messages_of_order, tenant_id, before, limit, status, order_id
+            )
+        elif status is not None:
+            rows = await tx.fetch(SQL.list_messages_in_status, tenant_id, before, limit, status)
+        else:
+            rows = await tx.fetch(SQL.list_messages, tenant_id, before, limit)
+        return [_read_message(row) for row in rows]
+
+    async def check_overdue(
+        self, tenant_id: UUID, due_before: datetime, limit: int, *, tx: Tx
+    ) -> list[Record]:
+        """Messages that should have gone out by then and did not."""
+        return await tx.fetch(SQL.check_overdue, tenant_id, due_before, limit)
+
+
+class PostgresTemplates:
+    """The port Templates over the table of this context, with defaults where it holds nothing."""
+
+    def __init__(self, defaults: Mapping[Kind, Words]) -> None:
+        self._defaults = defaults
+
+    async def find(
+        self, wanted: Sequence[tuple[UUID, Kind]], *, is_locked: bool, tx: Tx
+    ) -> dict[tuple[UUID, Kind], StoredWords]:
+        statement = SQL.lock_templates if is_locked else SQL.find_templates
+        rows = await tx.fetch(statement, [t for t, _ in wanted], [kind for _, kind in wanted])
+        return fill_defaults([_read_words(row) for row in rows], wanted, self._defaults)
+
+    async def add(self, stored: Sequence[StoredWords], *, tx: Tx) -> None:
+        rows = await tx.fetch(SQL.insert_templates, *_columns(stored))
+        if len(rows) != len(stored):
+            raise Conflicted("a template was written for the first time by two at once")
+
+    async def change(self, stored: Sequence[StoredWords], *, tx: Tx) -> None:
+        await tx.execute(SQL.update_templates, *_columns(stored))
+
+
+def _columns(stored: Sequence[StoredWords]) -> tuple[list[Any], ...]:
+    return (
+        [s.tenant_id for s in stored],
+        [s.kind for s in stored],
+        [s.words.subject for s in stored],
+        [s.words.text for s in stored],
+        [s.words.html for s in stored],
+        [s.version for s in stored],
+        [s.updated_at for s in stored],
+    )
+
+
+def _read_words(row: Record) -> StoredWords:
+    words = Words(row["subject"], row["text"], row["html"])
+    return StoredWords(row["tenant_id"], row["kind"], words, row["version"], row["updated_at"])
+
+
+def _read_message(row: Record) -> Addressed:
+    message = Message(
+        row["tenant_id"],
+        row["id"],
+        row["order_id"],
+        row["kind"],
+        _facts.decode(row["facts"]),
+        row["created_at"],
+        row["due_at"],
+        row["status"],
+        row["attempts"],
+        row["round"],
+        row["error"],
+        row["sent_at"],
+    )
+    if row["email"] is None:
+        return Addressed(message, None)
+    contact = Contact(
+        row["tenant_id"], row["order_id"], row["email"], row["currency"], row["total_minor"]
+    )
+    return Addressed(message, contact)

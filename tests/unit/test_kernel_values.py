@@ -1,0 +1,95 @@
+"""Money, ids, cursors and names: the small values everything rests on."""
+
+from decimal import Decimal
+from fractions import Fraction
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from serai.kernel import ids, money
+from serai.kernel.failure import Invalid, Refused
+from serai.kernel.queries import parse, render
+from serai.kernel.web import DuplicateKey, decode_cursor, decode_json, encode_cursor
+from serai.settings import SettingsError, load
+
+
+@given(st.integers(0, 10**9), st.integers(1, 10**6), st.integers(0, 6))
+def test_a_line_is_rounded_half_up_once(units: int, quantity: int, places: int) -> None:
+    price = Decimal(units).scaleb(-places)
+    exact = Fraction(price) * quantity * 100
+    assert money.extend(price, quantity, "GBP") == (2 * exact + 1) // 2
+
+
+def test_currencies_have_their_own_minor_units() -> None:
+    assert money.extend(Decimal("1.5"), 1, "JPY") == 2
+    assert money.extend(Decimal("1.2345"), 1, "KWD") == 1235
+    assert money.price_of(1999, "USD") == Decimal("19.99")
+
+
+@given(st.integers(-(10**12), 10**12), st.lists(st.integers(0, 1000), min_size=1, max_size=20))
+def test_shares_sum_to_the_amount_and_stay_within_one_unit(amount: int, weights: list[int]) -> None:
+    if not sum(weights):
+        with pytest.raises(ValueError, match="weights"):
+            money.split(amount, weights)
+        return
+    shares = money.split(amount, weights)
+    assert sum(shares) == amount
+    for share, weight in zip(shares, weights, strict=True):
+        assert abs(share - Fraction(amount * weight, sum(weights))) < 1
+
+
+@pytest.mark.parametrize("text", ["NaN", "Infinity", "-1", "1e3", "1.1234567", "", "١", "1_0 ", "--1"])
+def test_what_is_not_a_plain_price_is_none(text: str) -> None:
+    assert money.parse_price(text) is None
+
+
+def test_ids_grow_and_are_version_7() -> None:
+    made = [ids.new_id() for _ in range(10_000)]
+    assert made == sorted(made)
+    assert len(set(made)) == len(made)
+    assert {i.version for i in made} == {7}
+
+
+def test_a_refusal_s_code_is_its_name() -> None:
+    class GoneFishing(Refused):
+        """A test's situation."""
+
+    assert GoneFishing.code == "gone_fishing"
+
+
+@given(st.tuples(st.integers(), st.text(max_size=50)))
+def test_cursors_come_back(position: tuple[int, str]) -> None:
+    assert decode_cursor(encode_cursor(list(position)), tuple[int, str]) == position
+
+
+@pytest.mark.parametrize("cursor", ["", "%%%", "AAAA", "bnVsbA", "x" * 600, "é"])
+def test_a_cursor_that_is_not_ours_is_refused(cursor: str) -> None:
+    with pytest.raises(Invalid):
+        decode_cursor(cursor, tuple[int, str])
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"a":1,"a":2}', b'{"x":[{"b":1,"b":1}]}', b'{"a":1,"\\u0061":2}']
+)
+def test_a_key_that_stands_twice_is_refused(body: bytes) -> None:
+
+
+    with pytest.raises(DuplicateKey):
+        decode_json(msgspec.json.Decoder(), body)
+
+
+def test_statements_are_cut_by_name_and_rendered_for_a_home() -> None:
+    statements = parse("-- name: read_x\n-- Reads x.\nSELECT 1 FROM {orders}.lines;\n")
+    assert statements["read_x"].sentence == "Reads x."
+    assert statements["read_x"].text("t_") == "/* read_x */ SELECT 1 FROM t_orders.lines"
+    assert render("{kernel}.outbox", "") == "kernel.outbox"
+
+
+def test_settings_refuse_what_they_do_not_know() -> None:
+    assert load({}).port == 8000
+    assert load({"SERAI_PORT": "9000"}).port == 9000
+    for environment in ({"SERAI_PROT": "1"}, {"SERAI_PORT": "x"}, {"SERAI_PORT": "70000"}):
+        with pytest.raises(SettingsError):
+            load(environment)
