@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-_PREFIX = "SERAI_"
+PREFIX = "SERAI_"
 
 
 class SettingsError(Exception):
@@ -70,9 +70,9 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
     known = {field.name: field for field in msgspec.structs.fields(Settings)}
     given: dict[str, str] = {}
     for variable, value in environment.items():
-        if not variable.startswith(_PREFIX):
+        if not variable.startswith(PREFIX):
             continue
-        name = variable.removeprefix(_PREFIX).lower()
+        name = variable.removeprefix(PREFIX).lower()
         if name not in known:
             raise SettingsError(f"{variable} is not a setting; known: {', '.join(sorted(known))}")
         given[name] = value
@@ -86,8 +86,14 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
 
 def load_with(**given: object) -> Settings:
     """The environment's settings, some of them given anew, as by options; None gives nothing."""
-    chosen = {f"{_PREFIX}{name.upper()}": str(v) for name, v in given.items() if v is not None}
+    chosen = {f"{PREFIX}{name.upper()}": str(v) for name, v in given.items() if v is not None}
     return load({**os.environ, **chosen})
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    """The variables that make these settings again, for a process of ours."""
+    values = msgspec.structs.asdict(settings).items()
+    return {f"{PREFIX}{name.upper()}": str(value) for name, value in values}
 
 
 def _check(settings: Settings) -> None:
@@ -100,7 +106,7 @@ def _check(settings: Settings) -> None:
     for name, (low, high) in bounds.items():
         value = getattr(settings, name)
         if not low <= value <= high:
-            variable = f"{_PREFIX}{name.upper()}"
+            variable = f"{PREFIX}{name.upper()}"
             raise SettingsError(f"{variable} is {value}; it must be within {low} and {high}")
     provider = settings.payment_provider
     if provider != "direct" and not provider.startswith(("http://", "https://")):

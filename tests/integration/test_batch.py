@@ -30,18 +30,28 @@ def receipt(tenant: UUID, quantity: int, sku: str = "tent") -> MoveStock:
 
 
 def write_off(tenant: UUID, quantity: int) -> MoveStock:
-    return MoveStock(tenant, (Move("write_off", "tent", "main", quantity, ""),), Cause(ids.new_id()))
+    return MoveStock(
+        tenant, (Move("write_off", "tent", "main", quantity, ""),), Cause(ids.new_id())
+    )
 
 
 def batch_of(database: Database, handler: Any = None, **bounds: Any) -> Batch[MoveStock, int]:
     own = handler or partial(handlers.move_stock, stock=PostgresStock())
     bounds.setdefault("queue_max", QUEUE_MAX)
-    return Batch("testing", own, lambda n: answer_with({"n": n, "by": ids.new_id()}), database=database, **bounds)
+    return Batch(
+        "testing",
+        own,
+        lambda n: answer_with({"n": n, "by": ids.new_id()}),
+        database=database,
+        **bounds,
+    )
 
 
 async def available(database: Database, tenant: UUID) -> int:
     async with database.transaction(POOLED, (tenant,)) as tx:
-        value = await tx.connection.fetchval("SELECT COALESCE(sum(available), 0)::int FROM inventory.stock_items")
+        value = await tx.connection.fetchval(
+            "SELECT COALESCE(sum(available), 0)::int FROM inventory.stock_items"
+        )
     return int(value)
 
 
@@ -107,7 +117,9 @@ async def test_a_command_that_breaks_the_handler_fails_alone(
 ) -> None:
     stock = PostgresStock()
 
-    async def fragile(commands: Sequence[MoveStock], *, tx: Tx, now: datetime) -> list[int | Refused]:
+    async def fragile(
+        commands: Sequence[MoveStock], *, tx: Tx, now: datetime
+    ) -> list[int | Refused]:
         outcomes = await handlers.move_stock(commands, tx=tx, now=now, stock=stock)
         if any(c.moves[0].quantity == 13 for c in commands):
             raise ZeroDivisionError("thirteen")
@@ -115,10 +127,7 @@ async def test_a_command_that_breaks_the_handler_fails_alone(
 
     batch = batch_of(database, fragile)
     outcomes = await asyncio.gather(
-        *(
-            batch.submit(receipt(tenant, n), home=POOLED, claim=key(f"k{n}"))
-            for n in range(1, 31)
-        ),
+        *(batch.submit(receipt(tenant, n), home=POOLED, claim=key(f"k{n}")) for n in range(1, 31)),
         return_exceptions=True,
     )
     assert [n for n, o in enumerate(outcomes, 1) if isinstance(o, Exception)] == [13]

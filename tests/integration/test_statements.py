@@ -124,7 +124,9 @@ async def test_migrations_apply_twice_without_harm(
     assert {s.state for s in await migrate.status(url, POOLED, migrations)} == {"applied"}
 
 
-async def test_a_changed_migration_is_refused(postgres: EmbeddedPostgres, database_name: str) -> None:
+async def test_a_changed_migration_is_refused(
+    postgres: EmbeddedPostgres, database_name: str
+) -> None:
     url = postgres.owner_url(database_name)
     first = find_migrations()[0]
     changed = migrate.Migration(first.context, first.name, first.text + "\n-- changed")

@@ -70,7 +70,10 @@ async def test_a_tenant_s_transaction_sees_no_row_of_another(
         async with database.transaction(POOLED, (a,)) as tx:
             for name in names:
                 assert await tx.connection.fetchval(f"SELECT count(*) FROM {name}") == 0, name
-                assert await tx.connection.execute(f"UPDATE {name} SET tenant_id = '{a}'") == "UPDATE 0"
+                assert (
+                    await tx.connection.execute(f"UPDATE {name} SET tenant_id = '{a}'")
+                    == "UPDATE 0"
+                )
                 assert await tx.connection.execute(f"DELETE FROM {name}") == "DELETE 0"
         async with database.transaction(POOLED, (b,)) as tx:
             for name in names:

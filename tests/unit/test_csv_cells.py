@@ -11,6 +11,7 @@ from serai.contexts.catalog.contract import PRICE_MINOR_MAX
 from serai.contexts.catalog.gateways import csv_cells
 from serai.contexts.catalog.gateways.csv_cells import CellRefused
 from serai.contexts.catalog.gateways.product_rows import PriceRow
+from serai.contexts.catalog.model.text import make_handle
 from serai.kernel.money import exponent
 
 
@@ -169,7 +170,7 @@ def test_addresses_are_given_once_and_bounded() -> None:
     ],
 )
 def test_a_handle_is_made_from_a_title(title: str, handle: str) -> None:
-    assert csv_cells.make_handle(title) == handle
+    assert make_handle(title) == handle
 
 
 def test_a_given_handle_is_checked_and_lowered() -> None:

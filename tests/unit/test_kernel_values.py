@@ -40,7 +40,9 @@ def test_shares_sum_to_the_amount_and_stay_within_one_unit(amount: int, weights:
         assert abs(share - Fraction(amount * weight, sum(weights))) < 1
 
 
-@pytest.mark.parametrize("text", ["NaN", "Infinity", "-1", "1e3", "1.1234567", "", "١", "1_0 ", "--1"])
+@pytest.mark.parametrize(
+    "text", ["NaN", "Infinity", "-1", "1e3", "1.1234567", "", "١", "1_0 ", "--1"]
+)
 def test_what_is_not_a_plain_price_is_none(text: str) -> None:
     assert money.parse_price(text) is None
 
@@ -74,7 +76,6 @@ def test_a_cursor_that_is_not_ours_is_refused(cursor: str) -> None:
     "body", [b'{"a":1,"a":2}', b'{"x":[{"b":1,"b":1}]}', b'{"a":1,"\\u0061":2}']
 )
 def test_a_key_that_stands_twice_is_refused(body: bytes) -> None:
-
 
     with pytest.raises(DuplicateKey):
         decode_json(msgspec.json.Decoder(), body)

@@ -112,7 +112,7 @@ def reference(rows: Sequence[Sale]) -> dict[str, Any]:
     moved = {
         sku: figures.Moved(sold[sku], units_back[sku], received[sku], lost[sku]) for sku in skus
     }
-    top = sorted(skus, key=lambda sku: (-sold[sku], sku))[:5]
+    top = sorted((sku for sku in skus if sold[sku]), key=lambda sku: (-sold[sku], sku))[:5]
     names = ("full", "partial", "unmatched", "without_customer", "units_returned", "refund_minor")
     return {
         "skus": len(skus),
@@ -203,9 +203,9 @@ def test_a_plan_agrees_with_the_given_expectations_on_any_file(
     planner = Planner()
     for read in read_rows(path):
         planner.take(read)
-    ours = json.loads(msgspec.json.encode(figures_of(planner.plan)))
-    theirs = expected(str(path))
-    assert ours == json.loads(json.dumps(theirs))
+    theirs = path.with_name("expected.json")
+    theirs.write_text(json.dumps(expected(str(path))))
+    assert figures_of(planner.plan) == read_expectations(theirs)
 
 
 def test_the_real_file_comes_to_the_given_figures() -> None:
@@ -305,7 +305,7 @@ def test_cancellations_that_the_rules_count_and_nothing_can_be_sent_for() -> Non
 def test_a_price_is_sent_as_plain_text() -> None:
     prices = ["2.50", "1E+2", "0.001", "-0.00", "1.230000000"]
     plan = plan_of([Sale("1", "A", 1, price) for price in prices])
-    assert [line.price for line in plan.orders[0].lines] == ["2.5", "100", "0.001", "0", "1.23"]
+    assert [line.unit_price for line in plan.orders[0].lines] == ["2.5", "100", "0.001", "0", "1.23"]
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"skus": 1}', '{"skus": "one"}'])

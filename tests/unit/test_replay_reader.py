@@ -153,8 +153,8 @@ def test_a_quote_left_open_takes_only_its_own_line(tmp_path: Path) -> None:
     stray = f'1,A,"WHITE HANGING,6,{DAY},1,,UK'
     found = read(write(tmp_path, GOOD, stray, *[GOOD] * 1_000, stray, GOOD, GOOD))
     assert [item for item in codes(found) if item[1]] == [
-        (3, "wrong_number_of_fields"),
-        (1004, "wrong_number_of_fields"),
+        (3, "unreadable_row"),
+        (1004, "unreadable_row"),
     ]
     assert len(found) == 1_005
 

@@ -7,7 +7,8 @@ from typing import Annotated, Final
 import typer
 
 from serai import settings
-from serai.cli.console import EXIT_CODES, AsJson, Failure, err, print_json, run_async
+from serai.cli.console import EXIT_CODES, AsJson, Failure, err, out, print_json, run_async
+from serai.cli.demo.board import run_demo
 from serai.cli.supervise import Happening, Supervisor
 from serai.settings import Settings
 
@@ -65,7 +66,12 @@ async def _run(
     try:
         if await _start(supervisor, stop):
             _greet(supervisor, as_json=as_json)
-            await stop.wait()
+            if is_demo:
+                # With --json the board must not draw where the document stands.
+                console = err if as_json else out
+                await run_demo(supervisor, traffic=has_traffic, stop=stop, console=console)
+            else:
+                await stop.wait()
     finally:
         with err.status("Stopping ..."):
             is_clean = await supervisor.stop()

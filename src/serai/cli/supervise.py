@@ -30,7 +30,7 @@ from serai.kernel.failure import Unavailable
 from serai.roles.connection import app_url
 from serai.roles.migrate import bring_up
 from serai.roles.ports import refuse_taken_port
-from serai.settings import Settings
+from serai.settings import PREFIX, Settings, environment_of
 
 START_TIMEOUT_S: Final = 60.0
 GRACE_S: Final = 5.0
@@ -187,17 +187,9 @@ class Supervisor:
     def _make_children(self, urls: Urls) -> list[Child]:
         own = self.settings
         host = _reachable(own.host)
-        environment = {
-            **{name: value for name, value in os.environ.items() if name != "SERAI_DATABASE_URL"},
-            "SERAI_DATA_DIR": str(own.data_path),
-            "SERAI_DATABASE_APP_URL": urls.app_url,
-            "SERAI_HOST": own.host,
-            "SERAI_PORT": str(own.port),
-            "SERAI_WORKER_PORT": str(own.worker_port),
-        }
+        environment = self._environment(urls)
         children: list[Child] = []
         if self._sandbox_port is not None:
-            environment["SERAI_PAYMENT_PROVIDER"] = str(self.sandbox_url)
             arguments = self._sandbox_arguments(self._sandbox_port)
             probe = ("127.0.0.1", self._sandbox_port, "/healthz")
             children.append(self._make_child("sandbox", arguments, environment, probe))
@@ -208,6 +200,18 @@ class Supervisor:
             self._make_child("worker", work, environment, (host, own.worker_port, "/readyz")),
         ]
         return children
+
+    def _environment(self, urls: Urls) -> dict[str, str]:
+        """Our settings for a child, all of them; not the owner's URL, which it has no use for."""
+        own = msgspec.structs.replace(
+            self.settings,
+            data_dir=str(self.settings.data_path),
+            database_url="",
+            database_app_url=urls.app_url,
+            payment_provider=self.sandbox_url or self.settings.payment_provider,
+        )
+        others = {name: v for name, v in os.environ.items() if not name.startswith(PREFIX)}
+        return {**others, **environment_of(own)}
 
     def _sandbox_arguments(self, port: int) -> list[str]:
         return [

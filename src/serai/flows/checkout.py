@@ -210,9 +210,7 @@ def payment_refs(deliveries: Sequence[Delivery]) -> list[PaymentRef]:
     return [PaymentRef(d.tenant_id, d.key, d.cause) for d in deliveries]
 
 
-def build(
-    s: Surroundings, *, orders: Orders, inventory: Inventory, payments: Payments
-) -> Module:
+def build(s: Surroundings, *, orders: Orders, inventory: Inventory, payments: Payments) -> Module:
     """The checkout flow over the contexts it leads."""
     deadline = timedelta(seconds=s.settings.payment_deadline_s)
     checkout = Checkout(orders, inventory, payments, deadline)

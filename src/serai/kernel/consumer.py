@@ -193,7 +193,9 @@ class GroupRunner:
         blocked = {row["key"] for row in rows}
         behind = [d for d in deliveries if d.key in blocked]
         free = [d for d in deliveries if d.key not in blocked]
-        await self._write_letters(behind, tx.now, 0, "waits behind a parked message of its key", tx=tx)
+        await self._write_letters(
+            behind, tx.now, 0, "waits behind a parked message of its key", tx=tx
+        )
         return await inbox.admit(group, free, tx=tx, now=tx.now) if free else set()
 
     async def _move(self, deliveries: Sequence[Delivery], *, tx: Tx) -> None:
@@ -248,7 +250,9 @@ class GroupRunner:
         observe.EVENTS_PARKED.labels(self._consumer.group).inc()
         async with self._database.transaction(self._home, (delivery.tenant_id,)) as tx:
             await self._move([delivery], tx=tx)
-            await self._write_letters([delivery], tx.now + letter_pause(0), 1, _describe(error), tx=tx)
+            await self._write_letters(
+                [delivery], tx.now + letter_pause(0), 1, _describe(error), tx=tx
+            )
 
     async def _write_letters(
         self, deliveries: Sequence[Delivery], next_at: datetime, tries: int, error: str, *, tx: Tx
@@ -345,5 +349,3 @@ async def _call(
 
 def _describe(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".replace("\0", "")[:ERROR_CHARS_MAX]
-
-

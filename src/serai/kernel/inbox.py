@@ -11,9 +11,7 @@ from serai.kernel.events import Delivery
 _SQL = queries.load("serai.kernel")
 
 
-async def admit(
-    group: str, deliveries: Sequence[Delivery], *, tx: Tx, now: datetime
-) -> set[UUID]:
+async def admit(group: str, deliveries: Sequence[Delivery], *, tx: Tx, now: datetime) -> set[UUID]:
     """Marks deliveries as handled by a group; returns the ids of those that never were before."""
     rows = await tx.fetch(
         _SQL.insert_inbox,

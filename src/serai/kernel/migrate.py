@@ -161,7 +161,9 @@ async def _apply_one(connection: asyncpg.Connection, home: Home, migration: Migr
     await connection.execute(
         f"SET lock_timeout = {LOCK_TIMEOUT_MS}; SET statement_timeout = {statement_ms}"
     )
-    note = render("INSERT INTO {kernel}.migrations (context, name, checksum) VALUES ($1, $2, $3)", home.prefix)
+    note = render(
+        "INSERT INTO {kernel}.migrations (context, name, checksum) VALUES ($1, $2, $3)", home.prefix
+    )
     try:
         if "-- concurrently" in migration.text:
             for statement in (s.strip() for s in text.split(";\n")):

@@ -33,7 +33,9 @@ CONSUMER_SECONDS = Histogram(
     "serai_consumer_batch_seconds", "Time to handle one batch of events.", ["group"],
     buckets=_LATENCY_S, registry=REGISTRY,
 )  # fmt: skip
-LAG = Gauge("serai_group_lag_events", "Events a group has still to hear.", ["group"], registry=REGISTRY)
+LAG = Gauge(
+    "serai_group_lag_events", "Events a group has still to hear.", ["group"], registry=REGISTRY
+)
 FLOWS_RUNNING = Gauge("serai_flows_running", "Flow instances in flight.", registry=REGISTRY)
 LETTERS = Gauge("serai_dead_letters", "Parked messages.", ["state"], registry=REGISTRY)
 OLDEST_TRANSACTION = Gauge(

@@ -66,5 +66,7 @@ def parse(source: str) -> dict[str, Statement]:
         sql = "\n".join(line for line in lines if not line.startswith("--"))
         if name in statements:
             raise ValueError(f"statement {name!r} is named twice")
-        statements[name] = Statement(name, " ".join(c.lstrip("- ") for c in comment), sql.strip().rstrip(";"))
+        statements[name] = Statement(
+            name, " ".join(c.lstrip("- ") for c in comment), sql.strip().rstrip(";")
+        )
     return statements

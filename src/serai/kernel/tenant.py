@@ -37,4 +37,3 @@ class Homes(Protocol):
     async def tenants_of(self, home: Home) -> Collection[TenantId]:
         """The tenants that live in a home, in a steady order."""
         ...
-

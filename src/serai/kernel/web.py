@@ -127,13 +127,19 @@ class _JsonBody(AbstractDTO[Any], Generic[T]):
 
     @classmethod
     def create_for_field_definition(
-        cls, field_definition: Any, handler_id: str, backend_cls: Any = None  # noqa: ARG003
+        cls,
+        field_definition: Any,
+        handler_id: str,
+        backend_cls: Any = None,  # noqa: ARG003
     ) -> None:
         cls._decoder = msgspec.json.Decoder(field_definition.annotation)
 
     @classmethod
     def create_openapi_schema(
-        cls, field_definition: Any, handler_id: str, schema_creator: Any  # noqa: ARG003
+        cls,
+        field_definition: Any,
+        handler_id: str,
+        schema_creator: Any,  # noqa: ARG003
     ) -> Any:
         return schema_creator.for_field_definition(field_definition)
 
@@ -152,12 +158,16 @@ def json_body(model: type) -> type[AbstractDTO[Any]]:
     return type(f"Json{model.__name__}", (_JsonBody,), {})
 
 
-def claim_of(request: Request[Any, Any, Any], body: bytes, *, is_required: bool = True) -> Claim | None:
+def claim_of(
+    request: Request[Any, Any, Any], body: bytes, *, is_required: bool = True
+) -> Claim | None:
     """The request's idempotency key with its fingerprint; refuses a missing or malformed one."""
     key = request.headers.get("idempotency-key")
     if key is None:
         if is_required:
-            raise IdempotencyKeyMissing("send an `Idempotency-Key` header, a new one for each intent")
+            raise IdempotencyKeyMissing(
+                "send an `Idempotency-Key` header, a new one for each intent"
+            )
         return None
     if not 1 <= len(key) <= KEY_CHARS_MAX or not key.isprintable() or not key.isascii():
         raise Invalid(f"`Idempotency-Key` must be 1 to {KEY_CHARS_MAX} printable ASCII characters")
@@ -182,14 +192,19 @@ def send(answer: Answer) -> Response[bytes]:
     if answer.etag:
         headers["ETag"] = answer.etag
     return Response(
-        answer.body, status_code=answer.status, media_type="application/json", headers=headers or None
+        answer.body,
+        status_code=answer.status,
+        media_type="application/json",
+        headers=headers or None,
     )
 
 
 _encode = msgspec.json.Encoder(decimal_format="string").encode
 
 
-def answer_with(view: Any, *, status: int = 200, location: str = "", version: int | None = None) -> Answer:
+def answer_with(
+    view: Any, *, status: int = 200, location: str = "", version: int | None = None
+) -> Answer:
     """An answer whose body is a view as JSON."""
     return Answer(status, _encode(view), location, "" if version is None else etag(version))
 

@@ -137,9 +137,7 @@ class Workers:
 
     async def find_due(self, home: Home) -> list[Instance]:
         """Flow instances whose deadline has passed and which this process knows how to ring."""
-        async with self._database.transaction(
-            home, (), is_transport=True, is_read_only=True
-        ) as tx:
+        async with self._database.transaction(home, (), is_transport=True, is_read_only=True) as tx:
             rows = await tx.fetch(_SQL.list_due_flows, tx.now, DUE_MAX)
         return [
             Instance(row["tenant_id"], row["flow"], row["key"], row["state"])
@@ -161,7 +159,13 @@ class Workers:
                 await self.ring(home, flow, due[:middle])
                 await self.ring(home, flow, due[middle:])
                 return
-            _log.error("timer_failed", action="timer_failed", flow=flow, key=str(due[0].key), exc_info=error)
+            _log.error(
+                "timer_failed",
+                action="timer_failed",
+                flow=flow,
+                key=str(due[0].key),
+                exc_info=error,
+            )
             async with self._database.transaction(home, tenants) as tx:
                 await tx.execute(
                     _SQL.delay_flow, flow, due[0].tenant_id, due[0].key, tx.now + BROKEN_TIMER_PAUSE

@@ -4,8 +4,17 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from serai.contexts.catalog import module as catalog_module
 from serai.contexts.inventory import module as inventory_module
+from serai.contexts.notifications import module as notifications_module
+from serai.contexts.orders import module as orders_module
+from serai.contexts.payments import module as payments_module
+from serai.contexts.returns import module as returns_module
+from serai.contexts.shipping import module as shipping_module
 from serai.contexts.tenancy import module as tenancy_module
+from serai.flows import cancellation as cancellation_flow
+from serai.flows import checkout as checkout_flow
+from serai.flows import returns as returns_flow
 from serai.kernel.clock import Clock, SystemClock
 from serai.kernel.db import Database
 from serai.kernel.module import Check, Consumer, Job, Module, Surroundings, Timer
@@ -54,6 +63,12 @@ class Composition:
     def jobs(self) -> list[Job]:
         return [job for module in self.modules for job in module.jobs]
 
+    async def close(self) -> None:
+        """Lets every module give back what it holds outside the database."""
+        for module in self.modules:
+            if module.close is not None:
+                await module.close()
+
     def checks(self) -> Iterator[tuple[str, Check]]:
         """Each invariant with the name of the module that holds it."""
         for module in self.modules:
@@ -70,5 +85,29 @@ def compose(settings: Settings, database: Database, *, clock: Clock | None = Non
         settings=settings,
     )
     tenancy = tenancy_module.build(s)
+    catalog = catalog_module.build(s)
     inventory = inventory_module.build(s)
-    return Composition(s, (tenancy, inventory), tenancy.offers)
+    orders = orders_module.build(s, catalog.offers)
+    payments = payments_module.build(s)
+    shipping = shipping_module.build(s, orders=orders.offers)
+    returns = returns_module.build(s, orders=orders.offers)
+    notifications = notifications_module.build(s)
+    lead = {
+        "orders": orders.offers,
+        "inventory": inventory.offers,
+        "payments": payments.offers,
+    }
+    modules = (
+        tenancy,
+        catalog,
+        inventory,
+        orders,
+        payments,
+        shipping,
+        returns,
+        notifications,
+        checkout_flow.build(s, **lead),
+        cancellation_flow.build(s, **lead, shipping=shipping.offers),
+        returns_flow.build(s, **lead, returns=returns.offers),
+    )
+    return Composition(s, modules, tenancy.offers)

@@ -71,11 +71,15 @@ async def _live(parts: Sequence[Part], settings: Settings, *, has_lifeline: bool
     _listen_for_the_end(stop, has_lifeline=has_lifeline)
     database = await open_database(app_url(settings), pool_max=settings.pool_max)
     try:
-        process = Process(settings, compose(settings, database), Readiness(database), stop)
+        composition = compose(settings, database)
+        process = Process(settings, composition, Readiness(database), stop)
         # What was imported and built lives as long as we do: the collector need not walk it.
         gc.collect()
         gc.freeze()
-        return await _run_parts(parts, process)
+        try:
+            return await _run_parts(parts, process)
+        finally:
+            await composition.close()
     finally:
         await database.close()
 

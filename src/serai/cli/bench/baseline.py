@@ -5,18 +5,20 @@ stock is locked in SKU order and never goes negative, what happened is in an out
 statement is prepared and set-based. It is spared the walls between tenants and the whole saga that
 follows an order, which makes it quicker than a service that did the same work would be.
 
-Its own process (`python -m serai.cli.bench.baseline`): reads a Setting as JSON from standard input,
-makes its tables in an empty database and serves until SIGTERM.
+Its own process (`python -m serai.cli.bench.baseline FILE`): reads a Setting as JSON from the file,
+makes its tables in an empty database and serves until SIGTERM or the end of its standard input.
 """
 
 import asyncio
 import gc
 import hashlib
+import os
 import signal
 import sys
 import time
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -25,6 +27,7 @@ import msgspec
 import uvloop
 from litestar import Litestar, Request, Response, get, post
 from litestar.datastructures import State
+from litestar.params import JSONBody
 
 from serai.contexts.catalog.contract import Quote
 from serai.contexts.inventory.contract import OutOfStock
@@ -261,7 +264,9 @@ def build_app(pool: Any) -> Litestar:
         dto=json_body(PlaceOrderBody),
         return_dto=None,
     )
-    async def place_order(request: Request[Any, Any, Any], data: PlaceOrderBody) -> Response[bytes]:
+    async def place_order(
+        request: Request[Any, Any, Any], data: JSONBody[PlaceOrderBody]
+    ) -> Response[bytes]:
         claim = claim_of(request, await request.body())
         if claim is None or not money.is_currency(data.currency):
             raise Invalid(f"{data.currency} is not an active ISO 4217 currency")
@@ -319,6 +324,8 @@ async def serve(setting: Setting) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
+        # Whoever started us holds the other end: when that closes, nobody is left to stop us.
+        loop.add_reader(sys.stdin.fileno(), stop.set)
         await serve_app(build_app(pool), host=setting.host, port=setting.port, stop=stop)
 
 
@@ -332,12 +339,14 @@ async def count_oversold(database_url: str) -> int:
         await connection.close()
 
 
-def main() -> int:
-    """Reads a Setting and serves; returns the exit code."""
-    setting = msgspec.json.decode(sys.stdin.buffer.read(), type=Setting)
+def main() -> None:
+    """Reads the Setting that is named and serves."""
+    setting = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Setting)
     uvloop.run(serve(setting))
-    return 0
+    # Threads of the HTTP server outlive it by a moment; tearing the interpreter down under them
+    # would abort the process.
+    os._exit(0)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

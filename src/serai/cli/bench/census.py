@@ -73,7 +73,8 @@ STOCK = Table(
     ("sku", "received", "available", "reserved", "sold", "written_off"),
 )
 SHIPMENTS = Table("shipping", "shipments", ("created_at",))
-NOTICES = Table("notifications", "messages", ("created_at",))
+NOTICES = Table("notifications", "messages", ("kind", "created_at"))
+CONFIRMATION = "order_confirmed"
 
 
 async def copy_table(connection: Any, table: Table) -> bytes:
@@ -99,11 +100,9 @@ async def count_open(connection: Any) -> int:
     """How many orders have not come to an end, shipment and notification included."""
     statuses = (await copy_table(connection, STATUSES)).splitlines()
     confirmed = statuses.count(b"confirmed")
-    missing = 0
-    for followed in (SHIPMENTS, NOTICES):
-        rows = (await copy_table(connection, followed)).count(b"\n")
-        missing = max(missing, confirmed - rows)
-    return statuses.count(b"placed") + missing
+    shipments = (await copy_table(connection, SHIPMENTS)).count(b"\n")
+    notices = (await copy_table(connection, NOTICES)).count(CONFIRMATION.encode())
+    return statuses.count(b"placed") + max(0, confirmed - min(shipments, notices))
 
 
 async def read_settlement(connection: Any, started_at: float) -> Settlement:
@@ -112,11 +111,10 @@ async def read_settlement(connection: Any, started_at: float) -> Settlement:
         OrderRow(row[0], row[1], row[2], seconds_of(row[3]), seconds_of(row[4]) if row[4] else None)
         for row in await read_table(connection, ORDERS)
     ]
-    followed = [
-        max((seconds_of(row[0]) for row in await read_table(connection, table)), default=0.0)
-        for table in (SHIPMENTS, NOTICES)
-    ]
-    return settle(orders, started_at=started_at, followed_at=max(followed))
+    made = [row[0] for row in await read_table(connection, SHIPMENTS)]
+    made += [at for kind, at in await read_table(connection, NOTICES) if kind == CONFIRMATION]
+    followed_at = max(map(seconds_of, made), default=0.0)
+    return settle(orders, started_at=started_at, followed_at=followed_at)
 
 
 def settle(orders: Iterable[OrderRow], *, started_at: float, followed_at: float) -> Settlement:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from rich.table import Table
 
-from serai.cli.bench.census import Settlement, StockFaults
+from serai.cli.bench.census import Settlement
 from serai.cli.bench.load import Latencies, Report
 from serai.cli.bench.measure import Machine, StatementCost
 
@@ -38,7 +38,7 @@ class StatementShare(msgspec.Struct, frozen=True):
     ms_per_1000: float
 
 
-class Conditions(msgspec.Struct, frozen=True):
+class Conditions(msgspec.Struct, frozen=True, kw_only=True):
     """Under what the figures were measured; `rate` is null where clients wait for their answers."""
 
     seconds: float
@@ -60,7 +60,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     statements_per_order: float
     baseline_accepted_per_s: float | None = None
     ratio: float | None = None
-    oversold_units: int
+    oversold_units: int = 0
     errors: dict[str, int]
     cpu_s_per_1000: dict[str, float]
     memory_mb: float
@@ -74,7 +74,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     unsettled: int
     lost_orders: int
     """Orders that were answered 2xx and are not in the database: there must be none."""
-    stray_units: int
+    stray_units: int = 0
     """Units that left the stock for no confirmed order: there must be none."""
     settled_after_s: float
     """From the begin of the window to the end of its last saga."""
@@ -98,7 +98,6 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
 
     report: Report
     settlement: Settlement
-    faults: StockFaults
     costs: list[StatementCost]
     cpu_s: dict[str, float]
     memory_mb: dict[str, float]
@@ -115,7 +114,6 @@ def sum_up(seen: Window) -> Run:
         answer_ms=spread(report.answer_ms),
         confirm_ms=spread(settlement.confirm_ms),
         statements_per_order=round(sum(cost.calls for cost in seen.costs) / orders, 3),
-        oversold_units=seen.faults.oversold,
         errors=errors_of(report, settlement.reasons),
         cpu_s_per_1000=per_1000({**seen.cpu_s, "client": report.cpu_s}, orders),
         memory_mb=round(sum(seen.memory_mb.values()), 1),
@@ -127,7 +125,6 @@ def sum_up(seen: Window) -> Run:
         cancelled=settlement.cancelled,
         unsettled=settlement.open,
         lost_orders=max(0, accepted - settlement.found),
-        stray_units=seen.faults.stray,
         settled_after_s=round(settlement.seconds, 2),
         statements=[
             StatementShare(
@@ -189,7 +186,7 @@ def per_1000(cpu_s: Mapping[str, float], orders: int) -> dict[str, float]:
 
 def merge(runs: Sequence[Run]) -> Run:
     """Several runs as one: the median of each figure, and the sum of what must never be."""
-    merged = {}
+    merged: dict[str, Any] = {}
     for field in msgspec.structs.fields(Run):
         values = [value for run in runs if (value := getattr(run, field.name)) is not None]
         merged[field.name] = _merge(values, is_summed=field.name in _SUMMED) if values else None
@@ -237,9 +234,10 @@ def draw(run: Run, conditions: Conditions, runs: int) -> Table:
         title=f"Orders of {conditions.lines} lines over {goods}, {pace}, "
         f"{conditions.seconds:g} s, provider {conditions.provider}"
         + (f", median of {runs} runs" if runs > 1 else ""),
-        caption=f"{machine.cpu}, {machine.cores} cores, {machine.memory_mb:,} MB; {machine.kernel}, "
-        f"{machine.file_system}; Python {machine.python}, PostgreSQL {machine.postgres}; "
-        "client and database on the same machine, fsync and synchronous_commit on",
+        caption=f"{machine.cpu}, {machine.cores} cores, {machine.memory_mb:,} MB; "
+        f"{machine.kernel}, {machine.file_system}; Python {machine.python}, "
+        f"PostgreSQL {machine.postgres}; client and database on the same machine, "
+        "fsync and synchronous_commit on",
         show_header=False,
     )
     for name, value in _lines_of(run):
@@ -248,6 +246,14 @@ def draw(run: Run, conditions: Conditions, runs: int) -> Table:
 
 
 def _lines_of(run: Run) -> list[tuple[str, str]]:
+    ended = (
+        f"{run.accepted:,} accepted, {run.confirmed:,} confirmed, {run.cancelled:,} cancelled, "
+        f"all ended after {run.settled_after_s:,.1f} s"
+    )
+    broken = (
+        f"{run.oversold_units} oversold units, {run.lost_orders} lost orders, {run.unsettled} "
+        f"without an end, {run.stray_units} stray units"
+    )
     lines = [
         ("accepted a second", f"{run.accepted_per_s:,.0f}"),
         ("confirmed a second, whole saga", f"{run.confirmed_per_s:,.0f}"),
@@ -258,12 +264,10 @@ def _lines_of(run: Run) -> list[tuple[str, str]]:
         ("memory MB", f"{run.memory_mb:,.0f}: {_show_each(run.memory_mb_by_process, ',.0f')}"),
         ("load client", f"{run.client_cpu_share:.0%} of a core"),
         ("fsync", "not measured" if run.fsync_us is None else f"{run.fsync_us:,.0f} µs"),
-        ("orders", f"{run.accepted:,} accepted, {run.confirmed:,} confirmed, {run.cancelled:,} "
-         f"cancelled, all ended after {run.settled_after_s:,.1f} s"),
-        ("must be 0", f"{run.oversold_units} oversold units, {run.lost_orders} lost orders, "
-         f"{run.unsettled} without an end, {run.stray_units} stray units"),
+        ("orders", ended),
+        ("must be 0", broken),
         ("errors", _show_each(run.errors, ",") or "none"),
-    ]  # fmt: skip
+    ]
     if run.confirm_ms_at_half and run.rate_at_half:
         lines.append(
             (f"confirmation at {run.rate_at_half:,.0f} a second", _show(run.confirm_ms_at_half))

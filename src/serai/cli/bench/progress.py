@@ -23,6 +23,7 @@ class Steps:
     """A list of steps with their times; the bar of a step with a known length fills with time."""
 
     def __init__(self, *, is_shown: bool) -> None:
+        self.prefix = ""
         self._progress = Progress(
             SpinnerColumn(finished_text="[green]✓[/]"),
             TextColumn("{task.description}"),
@@ -41,7 +42,7 @@ class Steps:
     @contextlib.asynccontextmanager
     async def step(self, text: str, seconds: float | None = None) -> AsyncIterator[None]:
         """One step; `seconds` is how long it is going to take, where that is known."""
-        shown = self._progress.add_task(text, total=seconds)
+        shown = self._progress.add_task(f"{self.prefix}{text}", total=seconds)
         filling = asyncio.create_task(self._fill(shown)) if seconds else None
         try:
             yield

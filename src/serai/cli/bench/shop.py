@@ -1,159 +1,59 @@
-"""A fresh shop to be measured: PostgreSQL, API and worker as processes of their own, with goods."""
+"""A fresh shop to be measured: what `serai run` starts, with a tenant and full shelves."""
 
 import asyncio
 import contextlib
 import os
 import shutil
-import signal
 import socket
-import sys
 import tempfile
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import IO, Any, Final, Literal
 
 import httpx
 import msgspec
 
+from serai import settings
 from serai.cli.bench.load import CURRENCY, PRICE_MINOR, UNITS
+from serai.cli.children import Child
 from serai.cli.console import Failure
+from serai.cli.inside import go_inside
+from serai.cli.installation import embedded_postgres
+from serai.cli.supervise import Supervisor
 from serai.contexts.catalog.contract import Price, ProductInput, VariantInput
 from serai.contexts.tenancy.contract import SCOPES
 from serai.kernel import ids
-from serai.kernel.embedded import EmbeddedPostgres, reachable_data_dir
-from serai.roles.composition import compose
-from serai.roles.connection import open_database
-from serai.roles.migrate import bring_up
-from serai.settings import Settings
+from serai.kernel.embedded import EmbeddedPostgres
 
 HOST: Final = "127.0.0.1"
 TENANT: Final = "bench"
-START_TIMEOUT_S: Final = 60.0
-STOP_TIMEOUT_S: Final = 30.0
+STOP_TIMEOUT_S: Final = 15.0
 REQUEST_TIMEOUT_S: Final = 60.0
-POLL_S: Final = 0.05
 GOODS_A_CALL: Final = 250
-LOG_LINES_SHOWN: Final = 15
+LOG_BYTES_SHOWN: Final = 2_000
 
 Provider = Literal["direct", "http"]
 
 
-class Child:
-    """A process of ours, with its log in a file; it ends when we do, even when we are killed."""
+class Server(msgspec.Struct, frozen=True):
+    """What takes orders: where, for whom, and in which processes."""
 
-    def __init__(self, name: str, process: asyncio.subprocess.Process, log: Path) -> None:
-        self.name = name
-        self.pid = process.pid
-        self._process = process
-        self._log = log
-
-    @property
-    def is_alive(self) -> bool:
-        """Whether it has not ended."""
-        return self._process.returncode is None
-
-    def last_words(self) -> str:
-        """The end of its log."""
-        lines = self._log.read_text("utf-8", "replace").splitlines()
-        return "\n".join(lines[-LOG_LINES_SHOWN:])
-
-    async def stop(self) -> None:
-        """Asks it to end, and ends it when it does not."""
-        if self.is_alive:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.send_signal(signal.SIGTERM)
-            try:
-                await asyncio.wait_for(self._process.wait(), STOP_TIMEOUT_S)
-            except TimeoutError:
-                self._process.kill()
-                await self._process.wait()
-        if self._process.stdin is not None:
-            self._process.stdin.close()
-
-
-async def await_ready(child: Child, url: str) -> None:
-    """Waits until a process answers 200; fails with the end of its log when it ends before."""
-    async with httpx.AsyncClient(timeout=REQUEST_TIMEOUT_S) as client:
-        deadline = asyncio.get_running_loop().time() + START_TIMEOUT_S
-        while asyncio.get_running_loop().time() < deadline:
-            if not child.is_alive:
-                raise Failure(f"the process {child.name} ended at once:\n{child.last_words()}")
-            with contextlib.suppress(httpx.HTTPError):
-                if (await client.get(url)).is_success:
-                    return
-            await asyncio.sleep(POLL_S)
-    raise Failure(f"{child.name} was not ready in {START_TIMEOUT_S} s:\n{child.last_words()}")
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-class Installation:
-    """A durable PostgreSQL in a folder of its own, and the processes that run on it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.postgres = EmbeddedPostgres(reachable_data_dir(folder / "postgres"))
-        self.children: list[Child] = []
-
-    @property
-    def roots(self) -> dict[str, int]:
-        """The process id under which each part is found."""
-        found = {child.name: child.pid for child in self.children if child.is_alive}
-        server = self.postgres.pid
-        return found if server is None else {**found, "postgres": server}
-
-    async def start(
-        self,
-        name: str,
-        words: Sequence[str],
-        ready_url: str,
-        *,
-        said: bytes = b"",
-        given: Mapping[str, object],
-    ) -> None:
-        """Starts `python -m words` with settings of its own and waits until it is ready.
-
-        Its standard input gets `said`; without it, it stays open as the lifeline.
-        """
-        chosen = {f"SERAI_{key.upper()}": str(value) for key, value in given.items()}
-        log = self.folder / f"{name}.log"
-        with log.open("wb") as target:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", *words, env={**os.environ, **chosen},
-                stdin=asyncio.subprocess.PIPE, stdout=target, stderr=target,
-            )  # fmt: skip
-        child = Child(name, process, log)
-        self.children.append(child)
-        if said and process.stdin is not None:
-            process.stdin.write(said)
-            process.stdin.close()
-        await await_ready(child, ready_url)
-
-    async def stop_children(self) -> None:
-        """Ends every process but the database, the last one first."""
-        for child in reversed(self.children):
-            await child.stop()
-        self.children.clear()
+    port: int
+    api_key: str
+    roots: Mapping[str, int]
 
 
 @contextlib.asynccontextmanager
-async def fresh_installation(parent: Path | None) -> AsyncIterator[Installation]:
-    """A PostgreSQL that keeps every promise of durability; gone without a trace afterwards."""
+async def fresh_postgres(parent: Path | None) -> AsyncIterator[EmbeddedPostgres]:
+    """A server that keeps every promise of durability; gone without a trace afterwards."""
     folder = _make_folder(parent or default_parent())
-    installation = Installation(folder)
+    postgres = embedded_postgres(settings.load_with(data_dir=folder))
     try:
-        await asyncio.to_thread(installation.postgres.start)
-        yield installation
+        await asyncio.to_thread(postgres.start)
+        yield postgres
     finally:
-        await installation.stop_children()
-        await asyncio.to_thread(installation.postgres.stop, "immediate")
-        data = installation.postgres.data_dir
+        await asyncio.to_thread(postgres.stop, "immediate")
+        data = postgres.data_dir
         for place in (folder, data, data.with_name(f"{data.name}.binaries")):
             shutil.rmtree(place, ignore_errors=True)
 
@@ -170,58 +70,82 @@ def default_parent() -> Path:
     return kept if kept.is_dir() and os.access(kept, os.W_OK) else Path(tempfile.gettempdir())
 
 
-class Shop(msgspec.Struct, frozen=True):
-    """Where the shop listens and the key that its client has."""
-
-    port: int
-    api_key: str
-
-
-async def open_shop(installation: Installation, provider: Provider, skus: Sequence[str]) -> Shop:
-    """Migrates, makes a tenant, starts API and worker, and fills the shelves over the API."""
-    postgres = installation.postgres
-    urls = {"database_url": postgres.owner_url(), "database_app_url": postgres.app_url()}
-    await bring_up(postgres.owner_url())
-    api_key = await _make_tenant(postgres.app_url())
-    port, worker_port = free_port(), free_port()
-    given: dict[str, object] = {
-        **urls, "host": HOST, "port": port, "worker_port": worker_port,
-        "data_dir": installation.folder, "log_level": "warning",
-    }  # fmt: skip
-    if provider == "http":
-        given["payment_provider"] = await _start_sandbox(installation, port)
-    await installation.start(
-        "api", ["serai", "serve", "--role", "api", "--lifeline"], f"http://{HOST}:{port}/readyz",
-        given=given,
-    )  # fmt: skip
-    await installation.start(
-        "worker", ["serai", "worker", "--with-scheduler", "--lifeline"],
-        f"http://{HOST}:{worker_port}/readyz", given=given,
-    )  # fmt: skip
-    await fill_shelves(f"http://{HOST}:{port}", api_key, skus)
-    return Shop(port, api_key)
+@contextlib.asynccontextmanager
+async def open_shop(
+    postgres: EmbeddedPostgres, provider: Provider, skus: Sequence[str]
+) -> AsyncIterator[Server]:
+    """A running shop with one tenant and full shelves."""
+    with tempfile.TemporaryDirectory(prefix="serai-bench-") as folder:
+        own = settings.load_with(
+            data_dir=folder, database_url=postgres.owner_url(),
+            database_app_url=postgres.app_url(), host=HOST, port=free_port(),
+            worker_port=free_port(),
+        )  # fmt: skip
+        sandbox_port = free_port() if provider == "http" else None
+        supervisor = Supervisor(own, has_log_files=True, sandbox_port=sandbox_port)
+        try:
+            await supervisor.start()
+            async with go_inside(own) as house:
+                issued = await house.tenancy.create_tenant(TENANT, scopes=SCOPES)
+            api_key: str = issued.key.key
+            await fill_shelves(supervisor.api_url, api_key, skus)
+            children = supervisor.children.values()
+            roots = {child.name: child.pid for child in children if child.pid is not None}
+            yield Server(own.port, api_key, _with_postgres(roots, postgres))
+        finally:
+            await supervisor.stop()
 
 
-async def _make_tenant(app_url: str) -> str:
-    database = await open_database(app_url, pool_max=2)
-    try:
-        tenancy = compose(Settings(), database).tenancy
-        issued = await tenancy.create_tenant(TENANT, scopes=SCOPES)
-        return str(issued.key.key)
-    finally:
-        await database.close()
+@contextlib.asynccontextmanager
+async def open_process(
+    postgres: EmbeddedPostgres, name: str, module: str, said: object, *, port: int, api_key: str
+) -> AsyncIterator[Server]:
+    """`python -m module FILE`, with what it is told in the file, until the block ends."""
+    with _paper(said) as (told, output):
+        child = Child(
+            name, ["-m", module, str(told)], environment=os.environ, probe=(HOST, port, "/readyz"),
+            output=output, tell=_tell_nobody,
+        )  # fmt: skip
+        child.start()
+        try:
+            await child.wait_ready()
+            if child.has_failed or child.pid is None:
+                raise Failure(f"the process {name} cannot start:\n{_tail(output)}")
+            yield Server(port, api_key, _with_postgres({name: child.pid}, postgres))
+        finally:
+            await child.end(patience_s=STOP_TIMEOUT_S)
 
 
-async def _start_sandbox(installation: Installation, api_port: int) -> str:
-    port = free_port()
-    url = f"http://{HOST}:{port}"
-    words = [
-        "serai.contexts.payments.gateways.sandbox_server", "--host", HOST, "--port", str(port),
-        "--callback-url", f"http://{HOST}:{api_port}/v1/payment-callbacks/sandbox",
-        "--callback-secret", Settings().callback_secret,
-    ]  # fmt: skip
-    await installation.start("sandbox", words, f"{url}/healthz", given={})
-    return url
+@contextlib.contextmanager
+def _paper(said: object) -> Iterator[tuple[Path, IO[bytes]]]:
+    """A file with what a process is told, and one for what it says."""
+    with tempfile.TemporaryDirectory(prefix="serai-bench-") as folder:
+        told = Path(folder, "told.json")
+        told.write_bytes(msgspec.json.encode(said))
+        with Path(folder, "log").open("a+b") as output:
+            yield told, output
+
+
+def _tail(output: IO[bytes]) -> str:
+    output.seek(0)
+    return output.read()[-LOG_BYTES_SHOWN:].decode(errors="replace")
+
+
+def _with_postgres(roots: Mapping[str, int], postgres: EmbeddedPostgres) -> dict[str, int]:
+    pid = postgres.pid
+    return dict(roots) if pid is None else {**roots, "postgres": pid}
+
+
+def _tell_nobody(_part: str, _what: str, _detail: str) -> None:
+    """What befalls a process shows in what it answers."""
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 async def fill_shelves(url: str, api_key: str, skus: Sequence[str]) -> None:

@@ -22,7 +22,15 @@ PAUSE_FIRST_S: Final = 0.2
 PAUSE_MAX_S: Final = 4.0
 CONNECTIONS_MAX: Final = 40
 ANSWERS_MEASURED: Final = 200
+PAGE: Final = 200
+PAGES_MAX: Final = 20
 BUSY: Final = (429, 502, 503, 504)
+
+
+async def rest(seconds: float, stop: asyncio.Event) -> None:
+    """Sleeps, but not longer than until `stop` is set."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), seconds)
 
 
 class GivenUp(Exception):
@@ -32,8 +40,11 @@ class GivenUp(Exception):
 class Api:
     """Calls the API with a key. A pause that one call was told of holds for all of them."""
 
-    def __init__(self, url: str, key: str, *, stop: asyncio.Event) -> None:
+    def __init__(
+        self, url: str, key: str, *, stop: asyncio.Event, tries_max: int = TRIES_MAX
+    ) -> None:
         self.url = url
+        self._tries_max = tries_max
         self._stop = stop
         self._http = httpx.AsyncClient(
             base_url=url,
@@ -66,6 +77,18 @@ class Api:
         answer.raise_for_status()
         return msgspec.json.decode(answer.content)
 
+    async def get_all(self, path: str, **query: str | int) -> list[Any]:
+        """The items of all pages of a list, up to a bound."""
+        items: list[Any] = []
+        cursor: dict[str, str] = {}
+        for _ in range(PAGES_MAX):
+            page = await self.get(path, limit=PAGE, **query, **cursor)
+            items += page["items"]
+            if page["next"] is None:
+                break
+            cursor = {"cursor": page["next"]}
+        return items
+
     async def post(self, path: str, body: Any, *, key: str | None = None) -> httpx.Response:
         """Posts JSON under an idempotency key (a new one if none is given); refusals come back."""
         headers = {
@@ -85,7 +108,7 @@ class Api:
         content: bytes | None = None,
         headers: dict[str, str] | None = None,
     ) -> httpx.Response:
-        for _ in range(TRIES_MAX):
+        for _ in range(self._tries_max):
             await self._wait_out()
             began = time.perf_counter()
             try:
@@ -102,15 +125,15 @@ class Api:
             if method == "POST":
                 self._answers_ms.append((time.perf_counter() - began) * 1_000)
             return answer
-        raise GivenUp(f"{method} {path} was not answered in {TRIES_MAX} tries")
+        raise GivenUp(f"{method} {path} was not answered")
 
     async def _wait_out(self) -> None:
         """Waits until the pause is over; gives up at once when the end has come."""
         if self._stop.is_set():
             raise GivenUp("the end has come")
         while (left_s := self._paused_until - time.monotonic()) > 0:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), left_s)
+            await rest(left_s, self._stop)
+            if self._stop.is_set():
                 raise GivenUp("the end has come")
 
     def _back_off(self, told: str | None) -> None:

@@ -1,6 +1,6 @@
-"""Makes up the demo shop's buyers: who comes when, what they want, how they pay. Pure but for chance.
+"""Makes up the demo shop's buyers: who comes when, what they want, how they pay.
 
-Chance is a generator that is passed in, so that a seed gives the same crowd again.
+Pure but for chance, which is a generator that is passed in: a seed gives the same crowd again.
 """
 
 import itertools
@@ -12,7 +12,7 @@ from typing import Final, Literal, TypeVar
 import msgspec
 
 from serai.cli.demo.goods import SCARCE_UNITS_MAX
-from serai.contexts.catalog.gateways.csv_rows import ProductRow, VariantRow
+from serai.contexts.catalog.gateways.product_rows import ProductRow, VariantRow
 from serai.contexts.payments.gateways import sandbox_cards as cards
 
 RATE_LOW: Final = 5.0
@@ -73,7 +73,7 @@ class Visit(msgspec.Struct, frozen=True):
 
 
 def wanted_rate(since_s: float) -> float:
-    """Orders a second that are wanted so long after the opening: a slow wave, and later a trickle."""
+    """Orders a second, so long after the opening: a slow wave, and after an hour a trickle."""
     if since_s > BUSY_S:
         return QUIET_RATE
     middle, swing = (RATE_HIGH + RATE_LOW) / 2, (RATE_HIGH - RATE_LOW) / 2

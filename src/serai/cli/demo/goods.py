@@ -6,8 +6,8 @@ from typing import Final
 
 from serai.cli.demo.wares import CAMP, KITCHEN, Ware
 from serai.cli.demo.wares_road import HOME, ROAD
-from serai.contexts.catalog.gateways.csv_cells import make_handle
-from serai.contexts.catalog.gateways.csv_rows import PriceRow, ProductRow, VariantRow
+from serai.contexts.catalog.gateways.product_rows import PriceRow, ProductRow, VariantRow
+from serai.contexts.catalog.model.text import make_handle
 
 PLENTY_UNITS_MIN: Final = 24
 PLENTY_UNITS_MAX: Final = 160

@@ -5,10 +5,11 @@ import hashlib
 from typing import Any, Final
 
 from litestar import Request, Response, get
+from litestar.params import FromPath
 
 from serai.cli.demo.goods import demo_products
 from serai.cli.demo.pictures import picture
-from serai.contexts.catalog.gateways.csv_rows import ProductRow
+from serai.contexts.catalog.gateways.product_rows import ProductRow
 from serai.kernel.failure import NotFound
 
 MEDIA_TYPE: Final = "image/svg+xml"
@@ -27,7 +28,9 @@ def media_routes() -> list[Any]:
 
     # A path parameter is a whole segment for Litestar, so the suffix is looked at here.
     @get("/media/demo/{file_name:str}", include_in_schema=False)
-    async def show_picture(request: Request[Any, Any, Any], file_name: str) -> Response[bytes]:
+    async def show_picture(
+        request: Request[Any, Any, Any], file_name: FromPath[str]
+    ) -> Response[bytes]:
         """One product's picture, or 304 where the client has it already."""
         product = _products().get(file_name.removesuffix(_SUFFIX))
         if product is None or not file_name.endswith(_SUFFIX):

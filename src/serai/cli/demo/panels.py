@@ -13,7 +13,7 @@ from rich.text import Text
 from serai.cli.demo.scene import Counts, OrderRow, PartRow, Scene, StockRow
 from serai.kernel.money import price_of
 
-WIDE_COLUMNS_MIN: Final = 110
+WIDE_COLUMNS_MIN: Final = 130
 """From this width on stock and orders stand beside each other."""
 TALL_ROWS_MIN: Final = 28
 HEAD_ROWS: Final = 1
@@ -21,6 +21,9 @@ FOOT_ROWS: Final = 2
 FRAME: Final = 2
 """Rows and columns that a panel's frame takes; a panel has one column of air on each side too."""
 AIR: Final = 2
+BAR_CELLS_MIN: Final = 8
+STOCK_FIGURES_CELLS: Final = 38
+"""The four figures of a SKU with the air between them."""
 
 AMBER: Final = "#e9b44c"
 TEAL: Final = "#3fb0a3"
@@ -31,9 +34,8 @@ BOLD: Final = "bold"
 
 _STANDING: Final = {
     "up": ("●", TEAL),
-    "starting": ("◐", AMBER),
-    "restarting": ("◐", AMBER),
-    "down": ("○", RUST),
+    "not ready": ("◐", AMBER),
+    "restarting": ("○", RUST),
 }
 _FATES: Final = {
     "placed": ("in flight", BLUE),
@@ -52,7 +54,7 @@ _REASONS: Final = (
     ("expired", "not paid"),
 )
 _SPARKS: Final = "▁▂▃▄▅▆▇█"
-_NOTHING: Final = "–"
+_NOTHING: Final = "-"
 
 
 def draw(scene: Scene, *, width: int, height: int) -> RenderableType:
@@ -70,13 +72,14 @@ def draw(scene: Scene, *, width: int, height: int) -> RenderableType:
             Layout(_pace_panel(scene, cells=share - 32), size=share),
             Layout(_house_panel(scene)),
         )
+        part = width * 54 // 100
         lists.split_row(
-            Layout(_stock_panel(scene, width=width // 2, rows=list_rows), size=width // 2),
+            Layout(_stock_panel(scene, width=part, rows=list_rows), size=part),
             Layout(_last_panel(scene, rows=list_rows)),
         )
     else:
         half = width // 2
-        figures.split_row(orders, Layout(_engine_panel(scene, cells=half - 29), size=half))
+        figures.split_row(orders, Layout(_engine_panel(scene, cells=half - 28), size=half))
         stock_rows = (list_rows + FRAME) // 2
         lists.split_column(
             Layout(_stock_panel(scene, width=width, rows=stock_rows), size=stock_rows),
@@ -90,25 +93,27 @@ def draw(scene: Scene, *, width: int, height: int) -> RenderableType:
 
 
 def _head(scene: Scene) -> RenderableType:
-    line = _grid(2)
-    name = Text.assemble((" SERAI ", f"bold {AMBER} reverse"), "  ", (scene.title, BOLD))
+    line = Table.grid(expand=True)
+    line.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
+    line.add_column(justify="right", no_wrap=True)
+    name = Text.assemble(
+        (" SERAI ", f"bold {AMBER} reverse"), "  ", (scene.title, BOLD), ("  Ctrl-C stops it", SAND)
+    )
     up = Text.assemble((scene.addresses.api, f"{BLUE} underline"), f"   up {duration(scene.up_s)} ")
     line.add_row(name, up)
     return line
 
 
 def _foot(scene: Scene) -> RenderableType:
-    line = _grid(2)
     addresses = Text(no_wrap=True, overflow="ellipsis")
     for name, address in (("docs", scene.addresses.docs), ("metrics", scene.addresses.metrics)):
         addresses.append(f" {name} ", SAND)
         addresses.append(address, f"{BLUE} underline")
         addresses.append(" ")
-    line.add_row(addresses, Text("Ctrl-C stops ", SAND))
     curl = Text(no_wrap=True, overflow="ellipsis")
     curl.append(" try  ", SAND)
     curl.append(scene.addresses.curl, BOLD)
-    return Group(line, curl)
+    return Group(addresses, curl)
 
 
 def _orders_panel(scene: Scene, reasons: int) -> Panel:
@@ -138,7 +143,8 @@ def _reasons(scene: Scene, rows: int) -> list[tuple[str, int]]:
     told = [(name, scene.reasons.get(reason, 0)) for reason, name in _REASONS]
     shown, rest = told[: rows - 1], told[rows - 1 :]
     others = [name for name, units in rest if units] or [rest[0][0]]
-    return [*shown, (", ".join(others), sum(units for _, units in rest))]
+    name = others[0] if len(others) == 1 else "other reasons"
+    return [*shown, (name, sum(units for _, units in rest))]
 
 
 def _engine_panel(scene: Scene, *, cells: int) -> Panel:
@@ -206,19 +212,18 @@ def _part(part: PartRow) -> Text:
 def _stock_panel(scene: Scene, *, width: int, rows: int) -> Panel:
     table = Table.grid(padding=(0, 1), expand=True)
     table.add_column(no_wrap=True, ratio=1, overflow="ellipsis")
-    cells = max(8, (width - FRAME - AIR) // 3)
+    cells = max(BAR_CELLS_MIN, (width - FRAME - AIR - STOCK_FIGURES_CELLS) * 2 // 5)
     table.add_column(no_wrap=True, width=cells)
-    for _ in range(4):
-        table.add_column(justify="right", no_wrap=True, min_width=5)
-    legend = Text.assemble(("█", TEAL), (" free ", SAND), ("█", AMBER), (" held", SAND))
-    heads = (legend, *(Text(name, SAND) for name in ("free", "held", "sold", "came")))
-    table.add_row(Text("SKU", SAND), *heads)
+    names = ("available", "reserved", "sold", "received")
+    for name in names:
+        table.add_column(justify="right", no_wrap=True, min_width=max(6, len(name)))
+    table.add_row(Text("SKU", SAND), "", *(Text(name, SAND) for name in names))
     for row in scene.stock[: max(0, rows - FRAME - 1)]:
         table.add_row(
-            row.sku,
+            Text(row.sku),
             shelf(row, cells),
-            Text(f"{row.available:,}", BOLD if row.available else RUST),
-            f"{row.reserved:,}",
+            Text(f"{row.available:,}", TEAL if row.available else RUST),
+            Text(f"{row.reserved:,}", AMBER if row.reserved else SAND),
             f"{row.sold:,}",
             f"{row.received:,}",
         )
@@ -236,7 +241,7 @@ def _last_panel(scene: Scene, *, rows: int) -> Panel:
         fate, colour = _FATES.get(order.fate, (order.fate, SAND))
         table.add_row(
             order.placed_at.astimezone().strftime("%H:%M:%S"),
-            order.goods,
+            Text(order.goods),
             price(order),
             Text(fate, colour),
         )
@@ -288,28 +293,20 @@ def tell(scene: Scene) -> str:
     reasons = f" ({told})" if told else ""
     events = f"{scene.events_per_s[-1]:,.0f}" if scene.events_per_s else _NOTHING
     parts = ", ".join(
-        f"{part.name} {part.standing}" + (f" after {part.restarts} restarts" if part.restarts else "")
+        f"{part.name} {part.standing}" + (f" ({part.restarts} restarts)" if part.restarts else "")
         for part in scene.parts
     )
     line = (
-        f"placed {run.placed:,}, confirmed {run.confirmed:,}, cancelled {run.cancelled:,}{reasons}; "
-        f"in flight {_or_dash(scene.in_flight)}, events/s {events}, "
-        f"dead letters {_or_dash(scene.dead_letters)}, oversold {_or_dash(scene.oversold_units)}"
+        f"placed {run.placed:,}, confirmed {run.confirmed:,}, "
+        f"cancelled {run.cancelled:,}{reasons}; in flight {_or_dash(scene.in_flight)}, "
+        f"events/s {events}, dead letters {_or_dash(scene.dead_letters)}, "
+        f"oversold {_or_dash(scene.oversold_units)}"
     )
     return "; ".join(part for part in (line, parts, scene.note) if part)
 
 
 def _or_dash(units: int | None) -> str:
     return _NOTHING if units is None else f"{units:,}"
-
-
-def _grid(columns: int) -> Table:
-    """One line: the first column takes the room, the others stand at the right."""
-    table = Table.grid(expand=True)
-    table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
-    for _ in range(columns - 1):
-        table.add_column(justify="right", no_wrap=True)
-    return table
 
 
 def _panel(title: str, inside: RenderableType) -> Panel:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-Standing = Literal["up", "starting", "restarting", "down"]
+Standing = Literal["up", "not ready", "restarting"]
 
 
 class OrderRow(msgspec.Struct, frozen=True):

@@ -113,7 +113,7 @@ class Tally:
         for line in event.lines:
             named[self._titles.get(line.sku, line.sku)] += line.quantity
         return ", ".join(
-            title if units == 1 else f"{units} × {title}" for title, units in named.items()
+            title if units == 1 else f"{units}x {title}" for title, units in named.items()
         )
 
 

@@ -5,17 +5,16 @@ is part of the show: sold out, card declined, cancelled too late.
 """
 
 import asyncio
-import contextlib
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
 from random import Random
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 import httpx
-import structlog
 
-from serai.cli.demo.api import Api, GivenUp
+from serai.cli.demo.api import Api, GivenUp, rest
 from serai.cli.demo.buyers import Crowd, Visit, wanted_rate
 from serai.cli.demo.goods import SCARCE_UNITS_MAX
 
@@ -32,13 +31,10 @@ RESTOCK_EVERY_S: Final = 15.0
 RESTOCK_BELOW_SHARE: Final = 0.25
 SCARCE_RESTOCK_SHARE: Final = 0.2
 """How likely a scarce SKU that is sold out gets new units at a look: about one in five."""
-STOCK_PAGE: Final = 200
-STOCK_PAGES_MAX: Final = 10
+PENDING_LOOKED_AT: Final = 200
 LEAVE_S: Final = 3.0
 """How long buyers have to finish what they began when the shop closes."""
 CREATED: Final = 201
-
-_log = structlog.get_logger(__name__)
 
 
 class Traffic:
@@ -55,6 +51,9 @@ class Traffic:
         self._buyers: set[asyncio.Task[None]] = set()
         self._second_thoughts: set[asyncio.Task[None]] = set()
         self.turned_away = 0
+        self.given_up = 0
+        self.trouble = ""
+        """The last thing that went otherwise than it should, in one sentence."""
 
     def tell(self) -> str:
         """How the crowd is, in a few words."""
@@ -69,8 +68,8 @@ class Traffic:
             asyncio.create_task(work)
             for work in (
                 self._let_buyers_in(stop),
-                self._repeat("dispatch", self._dispatch, DISPATCH_EVERY_S, stop),
-                self._repeat("restock", self._restock, RESTOCK_EVERY_S, stop),
+                self._repeat(self._dispatch, DISPATCH_EVERY_S, stop),
+                self._repeat(self._restock, RESTOCK_EVERY_S, stop),
             )
         ]
         try:
@@ -87,7 +86,7 @@ class Traffic:
 
     async def _let_buyers_in(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
-            await _rest(self._crowd.next_gap_s(time.monotonic() - self._began), stop)
+            await rest(self._crowd.next_gap_s(time.monotonic() - self._began), stop)
             if stop.is_set() or self._api.is_backing_off:
                 continue
             if len(self._buyers) >= BUYERS_MAX:
@@ -98,26 +97,26 @@ class Traffic:
     async def _buy(self, visit: Visit, stop: asyncio.Event) -> None:
         answer = await self._api.post("/v1/orders", visit.body())
         if answer.status_code != CREATED:
-            _log.warning("order_refused", action="order_refused", body=answer.text[:500])
+            self.trouble = f"an order was answered with {answer.status_code}: {answer.text[:200]}"
             return
         if visit.mood != "keeps" and len(self._second_thoughts) < SECOND_THOUGHTS_MAX:
             order_id = UUID(answer.headers["location"].rsplit("/", 1)[-1])
             self._send_in(self._second_thoughts, self._think_again(visit, order_id, stop))
 
     async def _think_again(self, visit: Visit, order_id: UUID, stop: asyncio.Event) -> None:
-        """Cancels the order, or sends a unit of it back; either may be refused, and that is fine."""
+        """Cancels the order, or sends a unit of it back; either may be refused, which is fine."""
         if visit.mood == "cancels":
-            await _rest(self._chance.uniform(*CANCEL_AFTER_S), stop)
+            await rest(self._chance.uniform(*CANCEL_AFTER_S), stop)
             await self._api.post(f"/v1/orders/{order_id}/cancel", {})
             return
-        await _rest(self._chance.uniform(*RETURN_AFTER_S), stop)
+        await rest(self._chance.uniform(*RETURN_AFTER_S), stop)
         lines = [{"line_no": 1, "quantity": 1}]
         body = {"order_id": str(order_id), "lines": lines, "reason": "changed my mind"}
         await self._api.post("/v1/returns", body)
 
     async def _dispatch(self) -> None:
         """Hands the older of the pending shipments to the carrier."""
-        page = await self._api.get("/v1/shipments", status="pending", limit=STOCK_PAGE)
+        page = await self._api.get("/v1/shipments", status="pending", limit=PENDING_LOOKED_AT)
         # Newest first: what was packed in the last moments waits, so that people can still cancel.
         waiting = page["items"][DISPATCHED_A_ROUND * PACKED_AFTER_ROUNDS :]
         for shipment in waiting[-DISPATCHED_A_ROUND:]:
@@ -125,11 +124,13 @@ class Traffic:
 
     async def _restock(self) -> None:
         """Receives goods where a shelf is low; scarce ones stay sold out for a while."""
-        free = await list_free(self._api)
+        free: Counter[str] = Counter()
+        for item in await self._api.get_all("/v1/stock-items"):
+            free[item["sku"]] += item["available"]
         moves = [
-            {"sku": sku, "quantity": shelf - free.get(sku, 0), "reason": "restock"}
+            {"sku": sku, "quantity": shelf - free[sku], "reason": "restock"}
             for sku, shelf in self._shelves.items()
-            if self._is_due(shelf, free.get(sku, 0))
+            if self._is_due(shelf, free[sku])
         ]
         if moves:
             await self._api.post("/v1/stock-receipts", {"moves": moves})
@@ -140,47 +141,22 @@ class Traffic:
         return free < shelf * RESTOCK_BELOW_SHARE
 
     def _send_in(self, group: set[asyncio.Task[None]], errand: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(_try("errand", errand))
+        task = asyncio.ensure_future(self._try(errand))
         group.add(task)
         task.add_done_callback(group.discard)
 
     async def _repeat(
-        self, name: str, work: Callable[[], Awaitable[None]], every_s: float, stop: asyncio.Event
+        self, work: Callable[[], Awaitable[None]], every_s: float, stop: asyncio.Event
     ) -> None:
         while not stop.is_set():
-            await _try(name, work())
-            await _rest(every_s, stop)
+            await self._try(work())
+            await rest(every_s, stop)
 
-
-async def list_free(api: Api) -> dict[str, int]:
-    """The available units of each SKU that has a stock item."""
-    free: dict[str, int] = {}
-    for item in await list_stock(api):
-        free[item["sku"]] = free.get(item["sku"], 0) + item["available"]
-    return free
-
-
-async def list_stock(api: Api) -> Sequence[Any]:
-    """Every stock item, up to a bound."""
-    items: list[Any] = []
-    query: dict[str, str | int] = {"limit": STOCK_PAGE}
-    for _ in range(STOCK_PAGES_MAX):
-        page = await api.get("/v1/stock-items", **query)
-        items += page["items"]
-        if page["next"] is None:
-            break
-        query["cursor"] = page["next"]
-    return items
-
-
-async def _rest(seconds: float, stop: asyncio.Event) -> None:
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(stop.wait(), seconds)
-
-
-async def _try(name: str, errand: Awaitable[None]) -> None:
-    """Does an errand; who finds the shop shut comes again another time."""
-    try:
-        await errand
-    except (GivenUp, httpx.HTTPError) as error:
-        _log.info("errand_given_up", action="errand_given_up", errand=name, reason=str(error))
+    async def _try(self, errand: Awaitable[None]) -> None:
+        """Does an errand; who finds the shop shut comes again another time."""
+        try:
+            await errand
+        except GivenUp:
+            self.given_up += 1
+        except httpx.HTTPStatusError as error:
+            self.trouble = f"{error.request.url.path} was refused: {error.response.text[:200]}"

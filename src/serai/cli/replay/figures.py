@@ -1,7 +1,7 @@
-"""The figures that a replay must end with, as a plan has them and as a file of expectations has them."""
+"""The figures that a replay must end with, as a plan has them and as a file of them has them."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -62,11 +62,14 @@ def read_expectations(path: Path) -> Figures:
     """The figures of a JSON file; FileFault where it is not one of ours."""
     try:
         with path.open("rb") as file:
-            return msgspec.json.decode(file.read(EXPECTATIONS_BYTES_MAX + 1), type=Figures)
+            found = msgspec.json.decode(file.read(EXPECTATIONS_BYTES_MAX + 1), type=Figures)
     except OSError as error:
         raise FileFault(f"{path} cannot be read: {error.strerror}") from error
     except msgspec.DecodeError as error:
         raise FileFault(f"{path} does not hold the figures of a replay: {error}") from error
+    # What was never sold is no top; a file with few goods may fill its list up with such.
+    top = [(sku, units) for sku, units in found.top_skus if units]
+    return msgspec.structs.replace(found, top_skus=top)
 
 
 def figures_of(plan: Plan) -> Figures:
@@ -97,17 +100,15 @@ def figures_of(plan: Plan) -> Figures:
             units_returned=sum(units for _, units in covered),
             refund_minor=plan.refund_minor,
         ),
-        top_skus=top_skus(moved, plan.goods),
+        top_skus=top_skus(moved),
         movements_sha256=digest_of_movements(moved),
     )
 
 
-def top_skus(moved: Mapping[str, Moved], skus: Iterable[str]) -> list[tuple[str, int]]:
+def top_skus(moved: Mapping[str, Moved]) -> list[tuple[str, int]]:
     """The stock codes most sold, with their units; by code where they sold alike."""
-    return sorted(
-        ((sku, moved[sku].sold if sku in moved else 0) for sku in skus),
-        key=lambda item: (-item[1], item[0]),
-    )[:TOP_SKUS]
+    sold = ((sku, units.sold) for sku, units in moved.items() if units.sold)
+    return sorted(sold, key=lambda item: (-item[1], item[0]))[:TOP_SKUS]
 
 
 def digest_of_movements(moved: Mapping[str, Moved]) -> str:

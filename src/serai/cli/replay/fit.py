@@ -31,8 +31,7 @@ def find_fault(row: Row) -> RowProblem | None:
         return _has_control(row, "StockCode")
     for column, text in (("InvoiceNo", row.invoice), ("CustomerID", row.customer)):
         if len(text) > REFERENCE_CHARS_MAX:
-            detail = f"{REFERENCE_CHARS_MAX} characters fit"
-            return RowProblem(row.line, column, "field_too_long", detail)
+            return RowProblem(row.line, column, "field_too_long", _fits(REFERENCE_CHARS_MAX))
         if CONTROL.search(text):
             return _has_control(row, column)
     return None
@@ -77,3 +76,7 @@ def tidy_title(description: str) -> str:
 
 def _has_control(row: Row, column: str) -> RowProblem:
     return RowProblem(row.line, column, "control_character", "there is a control character in it")
+
+
+def _fits(chars_max: int) -> str:
+    return f"{chars_max} characters fit"

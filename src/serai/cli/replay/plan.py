@@ -42,11 +42,11 @@ class Goods(msgspec.Struct):
 
 
 class Line(msgspec.Struct, frozen=True, gc=False):
-    """An order line at the price of the file."""
+    """An order line at the price of the file, as the API takes it."""
 
     sku: str
     quantity: int
-    price: str
+    unit_price: str
 
 
 class Order(msgspec.Struct):
@@ -84,7 +84,7 @@ class Comeback(msgspec.Struct, frozen=True, gc=False):
 
 
 class Unsent(msgspec.Struct):
-    """C lines and rows that are classified and leave no trace in a shop: there is nothing to send."""
+    """Rows that are counted and leave no trace in a shop: there is nothing to send for them."""
 
     skipped_rows: int = 0
     unmatched: int = 0

@@ -1,8 +1,8 @@
 """Reads a retail file: rows that can be carried out, and what is wrong with each of the others.
 
-The layout is that of the UCI Online Retail data: comma-separated with a header, in UTF-8, plain or
-gzipped. The file is read twice: once to see that it is whole and to know it by its content, and once
-for its rows. So a truncated file is refused before anything is sent.
+The layout is that of the UCI Online Retail data: comma-separated with a header, in UTF-8, plain
+or gzipped. The file is read twice: once to see that it is whole and to know it by its content, and
+once for its rows. So a truncated file is refused before anything is sent.
 """
 
 import collections
@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Any, Final
 
 import msgspec
 
@@ -28,6 +28,7 @@ CONTENT_BYTES_MAX: Final = 4 * 1024**3
 CHUNK_BYTES: Final = 1 << 20
 LINE_CHARS_MAX: Final = 1 << 20
 """A longer line is read in pieces, each of which proves broken by itself."""
+RECORD_LINES_MAX: Final = 100
 SHOWN_CHARS_MAX: Final = 40
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 
@@ -89,8 +90,9 @@ def read_rows(path: Path) -> Iterator[Row | RowProblem]:
 class _Records:
     """The records of a CSV file, from which a quote that was never closed takes one line only.
 
-    Such a quote makes one record of many lines. A record of several lines that proves broken is
-    therefore given up with its first line, and the others are read again as rows of their own.
+    Such a quote makes one record of all lines to the next quote. A record of several lines is
+    therefore believed only if it is strictly well-formed; one that is broken in any way is given up
+    with its first line, and its other lines are read again as rows of their own.
     """
 
     def __init__(self, source: IO[str]) -> None:
@@ -109,6 +111,8 @@ class _Records:
             self.line = self._next_line
             try:
                 record = next(self._reader)
+                if len(self._taken) > 1:
+                    self._check_strictly()
             except StopIteration:
                 return
             except csv.Error as error:
@@ -123,6 +127,12 @@ class _Records:
         del self._taken[1:]
         # A new one: the old may stand inside of a quote, or at the end of what it reads.
         self._reader = csv.reader(self._lines())
+
+    def _check_strictly(self) -> None:
+        if len(self._taken) > RECORD_LINES_MAX:
+            raise csv.Error(f"a row goes on for more than {RECORD_LINES_MAX} lines")
+        for _record in csv.reader(self._taken, strict=True):
+            pass
 
     def _lines(self) -> Iterator[str]:
         while True:
@@ -199,9 +209,11 @@ def _opened(path: Path) -> IO[bytes]:
             raise FileFault(f"{path} is no file" if path.exists() else f"there is no file {path}")
         with path.open("rb") as file:
             is_packed = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
-        return gzip.open(path, "rb") if is_packed else path.open("rb")
+        opened: Any = gzip.open(path) if is_packed else path.open("rb")  # noqa: SIM115 - the caller closes it
     except OSError as error:
         raise FileFault(f"{path} cannot be opened: {error.strerror}") from error
+    content: IO[bytes] = opened
+    return content
 
 
 def _read(file: IO[bytes], path: Path) -> bytes:

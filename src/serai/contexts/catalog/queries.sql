@@ -154,25 +154,24 @@ USING unnest($1::uuid[], $2::uuid[]) AS k(tenant_id, product_id)
 WHERE w.tenant_id = k.tenant_id AND w.product_id = k.product_id;
 
 -- name: fill_words
--- Makes products known to the search by their stems, and adds stems that are new to the vocabulary.
+-- Makes products known to the search by their stems, and adds words that are new to the vocabulary.
 WITH given AS MATERIALIZED (
-  SELECT g.tenant_id, COALESCE(l.stems[1], g.word) AS word, g.product_id, max(g.weight) AS weight
+  SELECT g.tenant_id, g.product_id, g.word, COALESCE(l.stems[1], g.word) AS stem, g.weight
   FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::smallint[])
          AS g(tenant_id, product_id, word, weight)
   CROSS JOIN LATERAL (SELECT ts_lexize('english_stem', g.word) AS stems) l
   -- Words such as `the` are kept where they weigh something, not where they only fill sentences.
   WHERE g.weight > 1 OR l.stems IS DISTINCT FROM '{}'
-  GROUP BY 1, 2, 3
 ), filled AS (
-  INSERT INTO {catalog}.words (tenant_id, word, product_id, weight)
-  SELECT tenant_id, word, product_id, weight FROM given
+  INSERT INTO {catalog}.words (tenant_id, stem, product_id, weight)
+  SELECT tenant_id, stem, product_id, max(weight) FROM given GROUP BY 1, 2, 3
 ), unheard AS MATERIALIZED (
-  SELECT DISTINCT g.tenant_id, g.word FROM given g
+  SELECT DISTINCT g.tenant_id, g.word, g.stem FROM given g
   WHERE NOT EXISTS (SELECT 1 FROM {catalog}.vocabulary v
                     WHERE v.tenant_id = g.tenant_id AND v.word = g.word)
 ), learnt AS (
-  INSERT INTO {catalog}.vocabulary (tenant_id, word)
-  SELECT tenant_id, word FROM unheard ORDER BY tenant_id, word
+  INSERT INTO {catalog}.vocabulary (tenant_id, word, stem)
+  SELECT tenant_id, word, stem FROM unheard ORDER BY tenant_id, word
   ON CONFLICT DO NOTHING
 )
 INSERT INTO {catalog}.trigrams (tenant_id, trigram, word)
@@ -221,23 +220,31 @@ WITH terms AS MATERIALIZED (
 ), known AS MATERIALIZED (
   SELECT t.n, t.word, t.stem, t.is_stop,
          EXISTS (SELECT 1 FROM {catalog}.words w
-                 WHERE w.tenant_id = $1 AND w.word = t.stem) AS is_known,
-         ARRAY(SELECT v.word FROM {catalog}.vocabulary v
+                 WHERE w.tenant_id = $1 AND w.stem = t.stem) AS is_known,
+         ARRAY(SELECT v.stem FROM {catalog}.vocabulary v
                WHERE v.tenant_id = $1 AND length(t.word) >= $3
                  AND v.word > t.word AND v.word < t.word || U&'\+10FFFF'
                  AND EXISTS (SELECT 1 FROM {catalog}.words w
-                             WHERE w.tenant_id = $1 AND w.word = v.word)
+                             WHERE w.tenant_id = $1 AND w.stem = v.stem)
                ORDER BY v.word LIMIT $4) AS begun
   FROM terms t
+), near AS MATERIALIZED (
+  SELECT k.n, g.word FROM known k
+  CROSS JOIN LATERAL (
+    SELECT g.word FROM {catalog}.trigrams g
+    WHERE g.tenant_id = $1 AND NOT k.is_known AND k.begun = '{}'
+      AND g.trigram = ANY (ARRAY(SELECT substr('  ' || k.word || ' ', i, 3)
+                                 FROM generate_series(1, length(k.word) + 1) AS i))
+    GROUP BY g.word
+    ORDER BY count(*)::real / (length(g.word) + length(k.word) + 2 - count(*)) DESC, g.word
+    LIMIT $5
+  ) g
 )
 SELECT k.word, k.stem, k.is_stop, k.is_known, k.begun,
-       ARRAY(SELECT g.word FROM {catalog}.trigrams g
-             WHERE g.tenant_id = $1 AND NOT k.is_known AND k.begun = '{}'
-               AND g.trigram = ANY (ARRAY(SELECT substr('  ' || k.stem || ' ', i, 3)
-                                          FROM generate_series(1, length(k.stem) + 1) AS i))
-             GROUP BY g.word
-             ORDER BY count(*)::real / (length(g.word) + length(k.stem) + 2 - count(*)) DESC, g.word
-             LIMIT $5) AS near
+       ARRAY(SELECT r.word FROM near r WHERE r.n = k.n ORDER BY r.word) AS near,
+       ARRAY(SELECT (SELECT v.stem FROM {catalog}.vocabulary v
+                     WHERE v.tenant_id = $1 AND v.word = r.word)
+             FROM near r WHERE r.n = k.n ORDER BY r.word) AS near_stems
 FROM known k
 ORDER BY k.n;
 
@@ -251,6 +258,16 @@ CROSS JOIN LATERAL (
   ORDER BY p.product_id DESC LIMIT $4
 ) x
 ORDER BY x.product_id DESC LIMIT $4;
+
+-- name: walk_shelf
+-- Reads on in the list of a category's products by age, the youngest first.
+SELECT s.product_id, 0::bigint AS number, '' AS text
+FROM {catalog}.shelves s
+WHERE s.tenant_id = $1 AND s.path = $3 AND s.product_id < $4::uuid
+  AND EXISTS (SELECT 1 FROM {catalog}.products p
+              WHERE p.tenant_id = $1 AND p.product_id = s.product_id AND p.status = ANY ($2::text[])
+              OFFSET 0)
+ORDER BY s.product_id DESC LIMIT $5;
 
 -- name: walk_titles
 -- Reads on in the list of products by title.
@@ -291,8 +308,8 @@ ORDER BY r.low_minor DESC, r.product_id DESC LIMIT $6;
 WITH hits AS (
   SELECT h.product_id, sum(h.points)::bigint AS points
   FROM (SELECT w.product_id, q.term, max(w.weight * q.factor) AS points
-        FROM unnest($4::int[], $5::text[], $6::int[]) AS q(term, word, factor)
-        JOIN {catalog}.words w ON w.tenant_id = $1 AND w.word = q.word
+        FROM unnest($4::int[], $5::text[], $6::int[]) AS q(term, stem, factor)
+        JOIN {catalog}.words w ON w.tenant_id = $1 AND w.stem = q.stem
         WHERE $3 = 'words'
         GROUP BY w.product_id, q.term) h
   GROUP BY h.product_id
@@ -322,10 +339,15 @@ WITH hits AS (
                   WHEN 'relevance' THEN -c.points ELSE 0 END AS number,
          CASE $13 WHEN 'title' THEN p.title_key ELSE '' END AS text
   FROM candidates c
-  JOIN {catalog}.products p
-    ON p.tenant_id = $1 AND p.product_id = c.product_id AND p.status = ANY ($2::text[])
-  LEFT JOIN {catalog}.price_ranges r
-    ON r.tenant_id = $1 AND r.product_id = c.product_id AND r.currency = $10
+  -- LIMIT and OFFSET keep each of these a probe of an index, whatever the statistics say.
+  CROSS JOIN LATERAL (
+    SELECT p.title_key FROM {catalog}.products p
+    WHERE p.tenant_id = $1 AND p.product_id = c.product_id AND p.status = ANY ($2::text[]) LIMIT 1
+  ) p
+  LEFT JOIN LATERAL (
+    SELECT r.low_minor FROM {catalog}.price_ranges r
+    WHERE r.tenant_id = $1 AND r.product_id = c.product_id AND r.currency = $10 LIMIT 1
+  ) r ON true
   CROSS JOIN LATERAL (
     SELECT ARRAY(SELECT DISTINCT f.name FROM wanted q
                  JOIN {catalog}.facets f ON f.tenant_id = $1 AND f.product_id = c.product_id
@@ -333,11 +355,13 @@ WITH hits AS (
   ) m
   WHERE ($7::text IS NULL OR $3 = 'category'
          OR EXISTS (SELECT 1 FROM {catalog}.shelves s
-                    WHERE s.tenant_id = $1 AND s.path = $7 AND s.product_id = c.product_id))
+                    WHERE s.tenant_id = $1 AND s.path = $7 AND s.product_id = c.product_id
+                    OFFSET 0))
     AND ($10::text IS NULL OR ($11 <= 0 AND $12 = 9223372036854775807)
          OR EXISTS (SELECT 1 FROM {catalog}.prices x
                     WHERE x.tenant_id = $1 AND x.product_id = c.product_id AND x.currency = $10
-                      AND x.amount_minor BETWEEN $11::bigint AND $12::bigint))
+                      AND x.amount_minor BETWEEN $11::bigint AND $12::bigint
+                    OFFSET 0))
     AND ($13 NOT IN ('price', '-price') OR r.low_minor IS NOT NULL)
 ), chosen AS (
   SELECT product_id, number, text FROM matched

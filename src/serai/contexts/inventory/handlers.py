@@ -8,6 +8,7 @@ import msgspec
 
 from serai.contexts.inventory import model
 from serai.contexts.inventory.contract import (
+    ReservationNotFound,
     Reserved,
     ReserveStock,
     Restock,
@@ -15,7 +16,6 @@ from serai.contexts.inventory.contract import (
     StockRefused,
     StockReleased,
     StockReserved,
-    ReservationNotFound,
 )
 from serai.contexts.inventory.model import Allocation, Move
 from serai.contexts.inventory.ports import Stock
@@ -64,17 +64,13 @@ async def reserve_stock(
     return outcomes
 
 
-async def commit_stock(
-    refs: Sequence[StockRef], *, tx: Tx, now: datetime, stock: Stock
-) -> None:
+async def commit_stock(refs: Sequence[StockRef], *, tx: Tx, now: datetime, stock: Stock) -> None:
     """Turns what is promised to orders into sold units."""
     if refs:
         await stock.sell_reservations([(r.tenant_id, r.order_id) for r in refs], tx=tx, now=now)
 
 
-async def release_stock(
-    refs: Sequence[StockRef], *, tx: Tx, now: datetime, stock: Stock
-) -> None:
+async def release_stock(refs: Sequence[StockRef], *, tx: Tx, now: datetime, stock: Stock) -> None:
     """Makes what undone orders held available again."""
     if not refs:
         return
@@ -86,9 +82,7 @@ async def release_stock(
             tx.announce(ref.tenant_id, StockReleased(ref.order_id), ref.cause)
 
 
-async def restock(
-    commands: Sequence[Restock], *, tx: Tx, now: datetime, stock: Stock
-) -> None:
+async def restock(commands: Sequence[Restock], *, tx: Tx, now: datetime, stock: Stock) -> None:
     """Puts returned units back where they were sold from."""
     if not commands:
         return

@@ -149,12 +149,19 @@ def move(
                 source[1] -= step.quantity
                 target[0] += step.quantity
                 target[1] += step.quantity
-                parts = [(step.location, "transfer_out", source), (step.to_location, "transfer_in", target)]
+                parts = [
+                    (step.location, "transfer_out", source),
+                    (step.to_location, "transfer_in", target),
+                ]
         for location, kind, level in parts:
             if level[1] > UNITS_MAX:
-                return TooMuchStock(f"a stock item may receive at most {UNITS_MAX} units", sku=step.sku)
+                return TooMuchStock(
+                    f"a stock item may receive at most {UNITS_MAX} units", sku=step.sku
+                )
             movements.append(
-                Movement(tenant_id, step.sku, location, kind, step.quantity, step.reason, step.reference)  # type: ignore[arg-type]
+                Movement(
+                    tenant_id, step.sku, location, kind, step.quantity, step.reason, step.reference
+                )  # type: ignore[arg-type]
             )
     for key, (available, received) in left.items():
         levels[key].available = available

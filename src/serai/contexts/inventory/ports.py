@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 from serai.contexts.inventory.model import Allocation, Delta, ItemKey, Level, Movement, SkuKey
@@ -52,4 +52,36 @@ class Stock(Protocol):
         self, orders: Sequence[tuple[UUID, UUID]], *, tx: Tx
     ) -> dict[tuple[UUID, UUID, str], list[tuple[str, int]]]:
         """Where the sold units of orders came from, by tenant, order and SKU."""
+        ...
+
+
+class StockReads(Protocol):
+    """What the routes of inventory look up and keep: rows as mappings by column."""
+
+    async def find_reservation(
+        self, tenant_id: UUID, order_id: UUID, *, tx: Tx
+    ) -> Sequence[Mapping[str, Any]]:
+        """The lines of a reservation; empty where there is none."""
+        ...
+
+    async def list_locations(self, tenant_id: UUID, *, tx: Tx) -> Sequence[Mapping[str, Any]]:
+        """A tenant's locations, in the order in which stock is taken from them."""
+        ...
+
+    async def insert_location(
+        self, tenant_id: UUID, code: str, name: str, priority: int, *, tx: Tx, now: datetime
+    ) -> None:
+        """Adds a location, or renames it."""
+        ...
+
+    async def list_stock(self, *args: Any, tx: Tx) -> Sequence[Mapping[str, Any]]:
+        """A page of stock items: tenant, after SKU, after location, SKU, location, limit."""
+        ...
+
+    async def list_movements(self, *args: Any, tx: Tx) -> Sequence[Mapping[str, Any]]:
+        """A page of one SKU's ledger: tenant, SKU, before id, limit."""
+        ...
+
+    async def total_movements(self, *args: Any, tx: Tx) -> Sequence[Mapping[str, Any]]:
+        """Sums of the ledger: tenant, after SKU, how many SKUs."""
         ...

@@ -17,7 +17,7 @@ from serai.contexts.inventory.contract import (
 )
 from serai.contexts.inventory.handlers import MoveStock, ReleaseReservation
 from serai.contexts.inventory.model import Move
-from serai.contexts.inventory.store import PostgresStock
+from serai.contexts.inventory.ports import StockReads
 from serai.kernel import ids
 from serai.kernel.batch import Batch
 from serai.kernel.clock import Clock
@@ -165,7 +165,15 @@ def writing_routes(
           return_dto=None, responses=spec, tags=["inventory"], summary="Transfer units")  # fmt: skip
     async def transfer(request: Request[Any, Any, Any], data: TransferBody) -> Response[bytes]:
         """Available units go from one location to another."""
-        step = Move("transfer", data.sku, data.from_location, data.quantity, data.reason, None, data.to_location)
+        step = Move(
+            "transfer",
+            data.sku,
+            data.from_location,
+            data.quantity,
+            data.reason,
+            None,
+            data.to_location,
+        )
         return await make(request, step)
 
     @post("/v1/reservations", guards=[requires("inventory:write")], dto=json_body(ReserveBody),
@@ -182,7 +190,9 @@ def writing_routes(
 
     @delete("/v1/reservations/{reservation_id:uuid}", guards=[requires("inventory:write")],
             status_code=200, tags=["inventory"], summary="Release a reservation")  # fmt: skip
-    async def release_units(request: Request[Any, Any, Any], reservation_id: UUID) -> Response[bytes]:
+    async def release_units(
+        request: Request[Any, Any, Any], reservation_id: UUID
+    ) -> Response[bytes]:
         """Makes the units available again before the time limit."""
         who = principal_of(request)
         command = ReleaseReservation(who.tenant_id, reservation_id, cause_of(request))
@@ -191,7 +201,7 @@ def writing_routes(
     return [receive, write_off, transfer, reserve_units, release_units]
 
 
-def reading_routes(database: Database, stock: PostgresStock) -> list[Any]:
+def reading_routes(database: Database, stock: StockReads) -> list[Any]:
     """Stock items, the ledger, reservations and locations."""
     guards = [requires("inventory:read")]
 
@@ -213,7 +223,10 @@ def reading_routes(database: Database, stock: PostgresStock) -> list[Any]:
     @get("/v1/stock-movements", guards=guards, tags=["inventory"], summary="List a SKU's movements",
          responses={200: ResponseSpec(data_container=Page[MovementView])})  # fmt: skip
     async def list_movements(
-        request: Request[Any, Any, Any], sku: str, cursor: str | None = None, limit: int | None = None
+        request: Request[Any, Any, Any],
+        sku: str,
+        cursor: str | None = None,
+        limit: int | None = None,
     ) -> Response[bytes]:
         """The ledger of one SKU, newest first."""
         who, size = principal_of(request), page_size(limit)
@@ -242,7 +255,9 @@ def reading_routes(database: Database, stock: PostgresStock) -> list[Any]:
 
     @get("/v1/reservations/{reservation_id:uuid}", guards=guards, tags=["inventory"],
          summary="Read a reservation", responses={200: ResponseSpec(data_container=ReservationView)})  # fmt: skip
-    async def read_reservation(request: Request[Any, Any, Any], reservation_id: UUID) -> Response[bytes]:
+    async def read_reservation(
+        request: Request[Any, Any, Any], reservation_id: UUID
+    ) -> Response[bytes]:
         """What is held under this id."""
         who = principal_of(request)
         async with database.transaction(who.home, (who.tenant_id,), is_read_only=True) as tx:

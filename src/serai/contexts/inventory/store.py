@@ -7,9 +7,10 @@ from uuid import UUID
 
 from serai.contexts.inventory.model import Allocation, Delta, ItemKey, Level, Movement, SkuKey
 from serai.kernel import queries
-from serai.kernel.db import Record, Tx
+from serai.kernel.db import Tx
 
 SQL = queries.load(__package__)
+Rows = Sequence[Mapping[str, Any]]
 
 
 class PostgresStock:
@@ -26,7 +27,10 @@ class PostgresStock:
 
     async def create_levels(self, items: Sequence[ItemKey], *, tx: Tx) -> None:
         await tx.execute(
-            SQL.create_levels, [t for t, _, _ in items], [s for _, s, _ in items], [p for _, _, p in items]
+            SQL.create_levels,
+            [t for t, _, _ in items],
+            [s for _, s, _ in items],
+            [p for _, _, p in items],
         )
 
     async def change_levels(self, deltas: Mapping[ItemKey, Delta], *, tx: Tx) -> None:
@@ -102,11 +106,11 @@ class PostgresStock:
         rows = await tx.fetch(SQL.list_expired, tenants, now, limit)
         return [(row["tenant_id"], row["order_id"]) for row in rows]
 
-    async def find_reservation(self, tenant_id: UUID, order_id: UUID, *, tx: Tx) -> list[Record]:
+    async def find_reservation(self, tenant_id: UUID, order_id: UUID, *, tx: Tx) -> Rows:
         """The lines of a reservation; empty where there is none."""
         return await tx.fetch(SQL.find_reservation, tenant_id, order_id)
 
-    async def list_locations(self, tenant_id: UUID, *, tx: Tx) -> list[Record]:
+    async def list_locations(self, tenant_id: UUID, *, tx: Tx) -> Rows:
         """A tenant's locations, in the order in which stock is taken from them."""
         return await tx.fetch(SQL.list_locations, [tenant_id])
 
@@ -116,18 +120,18 @@ class PostgresStock:
         """Adds a location, or renames it."""
         await tx.execute(SQL.insert_location, tenant_id, code, name, priority, now)
 
-    async def list_stock(self, *args: Any, tx: Tx) -> list[Record]:
+    async def list_stock(self, *args: Any, tx: Tx) -> Rows:
         """A page of stock items: tenant, after SKU, after location, SKU, location, limit."""
         return await tx.fetch(SQL.list_stock, *args)
 
-    async def list_movements(self, *args: Any, tx: Tx) -> list[Record]:
+    async def list_movements(self, *args: Any, tx: Tx) -> Rows:
         """A page of one SKU's ledger: tenant, SKU, before id, limit."""
         return await tx.fetch(SQL.list_movements, *args)
 
-    async def total_movements(self, *args: Any, tx: Tx) -> list[Record]:
+    async def total_movements(self, *args: Any, tx: Tx) -> Rows:
         """Sums of the ledger: tenant, after SKU, how many SKUs."""
         return await tx.fetch(SQL.total_movements, *args)
 
-    async def check_levels(self, tenant_id: UUID, limit: int, *, tx: Tx) -> list[Record]:
+    async def check_levels(self, tenant_id: UUID, limit: int, *, tx: Tx) -> Rows:
         """Stock items that reservations or ledger disagree with."""
         return await tx.fetch(SQL.check_levels, tenant_id, limit)

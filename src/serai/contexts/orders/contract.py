@@ -193,6 +193,10 @@ class Orders(Protocol):
         """Takes units back, all lines of a command or none."""
         ...
 
+    async def find_statuses(self, refs: Sequence[OrderRef], *, tx: Tx) -> list[Status | None]:
+        """The status of each order, in order; None for one that the tenant does not have."""
+        ...
+
     async def record_captures(
         self, records: Sequence[RefundRecord], *, tx: Tx, now: datetime
     ) -> None:

@@ -173,7 +173,8 @@ async def hear_shipment_dispatched(
     for delivery in deliveries:
         event: ShipmentDispatched = delivery.decode()
         units.extend(
-            (delivery.tenant_id, event.order_id, line.line_no, line.quantity) for line in event.lines
+            (delivery.tenant_id, event.order_id, line.line_no, line.quantity)
+            for line in event.lines
         )
     if units:
         await book.ship_lines(units, tx=tx)

@@ -15,8 +15,10 @@ from serai.contexts.orders.contract import (
     OrderView,
     RefundRecord,
     ReturnLines,
+    Status,
     Taken,
 )
+from serai.contexts.orders.gateways import PolledSettlements
 from serai.contexts.orders.store import PostgresOrders
 from serai.contexts.shipping.contract import ShipmentDispatched
 from serai.kernel.batch import Batch
@@ -57,6 +59,10 @@ class Offers:
     ) -> list[Taken | Refused]:
         return await handlers.return_lines(commands, tx=tx, now=now, book=self._book)
 
+    async def find_statuses(self, refs: Sequence[OrderRef], *, tx: Tx) -> list[Status | None]:
+        statuses = await self._book.find_statuses([(r.tenant_id, r.order_id) for r in refs], tx=tx)
+        return [statuses.get((r.tenant_id, r.order_id)) for r in refs]
+
     async def record_captures(
         self, records: Sequence[RefundRecord], *, tx: Tx, now: datetime
     ) -> None:
@@ -87,7 +93,7 @@ def build(s: Surroundings, prices: Prices) -> Module:
         partial(handlers.request_cancellations, book=book),
         _answer_cancellation,
     )
-    settlements = routes.PolledSettlements(s.database, book)
+    settlements = PolledSettlements(s.database, book)
     deadline = timedelta(seconds=s.settings.payment_deadline_s)
     return Module(
         name="orders",

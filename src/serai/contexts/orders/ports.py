@@ -2,17 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
-from serai.contexts.orders.contract import CancelOrder, ConfirmOrder, OrderedLine, RefundRecord
+from serai.contexts.orders.contract import (
+    CancelOrder,
+    ConfirmOrder,
+    OrderedLine,
+    OrderView,
+    RefundRecord,
+)
 from serai.contexts.orders.model import Draft, KeptLine, Order
 from serai.kernel.db import Tx
+from serai.kernel.tenant import Home
 
 Key = tuple[UUID, UUID]
 """A tenant and an order of it."""
-
-
 
 
 class OrderBook(Protocol):
@@ -54,9 +59,7 @@ class OrderBook(Protocol):
         """Adds returned units to lines (tenant, order, line number)."""
         ...
 
-    async def ship_lines(
-        self, units: Sequence[tuple[UUID, UUID, int, int]], *, tx: Tx
-    ) -> None:
+    async def ship_lines(self, units: Sequence[tuple[UUID, UUID, int, int]], *, tx: Tx) -> None:
         """Adds shipped units to lines: tenant, order, line number, units."""
         ...
 
@@ -66,4 +69,44 @@ class OrderBook(Protocol):
 
     async def record_refunds(self, records: Sequence[RefundRecord], *, tx: Tx) -> None:
         """Adds refunded money."""
+        ...
+
+
+class OrderReads(Protocol):
+    """What the routes of orders look up."""
+
+    async def find_order(self, tenant_id: UUID, order_id: UUID, *, tx: Tx) -> OrderView | None:
+        """One order with its lines, or None."""
+        ...
+
+    async def list_settled(self, keys: Sequence[Key], *, tx: Tx) -> dict[UUID, OrderView]:
+        """Those of the given orders that have reached an end, by id."""
+        ...
+
+    async def list_orders(
+        self,
+        tenant_id: UUID,
+        *,
+        before: UUID | None,
+        status: str | None,
+        reference: str | None,
+        customer: str | None,
+        limit: int,
+        tx: Tx,
+    ) -> list[OrderView]:
+        """A page of orders, newest first, by one of the filters."""
+        ...
+
+    async def sum_orders(self, tenant_id: UUID, *, tx: Tx) -> Sequence[Mapping[str, Any]]:
+        """Sums by status."""
+        ...
+
+
+class Settlements(Protocol):
+    """Waits for orders to reach an end."""
+
+    async def wait(
+        self, home: Home, tenant_id: UUID, order_id: UUID, wait_s: float
+    ) -> OrderView | None:
+        """The order at its end, or None when the time is up."""
         ...

@@ -99,6 +99,12 @@ SELECT id, status, reason, currency, total_minor, captured_minor, refunded_minor
        placed_at, settled_at, version
 FROM {orders}.orders WHERE tenant_id = $1 AND id = $2;
 
+-- name: find_statuses
+-- Reads the status of orders.
+SELECT o.tenant_id, o.id, o.status
+FROM {orders}.orders o JOIN unnest($1::uuid[], $2::uuid[]) AS w(tenant_id, id)
+  ON o.tenant_id = w.tenant_id AND o.id = w.id;
+
 -- name: list_settled
 -- Lists which of the given orders have reached an end.
 SELECT o.id, o.status, o.reason, o.currency, o.total_minor, o.captured_minor, o.refunded_minor, o.reference,

@@ -1,8 +1,7 @@
 """Orders over HTTP."""
 
-import asyncio
 from decimal import Decimal
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -18,13 +17,12 @@ from serai.contexts.orders.contract import (
 )
 from serai.contexts.orders.handlers import RequestCancellation
 from serai.contexts.orders.model import PlaceLine, PlaceOrder
-from serai.contexts.orders.store import PostgresOrders
+from serai.contexts.orders.ports import OrderReads, Settlements
 from serai.kernel import ids, money
 from serai.kernel.batch import Batch
 from serai.kernel.db import Database
 from serai.kernel.failure import Invalid, NotFound
 from serai.kernel.idempotency import Answer
-from serai.kernel.tenant import Home
 from serai.kernel.web import (
     MissingScope,
     Page,
@@ -102,16 +100,6 @@ class TotalsView(msgspec.Struct, frozen=True):
     returned: int
     customers: int
     guests: int
-
-
-class Settlements(Protocol):
-    """Waits for orders to reach an end."""
-
-    async def wait(
-        self, home: Home, tenant_id: UUID, order_id: UUID, wait_s: float
-    ) -> OrderView | None:
-        """The order at its end, or None when the time is up."""
-        ...
 
 
 def parse_order(request: Request[Any, Any, Any], body: PlaceOrderBody) -> PlaceOrder:
@@ -198,7 +186,7 @@ def writing_routes(
     return [place_order, cancel_order]
 
 
-def reading_routes(database: Database, book: PostgresOrders) -> list[Any]:
+def reading_routes(database: Database, book: OrderReads) -> list[Any]:
     """Looking orders up."""
     guards = [requires("orders:read")]
 
@@ -250,55 +238,3 @@ def reading_routes(database: Database, book: PostgresOrders) -> list[Any]:
         return send_view([TotalsView(**dict(row)) for row in rows])
 
     return [read_order, list_orders, sum_orders]
-
-
-class PolledSettlements:
-    """Looks up all awaited orders with one statement at a time, while any are awaited."""
-
-    POLL_S = 0.02
-
-    def __init__(self, database: Database, book: PostgresOrders) -> None:
-        self._database = database
-        self._book = book
-        self._awaited: dict[Home, dict[tuple[UUID, UUID], list[asyncio.Future[OrderView]]]] = {}
-        self._task: asyncio.Task[None] | None = None
-
-    async def wait(
-        self, home: Home, tenant_id: UUID, order_id: UUID, wait_s: float
-    ) -> OrderView | None:
-        future: asyncio.Future[OrderView] = asyncio.get_running_loop().create_future()
-        waiting = self._awaited.setdefault(home, {}).setdefault((tenant_id, order_id), [])
-        waiting.append(future)
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._poll())
-        try:
-            return await asyncio.wait_for(future, wait_s)
-        except TimeoutError:
-            return None
-        finally:
-            waiting.remove(future)
-            if not waiting:
-                self._awaited[home].pop((tenant_id, order_id), None)
-
-    async def _poll(self) -> None:
-        while any(self._awaited.values()):
-            await asyncio.sleep(self.POLL_S)
-            for home, awaited in self._awaited.items():
-                if awaited:
-                    await self._look(home, awaited)
-
-    async def _look(
-        self, home: Home, awaited: dict[tuple[UUID, UUID], list[asyncio.Future[OrderView]]]
-    ) -> None:
-        keys = list(awaited)
-        tenants = {tenant for tenant, _ in keys}
-        try:
-            async with self._database.transaction(home, tenants, is_read_only=True) as tx:
-                settled = await self._book.list_settled(keys, tx=tx)
-        except Exception:  # noqa: BLE001 - a look that failed is repeated; the waiters have their own end
-            return
-        for (_tenant, order_id), futures in list(awaited.items()):
-            view = settled.get(order_id)
-            for future in list(futures):
-                if view is not None and not future.done():
-                    future.set_result(view)

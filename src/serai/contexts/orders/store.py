@@ -14,11 +14,12 @@ from serai.contexts.orders.contract import (
     OrderedLine,
     OrderView,
     RefundRecord,
+    Status,
 )
 from serai.contexts.orders.model import Draft, KeptLine, Order
 from serai.contexts.orders.ports import Key
 from serai.kernel import queries
-from serai.kernel.db import Record, Tx
+from serai.kernel.db import Tx
 
 SQL = queries.load(__package__)
 _encode = msgspec.json.Encoder().encode
@@ -65,7 +66,12 @@ class PostgresOrders:
             now,
         )
         return {
-            row["id"]: (row["currency"], row["total_minor"], row["email"], _decode_goods(row["goods"]))
+            row["id"]: (
+                row["currency"],
+                row["total_minor"],
+                row["email"],
+                _decode_goods(row["goods"]),
+            )
             for row in rows
         }
 
@@ -121,6 +127,11 @@ class PostgresOrders:
     async def record_refunds(self, records: Sequence[RefundRecord], *, tx: Tx) -> None:
         await tx.execute(SQL.record_refunds, *_money(records))
 
+    async def find_statuses(self, keys: Sequence[Key], *, tx: Tx) -> dict[Key, Status]:
+        """The status of those orders that exist."""
+        rows = await tx.fetch(SQL.find_statuses, [t for t, _ in keys], [o for _, o in keys])
+        return {(row["tenant_id"], row["id"]): row["status"] for row in rows}
+
     async def find_order(self, tenant_id: UUID, order_id: UUID, *, tx: Tx) -> OrderView | None:
         """One order with its lines, or None."""
         row = await tx.fetchrow(SQL.find_order, tenant_id, order_id)
@@ -161,13 +172,13 @@ class PostgresOrders:
             rows = await tx.fetch(SQL.list_orders, tenant_id, before, status, limit)
         return [OrderView(**dict(row)) for row in rows]
 
-    async def sum_orders(self, tenant_id: UUID, *, tx: Tx) -> list[Record]:
+    async def sum_orders(self, tenant_id: UUID, *, tx: Tx) -> Sequence[Mapping[str, Any]]:
         """Sums by status."""
         return await tx.fetch(SQL.sum_orders, tenant_id)
 
     async def check_orders(
         self, tenant_id: UUID, late: datetime, limit: int, *, tx: Tx
-    ) -> list[Record]:
+    ) -> Sequence[Mapping[str, Any]]:
         """Orders whose lines, money or time do not add up."""
         return await tx.fetch(SQL.check_orders, tenant_id, late, limit)
 

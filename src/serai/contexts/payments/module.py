@@ -57,7 +57,8 @@ SANDBOX_JOURNAL = "sandbox-provider.jsonl"
 def build(s: Surroundings) -> Module:
     """Payments over PostgreSQL, with the provider that the settings name."""
     books = PostgresBooks()
-    asking = Asking(choose_provider(s.settings), books, s.database, s.homes)
+    provider = choose_provider(s.settings)
+    asking = Asking(provider, books, s.database, s.homes)
     hold = timedelta(seconds=s.settings.payment_timeout_s)
     looking = Looking(asking, books, s.homes, hold=hold, new_id=ids.new_id)
     with_books: dict[str, Any] = {"books": books, "new_id": ids.new_id}
@@ -87,6 +88,7 @@ def build(s: Surroundings) -> Module:
         jobs=[Job("payments.look", LOOK_EVERY, looking.look, chunk=LOOKS_CHUNK)],
         checks=_checks(books),
         offers=Offers(books),
+        close=provider.aclose,
     )
 
 
@@ -164,6 +166,13 @@ class SandboxOnDisk:
     async def look_up(self, keys: Sequence[str]) -> list[Answer]:
         return await (self._opened or await self._open()).look_up(keys)
 
+    async def aclose(self) -> None:
+        """Closes the file of the book, if it was ever opened."""
+        async with self._opening:
+            if self._opened is not None:
+                self._opened.close()
+                self._opened = None
+
     async def _open(self) -> DirectSandbox:
         async with self._opening:
             if self._opened is None:
@@ -182,7 +191,7 @@ class SandboxOnDisk:
             ) from error
 
 
-def choose_provider(settings: Any) -> PaymentProvider:
+def choose_provider(settings: Any) -> SandboxOnDisk | HttpSandbox:
     """The provider that SERAI_PAYMENT_PROVIDER names."""
     name: str = settings.payment_provider
     if name == "direct":

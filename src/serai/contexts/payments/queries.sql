@@ -151,14 +151,20 @@ FROM {payments}.intents i
 WHERE i.tenant_id = $1 AND i.order_id < $2
 ORDER BY i.order_id DESC LIMIT $3;
 
+-- name: find_scan_end
+-- Tells where a page that looks at so many payments below an id ends; null where it sees them all.
+SELECT i.order_id FROM {payments}.intents i
+WHERE i.tenant_id = $1 AND i.order_id < $2
+ORDER BY i.order_id DESC OFFSET $3 LIMIT 1;
+
 -- name: list_payments_by_status
--- Reads a page of the payments of one status below an id, newest first.
+-- Reads the payments of one status from an id on and below another, newest first.
 SELECT i.order_id AS id, i.order_id, i.status, i.amount_minor, i.currency, i.captured_minor,
   i.refunding_minor, i.refunded_minor, i.is_capture_manual, i.provider_ref, i.reason, i.created_at,
   i.settled_at, i.version
 FROM {payments}.intents i
-WHERE i.tenant_id = $1 AND i.status = $2 AND i.order_id < $3
-ORDER BY i.order_id DESC LIMIT $4;
+WHERE i.tenant_id = $1 AND i.status = $2 AND i.order_id < $3 AND i.order_id >= $4
+ORDER BY i.order_id DESC LIMIT $5;
 
 -- name: check_captures
 -- Finds payments of which not once what was asked for was captured.

@@ -46,6 +46,9 @@ from serai.kernel.web import (
     send_view,
 )
 
+SCANNED_MAX = 20_000
+"""Payments that one page of a status looks at: statuses are in no index, for the sake of speed."""
+
 Amount = Annotated[int, msgspec.Meta(ge=1, le=AMOUNT_MINOR_MAX)]
 Card = Annotated[str, msgspec.Meta(min_length=1, max_length=CARD_CHARS_MAX, pattern=r"^[ -~]+$")]
 Words = Annotated[str, msgspec.Meta(max_length=REASON_CHARS_MAX, pattern=r"^[^\\x00-\\x1f]*$")]
@@ -216,22 +219,35 @@ def reading_routes(database: Database, views: Views) -> list[Any]:
         cursor: str | None = None,
         limit: int | None = None,
     ) -> Response[bytes]:
-        """Payments, newest first, without their refunds; of one order or of one status."""
+        """Payments, newest first; of one order, or of one status.
+
+        A page of one status may hold fewer than `limit` payments, even none, and still have a next.
+        """
         who = principal_of(request)
         size = page_size(limit)
         position = decode_cursor(cursor, tuple[UUID])
         before = None if position is None else position[0]
+        end = None
         async with database.transaction(who.home, (who.tenant_id,), is_read_only=True) as tx:
             if order_id is not None:
                 one = await views.find_payment(who.tenant_id, order_id, tx=tx)
                 is_wanted = one is not None and status in {None, one.status} and before is None
                 return send_view(Page([one] if is_wanted else [], None))
-            found = await views.list_payments(
-                who.tenant_id, status=status, before=before, limit=size + 1, tx=tx
-            )
-        items = found[:size]
-        more = encode_cursor([items[-1].id]) if len(found) > size else None
-        return send_view(Page(items, more))
+            if status is None:
+                found = await views.list_payments(
+                    who.tenant_id, before=before, limit=size + 1, tx=tx
+                )
+            else:
+                found, end = await views.list_payments_by_status(
+                    who.tenant_id,
+                    status,
+                    before=before,
+                    limit=size + 1,
+                    scanned_max=SCANNED_MAX,
+                    tx=tx,
+                )
+        last = found[size - 1].id if len(found) > size else end
+        return send_view(Page(found[:size], None if last is None else encode_cursor([last])))
 
     return [read_payment, list_payments]
 

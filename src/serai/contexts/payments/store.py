@@ -17,6 +17,7 @@ SQL = queries.load(__package__)
 
 REFUNDS_SHOWN_MAX = 1000
 """Refunds that a payment's view shows."""
+_FIRST_ID = UUID(int=0)
 _LAST_ID = UUID(int=2**128 - 1)
 
 
@@ -143,20 +144,27 @@ class PostgresBooks:
         return msgspec.structs.replace(view, refunds=[RefundView(*refund) for refund in refunds])
 
     async def list_payments(
+        self, tenant_id: UUID, *, before: UUID | None, limit: int, tx: Tx
+    ) -> list[PaymentView]:
+        rows = await tx.fetch(SQL.list_payments, tenant_id, before or _LAST_ID, limit)
+        return [PaymentView(*row) for row in rows]
+
+    async def list_payments_by_status(
         self,
         tenant_id: UUID,
+        status: PaymentStatus,
         *,
-        status: PaymentStatus | None,
         before: UUID | None,
         limit: int,
+        scanned_max: int,
         tx: Tx,
-    ) -> list[PaymentView]:
-        last = before or _LAST_ID
-        if status is None:
-            rows = await tx.fetch(SQL.list_payments, tenant_id, last, limit)
-        else:
-            rows = await tx.fetch(SQL.list_payments_by_status, tenant_id, status, last, limit)
-        return [PaymentView(*row) for row in rows]
+    ) -> tuple[list[PaymentView], UUID | None]:
+        below = before or _LAST_ID
+        end: UUID | None = await tx.fetchval(SQL.find_scan_end, tenant_id, below, scanned_max - 1)
+        rows = await tx.fetch(
+            SQL.list_payments_by_status, tenant_id, status, below, end or _FIRST_ID, limit
+        )
+        return [PaymentView(*row) for row in rows], end
 
     async def check_captures(self, tenant_id: UUID, limit: int, *, tx: Tx) -> list[Record]:
         """Orders with more than one capture."""

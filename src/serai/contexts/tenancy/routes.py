@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 from litestar import Request, Response, delete, get, post
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import FromPath, FromQuery, JSONBody
 
 from serai.contexts.tenancy import handlers, model
 from serai.contexts.tenancy.contract import (
@@ -73,7 +74,7 @@ def routes(
         responses={201: ResponseSpec(data_container=IssuedKeyView)},
     )  # fmt: skip
     async def create_api_key(
-        request: Request[Any, Any, Any], data: CreateKeyBody
+        request: Request[Any, Any, Any], data: JSONBody[CreateKeyBody]
     ) -> Response[bytes]:
         """Makes a key with some or all of the scopes of the key in use.
 
@@ -101,7 +102,9 @@ def routes(
         responses={200: ResponseSpec(data_container=Page[KeyView])}, summary="List API keys",
     )  # fmt: skip
     async def list_api_keys(
-        request: Request[Any, Any, Any], limit: int | None = None, cursor: str | None = None
+        request: Request[Any, Any, Any],
+        limit: FromQuery[int | None] = None,
+        cursor: FromQuery[str | None] = None,
     ) -> Response[bytes]:
         """The tenant's keys without their secrets, newest first, revoked ones too."""
         who = principal_of(request)
@@ -118,7 +121,7 @@ def routes(
         "/v1/api-keys/{key_id:uuid}", guards=[requires("tenancy:write")], status_code=204,
         tags=TAGS, summary="Revoke an API key",
     )  # fmt: skip
-    async def revoke_api_key(request: Request[Any, Any, Any], key_id: UUID) -> None:
+    async def revoke_api_key(request: Request[Any, Any, Any], key_id: FromPath[UUID]) -> None:
         """Ends a key for good; harmless twice. Other processes notice within two seconds."""
         who = principal_of(request)
         async with database.transaction(POOLED, (who.tenant_id,)) as tx:

@@ -110,19 +110,20 @@ SELECT {kernel}.wall('{catalog}.facets');
 -- The stems of a product's words, each with the weight of its weightiest place.
 CREATE TABLE IF NOT EXISTS {catalog}.words (
   tenant_id uuid NOT NULL,
-  word text COLLATE "C" NOT NULL,
+  stem text COLLATE "C" NOT NULL,
   product_id uuid NOT NULL,
   weight smallint NOT NULL,
-  PRIMARY KEY (tenant_id, word, product_id) INCLUDE (weight)
+  PRIMARY KEY (tenant_id, stem, product_id) INCLUDE (weight)
 );
 CREATE INDEX IF NOT EXISTS words_product ON {catalog}.words (tenant_id, product_id);
 SELECT {kernel}.wall('{catalog}.words');
 
--- Every stem that a product of the tenant ever had, and the threes of letters in those without a
+-- Every word that a product of the tenant ever had, and the threes of letters in those without a
 -- digit: a misspelt word shares most of its threes with the right one.
 CREATE TABLE IF NOT EXISTS {catalog}.vocabulary (
   tenant_id uuid NOT NULL,
   word text COLLATE "C" NOT NULL,
+  stem text COLLATE "C" NOT NULL,
   PRIMARY KEY (tenant_id, word)
 );
 SELECT {kernel}.wall('{catalog}.vocabulary');

@@ -16,6 +16,8 @@ QUERY_CHARS_MAX: Final = 200
 TERMS_MAX: Final = 8
 FACET_FILTERS_MAX: Final = 20
 WORDS_PER_PRODUCT_MAX: Final = 400
+NUMBER_BOUND: Final = 10**17
+"""Beyond every number that a list is sorted by: prices in minor units, points of a search."""
 
 EXACT_FACTOR: Final = 12
 BEGUN_FACTOR: Final = 7
@@ -28,22 +30,26 @@ Sort = Literal["relevance", "newest", "title", "price", "-price"]
 Source = Literal["words", "category", "facet", "price", "all"]
 
 
-class Term(msgspec.Struct, frozen=True):
-    """What the index knows of one word that was searched for."""
+class Term(msgspec.Struct, frozen=True, kw_only=True):
+    """What the index knows of one word that was searched for.
+
+    `begun` are the stems of words that begin with it; `near` are words that look like it, each
+    with its stem.
+    """
 
     word: str
     stem: str
-    is_stop: bool
-    is_known: bool
-    begun: tuple[str, ...]
-    near: tuple[str, ...]
+    is_stop: bool = False
+    is_known: bool = False
+    begun: tuple[str, ...] = ()
+    near: tuple[tuple[str, str], ...] = ()
 
 
 class Hunt(msgspec.Struct, frozen=True):
-    """A word to find for the n-th term, and what it counts for."""
+    """A stem to find for the n-th term, and what it counts for."""
 
     term: int
-    word: str
+    stem: str
     factor: int
 
 
@@ -63,12 +69,12 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_filtered(self) -> bool:
         """Whether it asks for less than everything in its states."""
-        return (
-            self.words is not None
-            or self.category is not None
-            or bool(self.facets)
-            or self.is_priced
-        )
+        return not self.is_plain or self.category is not None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing but its states and perhaps a category tell what it asks for."""
+        return self.words is None and not self.facets and not self.is_priced and not self.is_counted
 
     @property
     def is_priced(self) -> bool:
@@ -137,15 +143,20 @@ def plan_hunt(terms: Sequence[Term]) -> list[Hunt] | None:
         found = dict.fromkeys(term.begun, BEGUN_FACTOR)
         if term.is_known:
             found[term.stem] = EXACT_FACTOR
-        if not found:
-            for word in term.near:
-                slips = min(text.count_slips(term.stem, word), text.count_slips(term.word, word))
-                if 0 < slips <= text.slips_allowed(term.word):
-                    found[word] = NEAR_FACTORS[slips]
+        found = found or _forgive(term)
         if not found:
             return None
-        hunts.extend(Hunt(number, word, factor) for word, factor in sorted(found.items()))
+        hunts.extend(Hunt(number, stem, factor) for stem, factor in sorted(found.items()))
     return hunts or None
+
+
+def _forgive(term: Term) -> dict[str, int]:
+    """The stems of the words that the fewest slips lead to, if those are few enough."""
+    slips = {near: text.count_slips(term.word, near) for near, _ in term.near}
+    fewest = min(slips.values(), default=0)
+    if not 0 < fewest <= text.slips_allowed(term.word):
+        return {}
+    return {stem: NEAR_FACTORS[fewest] for near, stem in term.near if slips[near] == fewest}
 
 
 def weigh_words(product: Product) -> dict[str, int]:

@@ -17,7 +17,7 @@ from serai.contexts.catalog.contract import (
     VariantView,
 )
 from serai.contexts.catalog.model.products import Product
-from serai.contexts.catalog.model.search import Hunt, Term, Wish
+from serai.contexts.catalog.model.search import NUMBER_BOUND, Hunt, Term, Wish
 from serai.contexts.catalog.ports import Found, Position
 from serai.contexts.catalog.store.products import load_products
 from serai.kernel import queries
@@ -33,10 +33,8 @@ VALUES_PER_FACET_MAX: Final = 50
 FACET_ROWS_MAX: Final = 1_000
 
 _BIGINT_MAX: Final = 2**63 - 1
-_NUMBER_MIN: Final = -(10**17)
-"""Below every number that a list is sorted by: prices in minor units and points of a search."""
 _LAST_ID: Final = UUID(int=2**128 - 1)
-START: Final = Position(_NUMBER_MIN, "", _LAST_ID)
+START: Final = Position(-NUMBER_BOUND, "", _LAST_ID)
 
 _decode_range: Final = msgspec.json.Decoder(PriceRange).decode
 _decode_texts: Final = msgspec.json.Decoder(list[str]).decode
@@ -57,12 +55,12 @@ class PostgresShowcase:
         )
         return [
             Term(
-                row["word"],
-                row["stem"],
-                row["is_stop"],
-                row["is_known"],
-                tuple(row["begun"]),
-                tuple(row["near"]),
+                word=row["word"],
+                stem=row["stem"],
+                is_stop=row["is_stop"],
+                is_known=row["is_known"],
+                begun=tuple(row["begun"]),
+                near=tuple(zip(row["near"], row["near_stems"], strict=True)),
             )
             for row in rows
         ]
@@ -78,30 +76,26 @@ class PostgresShowcase:
         limit: int,
     ) -> Found:
         start = after or START
-        if wish.is_filtered or wish.is_counted:
-            return await self._search(
-                tx, tenant_id, wish, hunts=hunts, start=start, limit=limit
-            )
-        rows = await self._walk(tx, tenant_id, wish, start, limit)
-        return Found([_position(row) for row in rows], 0, [])
+        if wish.is_plain and (wish.category is None or wish.sort == "newest"):
+            rows = await self._walk(tx, tenant_id, wish, start, limit)
+            return Found([_position(row) for row in rows], 0, [])
+        return await self._search(tx, tenant_id, wish, hunts=hunts, start=start, limit=limit)
 
     async def _walk(
         self, tx: Tx, tenant_id: UUID, wish: Wish, start: Position, limit: int
     ) -> list[Record]:
-        """All products in some states: an index holds them in the order that is wanted."""
-        statuses = list(wish.statuses)
-        match wish.sort:
-            case "price" | "-price":
-                walk = SQL.walk_prices_up if wish.sort == "price" else SQL.walk_prices_down
-                return await tx.fetch(
-                    walk, tenant_id, statuses, wish.currency, start.number, start.product_id, limit
-                )
-            case "title":
-                return await tx.fetch(
-                    SQL.walk_titles, tenant_id, statuses, start.text, start.product_id, limit
-                )
-            case _:
-                return await tx.fetch(SQL.walk_newest, tenant_id, statuses, start.product_id, limit)
+        """A list that an index holds in the order that is wanted: only the page itself is read."""
+        statuses, last = list(wish.statuses), start.product_id
+        if wish.category is not None:
+            return await tx.fetch(SQL.walk_shelf, tenant_id, statuses, wish.category, last, limit)
+        if wish.sort in {"price", "-price"}:
+            walk = SQL.walk_prices_up if wish.sort == "price" else SQL.walk_prices_down
+            return await tx.fetch(
+                walk, tenant_id, statuses, wish.currency, start.number, last, limit
+            )
+        if wish.sort == "title":
+            return await tx.fetch(SQL.walk_titles, tenant_id, statuses, start.text, last, limit)
+        return await tx.fetch(SQL.walk_newest, tenant_id, statuses, last, limit)
 
     async def _search(
         self,
@@ -120,7 +114,7 @@ class PostgresShowcase:
             list(wish.statuses),
             wish.source,
             [hunt.term for hunt in hunts],
-            [hunt.word for hunt in hunts],
+            [hunt.stem for hunt in hunts],
             [hunt.factor for hunt in hunts],
             wish.category,
             [name for name, _ in pairs],

@@ -27,6 +27,7 @@ QUIT_TIMEOUT_S = 2.0
 SEND_TIMEOUT_S = 60.0
 """For all mails of one call; what has no outcome by then is deferred."""
 _PERMANENT = 500
+_TOO_LARGE = 552
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _PORTS = {"smtp": 25, "smtps": 465}
 _START_TLS: dict[str, bool | None] = {"auto": None, "always": True, "never": False}
@@ -174,8 +175,10 @@ async def _deliver(client: aiosmtplib.SMTP, mail: Mail) -> Outcome:
     except aiosmtplib.SMTPRecipientsRefused as error:
         return _judge(error.recipients[0].code, error.recipients[0].message)
     except aiosmtplib.SMTPSenderRefused as error:
-        # Not the mail's fault but the shop's: once the sender is put right, it can go.
-        return Outcome("deferred", f"{error.code} {error.message}")
+        # Not the mail's fault but the shop's: once the sender is put right, it can go. Only its
+        # size is its own, and that too is refused here (RFC 1870).
+        is_too_large = error.code == _TOO_LARGE
+        return Outcome("refused" if is_too_large else "deferred", f"{error.code} {error.message}")
     except aiosmtplib.SMTPResponseException as error:
         return _judge(error.code, error.message)
     except aiosmtplib.SMTPNotSupported as error:
@@ -199,8 +202,8 @@ def _ascii_domain(address: str) -> str:
 def write_mail(mail: Mail, *, sender: str, recipient: str, is_utf8: bool) -> bytes:
     """A mail in the form of RFC 5322, with an HTML alternative where it has one."""
     message = EmailMessage(policy=SMTP_POLICY.clone(utf8=is_utf8))
-    message["From"] = Address(mail.sender.name, addr_spec=sender)
-    message["To"] = Address(addr_spec=recipient)
+    message["From"] = _address(sender, mail.sender.name)
+    message["To"] = _address(recipient)
     message["Subject"] = mail.subject
     message["Date"] = mail.written_at
     message["Message-ID"] = mail.message_id
@@ -209,6 +212,12 @@ def write_mail(mail: Mail, *, sender: str, recipient: str, is_utf8: bool) -> byt
     if mail.html:
         message.add_alternative(mail.html, subtype="html")
     return message.as_bytes()
+
+
+def _address(address: str, name: str = "") -> Address:
+    # Not by `addr_spec`: that one takes no name beyond ASCII before the @.
+    username, _, domain = address.rpartition("@")
+    return Address(name, username, domain)
 
 
 async def _leave(client: aiosmtplib.SMTP) -> None:

@@ -44,7 +44,7 @@ def is_address(text: str) -> bool:
 def parse_sender(text: str) -> Sender | None:
     """A sender from `shop@example.org` or `A Shop <shop@example.org>`; None where it is neither."""
     name, address = parseaddr(text)
-    if not is_address(address) or _LINE_END.search(name):
+    if _LINE_END.search(text) or not is_address(address):
         return None
     try:
         domain_of(address)

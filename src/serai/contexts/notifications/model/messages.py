@@ -28,7 +28,7 @@ _MARK = 0x0B83_5C1E_D942_A76F
 
 
 class Facts(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a message is about, kept small: written for every order, and rendered when it is sent."""
+    """What a message is about; small, as it is written for every order and rendered much later."""
 
     amount_minor: int = 0
     currency: str = ""

@@ -118,7 +118,7 @@ def find_fault(kind: Kind, words: Words) -> TemplateUnusable | None:
                 f"`{part}` names what a message of this kind does not have",
                 part=part, unknown=unknown, placeholders=list(known),
             )  # fmt: skip
-    longest = render(words, _longest_values(kind))
+    longest = render(words, longest_values(kind))
     for part in ("subject", "text", "html"):
         if len(getattr(longest, part)) > RENDERED_CHARS_MAX:
             return TemplateUnusable(
@@ -127,7 +127,7 @@ def find_fault(kind: Kind, words: Words) -> TemplateUnusable | None:
     return None
 
 
-def _longest_values(kind: Kind) -> dict[str, str]:
+def longest_values(kind: Kind) -> dict[str, str]:
     """Values that no others are longer than, in text and in HTML."""
     widest = '"'  # becomes the longest entity
     lines = tuple((widest * SKU_CHARS_MAX, QUANTITY_MAX) for _ in range(LINES_SHOWN_MAX))

@@ -23,6 +23,10 @@ class DirectSandbox:
         self._book = book
         self._now = now
 
+    def close(self) -> None:
+        """Closes the book."""
+        self._book.close()
+
     async def charge(self, charges: Sequence[Charge]) -> list[Answer]:
         """Authorise and capture."""
         return self._open(charges, capture=True)

@@ -127,13 +127,20 @@ class Views(Protocol):
         ...
 
     async def list_payments(
-        self,
-        tenant_id: UUID,
-        *,
-        status: PaymentStatus | None,
-        before: UUID | None,
-        limit: int,
-        tx: Tx,
+        self, tenant_id: UUID, *, before: UUID | None, limit: int, tx: Tx
     ) -> list[PaymentView]:
         """Payments, newest first, from the first before `before` on; without their refunds."""
+        ...
+
+    async def list_payments_by_status(
+        self,
+        tenant_id: UUID,
+        status: PaymentStatus,
+        *,
+        before: UUID | None,
+        limit: int,
+        scanned_max: int,
+        tx: Tx,
+    ) -> tuple[list[PaymentView], UUID | None]:
+        """The same of one status, and the id below which nothing was looked at, if any is."""
         ...

@@ -4,8 +4,8 @@ CREATE SCHEMA IF NOT EXISTS {payments};
 GRANT USAGE ON SCHEMA {payments} TO serai_app;
 
 -- One intent an order, ever, hence under the order's id. No column that its way from requested to
--- captured changes is in an index, so that this update touches none (HOT); the fillfactor leaves it
--- room. One index also leaves the planner no choice: a second one that led with the tenant would
+-- captured changes is in an index, so that this update touches none (HOT); the fillfactor leaves the
+-- room that its second version would take elsewhere. One index also leaves the planner no choice: a second one that led with the tenant would
 -- look as good while the table is empty, and a plan made then lasts.
 CREATE TABLE IF NOT EXISTS {payments}.intents (
   tenant_id uuid NOT NULL,
@@ -36,7 +36,7 @@ CREATE TABLE IF NOT EXISTS {payments}.intents (
   CHECK (refunded_minor + refunding_minor <= captured_minor AND captured_minor <= amount_minor),
   CHECK (captured_minor = 0 OR status IN ('captured', 'declined', 'withdrawn')),
   CHECK (card IS NOT NULL OR status NOT IN ('requested', 'unknown'))
-) WITH (fillfactor = 70);
+) WITH (fillfactor = 50);
 SELECT {kernel}.wall('{payments}.intents');
 
 -- Whoever changes a refund holds the row lock of its intent, which is therefore the only lock.

@@ -1,0 +1,114 @@
+"""The catalog alone behind real HTTP handlers on a real PostgreSQL, for its own tests."""
+
+from collections.abc import Collection
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import httpx
+import msgspec
+from litestar import Litestar
+from litestar.datastructures import State
+
+from serai.contexts.catalog import module
+from serai.kernel import ids
+from serai.kernel.clock import ManualClock
+from serai.kernel.db import Database
+from serai.kernel.module import Finding, Module, Surroundings
+from serai.kernel.problems import EXCEPTION_HANDLERS
+from serai.kernel.tenant import POOLED, Home
+from serai.kernel.web import Principal, Unauthenticated, edge
+from serai.settings import Settings
+
+BEGIN = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+EVERYTHING = frozenset({"catalog:read", "catalog:write"})
+READ_ONLY = frozenset({"catalog:read"})
+BODY_BYTES_MAX = 2 * 1024 * 1024
+
+
+class OneHome:
+    """A directory that knows the pooled home only."""
+
+    async def home_of(self, tenant_id: UUID) -> Home:
+        return POOLED
+
+    async def all_homes(self) -> Collection[Home]:
+        return (POOLED,)
+
+    async def tenants_of(self, home: Home) -> Collection[UUID]:
+        return ()
+
+
+class Keyring:
+    """Takes `<tenant>:rw` and `<tenant>:r` for keys of that tenant."""
+
+    async def authenticate(self, token: str) -> Principal:
+        tenant, _, rights = token.partition(":")
+        if rights not in {"rw", "r"}:
+            raise Unauthenticated("no such key")
+        scopes = EVERYTHING if rights == "rw" else READ_ONLY
+        return Principal(UUID(tenant), POOLED, ids.new_id(), scopes)
+
+
+class CatalogHouse:
+    """The catalog's routes as an application, with a client for each tenant."""
+
+    def __init__(self, database: Database) -> None:
+        self.clock = ManualClock(BEGIN)
+        database.clock = self.clock
+        self.database = database
+        self.module: Module = module.build(
+            Surroundings(
+                database=database, homes=OneHome(), clock=self.clock, settings=Settings()
+            )
+        )
+        self.app = Litestar(
+            route_handlers=list(self.module.routes),
+            exception_handlers=EXCEPTION_HANDLERS,
+            middleware=[edge],
+            request_max_body_size=BODY_BYTES_MAX,
+            state=State({"authenticator": Keyring()}),
+            logging_config=None,
+            openapi_config=None,
+        )
+
+    def client(self, tenant: UUID, rights: str = "rw") -> httpx.AsyncClient:
+        """An HTTP client with a key of the tenant."""
+        return httpx.AsyncClient(
+            transport=httpx.ASGITransport(self.app, raise_app_exceptions=False),
+            base_url="http://catalog.test",
+            headers={"authorization": f"Bearer {tenant}:{rights}"},
+        )
+
+    async def check(self, tenant: UUID) -> list[Finding]:
+        """What all the catalog's invariants find."""
+        async with self.database.transaction(POOLED, (tenant,), is_read_only=True) as tx:
+            return [
+                finding for check in self.module.checks for finding in await check.run(tx, tenant)
+            ]
+
+
+def keyed(**headers: str) -> dict[str, str]:
+    """Headers with a fresh idempotency key."""
+    return {"idempotency-key": str(ids.new_id()), "content-type": "application/json", **headers}
+
+
+async def post(client: httpx.AsyncClient, path: str, body: Any = None) -> httpx.Response:
+    """Sends a body under a fresh key."""
+    content = b"" if body is None else msgspec.json.encode(body)
+    return await client.post(path, content=content, headers=keyed())
+
+
+async def create(client: httpx.AsyncClient, body: Any) -> Any:
+    """Creates a product that must be taken."""
+    answer = await post(client, "/v1/products", body)
+    assert answer.status_code == 201, answer.text
+    return answer.json()
+
+
+def product(title: str, **more: Any) -> dict[str, Any]:
+    """A published product with one variant for 12.50 USD, but for what is said otherwise."""
+    sku = more.pop("sku", title.upper().replace(" ", "-"))
+    price = more.pop("price", 1250)
+    variant = {"sku": sku, "prices": [{"currency": "USD", "amount_minor": price}]}
+    return {"title": title, "status": "published", "variants": [variant], **more}

@@ -1,0 +1,154 @@
+"""The whole house in one process on a real PostgreSQL, driven step by step until it rests."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from serai.contexts.catalog.contract import Price, ProductInput, VariantInput
+from serai.contexts.catalog.handlers.commands import CreateProduct
+from serai.contexts.catalog.model.products import NewIds
+from serai.contexts.inventory.handlers import MoveStock
+from serai.contexts.inventory.model import Move
+from serai.contexts.orders.model import PlaceLine, PlaceOrder
+from serai.contexts.payments.gateways import sandbox_cards
+from serai.contexts.tenancy.contract import SCOPES
+from serai.kernel import ids
+from serai.kernel.clock import ManualClock
+from serai.kernel.consumer import GroupRunner
+from serai.kernel.db import Database
+from serai.kernel.events import Cause, type_of
+from serai.kernel.idempotency import Claim
+from serai.kernel.leases import Membership
+from serai.kernel.log.postgres import Wake
+from serai.kernel.module import Finding
+from serai.kernel.tenant import POOLED
+from serai.kernel.workers import Workers
+from serai.roles.composition import Composition, compose
+from serai.settings import Settings
+
+ROUNDS_MAX = 200
+
+
+class House:
+    """Places orders through the real batches and lets the real consumers carry them to their end."""
+
+    def __init__(self, database: Database, folder: Path) -> None:
+        self.clock = ManualClock(datetime(2026, 11, 21, 12, 0, tzinfo=UTC))
+        database.clock = self.clock
+        self.database = database
+        self.tenant = UUID(int=0)
+        self.composition: Composition = compose(
+            Settings(data_dir=str(folder)), database, clock=self.clock)
+        self.batches = {batch.name: batch for batch in self.composition.batches}
+        self._runners: list[GroupRunner] = []
+        self._workers = Workers(
+            database=database, homes=self.composition.homes, consumers=(),
+            timers=self.composition.timers,
+        )  # fmt: skip
+
+    async def open(self) -> "House":
+        """Makes a tenant and takes every partition of every group."""
+        issued = await self.composition.tenancy.create_tenant("house", scopes=SCOPES)
+        self.tenant = issued.tenant.id
+        worker = ids.new_id()
+        groups = {
+            c.group: sorted({type_of(m).topic for m in c.hears}) for c in self.composition.consumers
+        }
+        membership = Membership(self.database, POOLED, worker, groups)
+        await membership.ensure()
+        await membership.beat()
+        self._runners = [
+            GroupRunner(
+                consumer, database=self.database, home=POOLED, worker=worker,
+                membership=membership, wake=Wake(self.database),
+            )
+            for consumer in self.composition.consumers
+        ]  # fmt: skip
+        return self
+
+    async def rest(self) -> None:
+        """Runs consumers until none has anything to do."""
+        for _ in range(ROUNDS_MAX):
+            counts = [(await runner.step())[0] for runner in self._runners]
+            if not any(counts):
+                return
+        raise AssertionError("the house does not come to rest")
+
+    async def ring(self) -> None:
+        """Rings the timers that are due, then lets the house come to rest."""
+        due = await self._workers.find_due(POOLED)
+        for flow in {instance.flow for instance in due}:
+            await self._workers.ring(POOLED, flow, [i for i in due if i.flow == flow])
+        await self.rest()
+
+    async def offer(self, *skus: str) -> None:
+        """Publishes a product with one variant and a price for each SKU."""
+        for sku in skus:
+            body = ProductInput(
+                title=sku, status="published",
+                variants=[VariantInput(sku=sku, prices=[Price("USD", 1000)])],
+            )  # fmt: skip
+            new = NewIds(ids.new_id(), (ids.new_id(),))
+            await self.submit(
+                "catalog.create_products", CreateProduct(self.tenant, new, body, Cause(ids.new_id()))
+            )
+
+    async def receive(self, **units: int) -> None:
+        """Receives units by SKU."""
+        moves = tuple(Move("receipt", sku, "main", n, "receipt") for sku, n in units.items())
+        command = MoveStock(self.tenant, moves, Cause(ids.new_id()))
+        await self.batches["inventory.move_stock"].submit(command, home=POOLED)
+
+    async def place(
+        self, *lines: tuple[str, int], card: str | None = sandbox_cards.APPROVED,
+        price: str = "10.00", is_capture_manual: bool = False,
+    ) -> UUID:  # fmt: skip
+        """Places an order with staff prices; its id."""
+        order_id = ids.new_id()
+        command = PlaceOrder(
+            self.tenant, order_id, "USD",
+            tuple(PlaceLine(sku, quantity, Decimal(price)) for sku, quantity in lines),
+            card, is_capture_manual, "buyer@example.com", None, None, Cause(ids.new_id()),
+        )  # fmt: skip
+        claim = Claim(order_id.hex, order_id.bytes)
+        await self.batches["orders.place_orders"].submit(command, home=POOLED, claim=claim)
+        return order_id
+
+    async def submit(self, batch: str, command: Any) -> Any:
+        """Hands any command to its batch."""
+        return await self.batches[batch].submit(command, home=POOLED)
+
+    async def rows(self, text: str, *args: Any) -> list[dict[str, Any]]:
+        """What the tenant's own transaction reads."""
+        async with self.database.transaction(POOLED, (self.tenant,), is_report=True) as tx:
+            return [dict(row) for row in await tx.connection.fetch(text, *args)]
+
+    async def order(self, order_id: UUID) -> dict[str, Any]:
+        """One order's row."""
+        (row,) = await self.rows("SELECT * FROM orders.orders WHERE id = $1", order_id)
+        return row
+
+    async def stock(self, sku: str) -> tuple[int, int, int, int]:
+        """Available, reserved, sold and written off of a SKU."""
+        (row,) = await self.rows(
+            "SELECT available, reserved, sold, written_off FROM inventory.stock_items WHERE sku = $1",
+            sku,
+        )
+        return (row["available"], row["reserved"], row["sold"], row["written_off"])
+
+    async def findings(self) -> list[Finding]:
+        """What `serai check` would say of the tenant."""
+        found: list[Finding] = []
+        for _, check in self.composition.checks():
+            async with self.database.transaction(POOLED, (self.tenant,), is_report=True) as tx:
+                found.extend(await check.run(tx, self.tenant))
+        return found
+
+
+async def at_once(*work: Any) -> Sequence[Any]:
+    """Runs work concurrently; outcomes and failures in order."""
+    return await asyncio.gather(*work, return_exceptions=True)
