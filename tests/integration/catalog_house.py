@@ -58,9 +58,7 @@ class CatalogHouse:
         database.clock = self.clock
         self.database = database
         self.module: Module = module.build(
-            Surroundings(
-                database=database, homes=OneHome(), clock=self.clock, settings=Settings()
-            )
+            Surroundings(database=database, homes=OneHome(), clock=self.clock, settings=Settings())
         )
         self.app = Litestar(
             route_handlers=list(self.module.routes),

@@ -34,7 +34,7 @@ ROUNDS_MAX = 200
 
 
 class House:
-    """Places orders through the real batches and lets the real consumers carry them to their end."""
+    """Places orders through the real batches; the real consumers carry them to their end."""
 
     def __init__(self, database: Database, folder: Path) -> None:
         self.clock = ManualClock(datetime(2026, 11, 21, 12, 0, tzinfo=UTC))
@@ -42,7 +42,8 @@ class House:
         self.database = database
         self.tenant = UUID(int=0)
         self.composition: Composition = compose(
-            Settings(data_dir=str(folder)), database, clock=self.clock)
+            Settings(data_dir=str(folder)), database, clock=self.clock
+        )
         self.batches = {batch.name: batch for batch in self.composition.batches}
         self._runners: list[GroupRunner] = []
         self._workers = Workers(
@@ -93,9 +94,8 @@ class House:
                 variants=[VariantInput(sku=sku, prices=[Price("USD", 1000)])],
             )  # fmt: skip
             new = NewIds(ids.new_id(), (ids.new_id(),))
-            await self.submit(
-                "catalog.create_products", CreateProduct(self.tenant, new, body, Cause(ids.new_id()))
-            )
+            command = CreateProduct(self.tenant, new, body, Cause(ids.new_id()))
+            await self.submit("catalog.create_products", command)
 
     async def receive(self, **units: int) -> None:
         """Receives units by SKU."""
@@ -135,7 +135,8 @@ class House:
     async def stock(self, sku: str) -> tuple[int, int, int, int]:
         """Available, reserved, sold and written off of a SKU."""
         (row,) = await self.rows(
-            "SELECT available, reserved, sold, written_off FROM inventory.stock_items WHERE sku = $1",
+            "SELECT available, reserved, sold, written_off "
+            "FROM inventory.stock_items WHERE sku = $1",
             sku,
         )
         return (row["available"], row["reserved"], row["sold"], row["written_off"])

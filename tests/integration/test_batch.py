@@ -1,4 +1,4 @@
-"""The batch engine on a real PostgreSQL: one effect and one answer a key, and poison stays alone."""
+"""The batch engine on a real PostgreSQL: one effect and one answer a key; poison stays alone."""
 
 import asyncio
 from collections.abc import Sequence

@@ -7,7 +7,7 @@ import pytest
 
 from serai.cli.bench import census, measure
 from serai.cli.bench.census import StockFaults
-from serai.kernel import ids
+from serai.kernel import ids, queries
 from serai.kernel.embedded import EmbeddedPostgres
 
 TENANT = ids.new_id()
@@ -50,7 +50,7 @@ async def add_shipment(observer: Any, order_id: UUID, created_s: float) -> None:
 async def add_notice(observer: Any, order_id: UUID, kind: str, created_s: float) -> None:
     await observer.execute(
         "INSERT INTO notifications.messages (tenant_id, id, order_id, kind, facts, status,"
-        " created_at, due_at) VALUES ($1, $2, $3, $4, '{}', 'queued', to_timestamp($5), to_timestamp($5))",
+        " created_at, due_at) VALUES ($1, $2, $3, $4, '{}', 'queued', to_timestamp($5), now())",
         TENANT, ids.new_id(), order_id, kind, created_s,
     )  # fmt: skip
 
@@ -105,11 +105,14 @@ async def test_statements_of_a_role_are_counted_by_name(
     try:
         await observer.execute("CREATE EXTENSION pg_stat_statements")
         await measure.reset_statements(observer)
-        for number in range(3):
-            await app.fetchval("/* find_one */ SELECT $1::int", number)
-        await observer.fetchval("/* find_other */ SELECT 1")
+        horizon = queries.load("serai.kernel").read_horizon
+        for _ in range(3):
+            await app.fetchval(horizon.text(""))
+        await app.fetchval("SELECT 1 AS nameless")
+        await observer.fetchval("SELECT 2 AS of_another_role")
         costs = {cost.name: cost for cost in await measure.list_statements(observer)}
     finally:
         await app.close()
-    assert (costs["find_one"].calls, costs["find_one"].rows) == (3, 3)
-    assert "find_other" not in costs
+    assert (costs["read_horizon"].calls, costs["read_horizon"].rows) == (3, 3)
+    assert costs["SELECT $1 AS"].calls == 1
+    assert set(costs) == {"read_horizon", "SELECT $1 AS"}

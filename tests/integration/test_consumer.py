@@ -1,4 +1,4 @@
-"""Consumer groups on a real PostgreSQL: once in effect, in order, never blocked, safe from zombies."""
+"""Consumer groups on a real PostgreSQL: once, in order, never blocked, safe from zombies."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -165,7 +165,7 @@ async def test_a_parked_message_is_tried_again_and_its_followers_come_in_order(
     for _ in range(3):
         async with database.transaction(POOLED, (tenant,)) as tx:
             await tx.connection.execute("UPDATE kernel.dead_letters SET next_at = '-infinity'")
-        worker.runner._letters_at = 0.0
+        worker.runner.retry_letters_now()
         await worker.drain()
     assert recorder.seen == [7, 8, 9]
     async with database.transaction(POOLED, (tenant,)) as tx:
@@ -181,7 +181,7 @@ async def test_a_message_that_never_heals_ends_as_a_dead_letter(
     for _ in range(10):
         async with database.transaction(POOLED, (tenant,)) as tx:
             await tx.connection.execute("UPDATE kernel.dead_letters SET next_at = '-infinity'")
-        worker.runner._letters_at = 0.0
+        worker.runner.retry_letters_now()
         await worker.drain()
     async with database.transaction(POOLED, (tenant,)) as tx:
         row = await tx.connection.fetchrow("SELECT state, attempts FROM kernel.dead_letters")

@@ -14,7 +14,7 @@ from serai.kernel import migrate, queries
 from serai.kernel.db import session_settings
 from serai.kernel.embedded import EmbeddedPostgres
 from serai.kernel.queries import Statement, render
-from serai.kernel.tenant import POOLED
+from serai.kernel.tenant import POOLED, Home
 from serai.roles.schemas import PACKAGES, find_migrations
 
 SOURCE = Path(serai.__file__).parent
@@ -28,7 +28,9 @@ HOT = {
         "fetch_events", "insert_inbox", "move_positions", "start_flows", "move_flows", "find_flows",
         "claim_keys", "store_answers", "find_answers", "list_due_flows", "list_blocked_keys",
     ],
-    "serai.contexts.orders": ["confirm_orders", "cancel_orders", "list_lines", "list_orders", "find_order"],
+    "serai.contexts.orders": [
+        "confirm_orders", "cancel_orders", "list_lines", "list_orders", "find_order",
+    ],
     "serai.contexts.inventory": [
         "lock_levels", "change_levels", "sell_reservations", "release_reservations", "list_sold",
     ],
@@ -137,7 +139,7 @@ async def test_a_changed_migration_is_refused(
 async def test_the_same_sql_serves_a_home_with_a_prefix(
     postgres: EmbeddedPostgres, database_name: str
 ) -> None:
-    home = migrate.Home("acme", prefix="acme_")
+    home = Home("acme", prefix="acme_")
     await migrate.apply(postgres.owner_url(database_name), home, find_migrations())
     connection = await asyncpg.connect(postgres.app_url(database_name))
     try:

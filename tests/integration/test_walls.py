@@ -15,7 +15,8 @@ TENANTLESS = {"kernel.leases", "kernel.positions", "kernel.members", "kernel.mig
 """The kernel's own tables that hold nothing of any tenant."""
 
 _TABLES = """
-SELECT n.nspname || '.' || c.relname AS name, c.relrowsecurity AND c.relforcerowsecurity AS is_walled,
+SELECT n.nspname || '.' || c.relname AS name,
+       c.relrowsecurity AND c.relforcerowsecurity AS is_walled,
        EXISTS (SELECT 1 FROM pg_policy p WHERE p.polrelid = c.oid) AS has_policy,
        EXISTS (SELECT 1 FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'tenant_id'
                AND NOT a.attisdropped) AS has_tenant,
@@ -126,9 +127,10 @@ async def plant_row(connection: asyncpg.Connection, table: str, tenant: UUID) ->
         name,
     )
     values = {
-        "uuid": f"'{tenant}'", "text": "'x'", "varchar": "'x'", "timestamptz": "now()", "bool": "false",
-        "json": "'{}'", "jsonb": "'{}'", "bytea": "''", "xid8": "'1'", "_text": "'{}'", "_uuid": "'{}'",
-        "citext": "'x'", "date": "now()", "_int4": "'{}'", "_int8": "'{}'", "tsvector": "''",
+        "uuid": f"'{tenant}'", "text": "'x'", "varchar": "'x'", "citext": "'x'", "bool": "false",
+        "timestamptz": "now()", "date": "now()", "json": "'{}'", "jsonb": "'{}'", "bytea": "''",
+        "xid8": "'1'", "tsvector": "''", "_text": "'{}'", "_uuid": "'{}'", "_int4": "'{}'",
+        "_int8": "'{}'",
     }  # fmt: skip
     names = ", ".join(f'"{c["name"]}"' for c in columns)
     given = ", ".join(values.get(c["type"], "1") for c in columns)

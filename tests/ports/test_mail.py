@@ -1,5 +1,7 @@
 """What every mailer promises, on the console and by SMTP to a real server in this process."""
 
+# ruff: noqa: ARG002 - the server's hooks are given more than they need
+
 import asyncio
 import contextlib
 import email
@@ -76,7 +78,7 @@ class Inbox:
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
         if self.hang_up_after is not None and len(self.received) >= self.hang_up_after:
             self.hang_up_after = None
-            assert server.transport is not None
+            assert isinstance(server.transport, asyncio.Transport)
             server.transport.abort()
             return "421 gone"
         content = envelope.content
@@ -352,7 +354,7 @@ async def test_a_silent_server_is_unavailable_in_bounded_time() -> None:
     port = server.sockets[0].getsockname()[1]
     mailer = SmtpMailer(parse_smtp_url(f"smtp://{HOST}:{port}"), command_timeout_s=0.05)
     try:
-        with pytest.raises(Unavailable, match="SMTPConnectTimeoutError|SMTPTimeoutError"):
+        with pytest.raises(Unavailable, match=r"SMTP(Connect|Read)?TimeoutError"):
             await asyncio.wait_for(mailer.send([MAIL]), 5)
     finally:
         over.set()
@@ -383,7 +385,7 @@ def check_login(
     server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: Any
 ) -> AuthResult:
     is_known = isinstance(data, LoginPassword) and data.password == b"p@ss/w:rd"
-    return AuthResult(success=is_known)
+    return AuthResult(success=is_known, handled=False)
 
 
 async def test_a_password_is_used_and_a_wrong_one_is_the_shops_matter(
@@ -408,26 +410,20 @@ async def test_a_password_does_not_travel_in_the_clear(inbox: Inbox, serve: Serv
 
 
 @pytest.mark.parametrize(
-    ("url", "server"),
+    ("url", "expected"),
     [
-        ("smtp://mail.example.org", SmtpServer("mail.example.org", 25, None, None, False, None)),
-        (
-            "smtp://a%40b:c%3Ad@mail.example.org:587/",
-            SmtpServer("mail.example.org", 587, "a@b", "c:d", False, True),
-        ),
-        ("smtp://u:p@localhost:2525", SmtpServer("localhost", 2525, "u", "p", False, None)),
-        (
-            "smtp://u:p@mail.example.org?starttls=never",
-            SmtpServer("mail.example.org", 25, "u", "p", False, False),
-        ),
-        (
-            "smtps://u:p@mail.example.org",
-            SmtpServer("mail.example.org", 465, "u", "p", True, False),
-        ),
+        ("smtp://mail.example.org", (25, None, None, False, None)),
+        ("smtp://a%40b:c%3Ad@mail.example.org:587/", (587, "a@b", "c:d", False, True)),
+        ("smtp://u:p@127.0.0.1:2525", (2525, "u", "p", False, None)),
+        ("smtp://u:p@mail.example.org?starttls=never", (25, "u", "p", False, False)),
+        ("smtp://u@mail.example.org?starttls=always", (25, "u", None, False, True)),
+        ("smtps://u:p@mail.example.org", (465, "u", "p", True, False)),
     ],
 )
-def test_a_server_is_read_from_its_address(url: str, server: SmtpServer) -> None:
-    assert parse_smtp_url(url) == server
+def test_a_server_is_read_from_its_address(url: str, expected: tuple[object, ...]) -> None:
+    server = parse_smtp_url(url)
+    assert server.host == ("127.0.0.1" if "127" in url else "mail.example.org")
+    assert msgspec.structs.astuple(server)[1:] == expected
 
 
 @pytest.mark.parametrize(

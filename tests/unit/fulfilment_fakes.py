@@ -3,6 +3,8 @@
 The ones of shipping pass the same suite as the tables do: tests/integration/test_shipping_store.py.
 """
 
+# ruff: noqa: ARG002 - a fake is given what its port is given
+
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -111,7 +113,7 @@ class MemoryReturns:
 
 
 class OrderDesk:
-    """The parts of orders that shipping and returns ask: statuses, and returned lines at a penny."""
+    """What shipping and returns ask of orders: statuses, and returned lines at a penny."""
 
     def __init__(self, statuses: Mapping[UUID, Status] | None = None) -> None:
         self.statuses = dict(statuses or {})

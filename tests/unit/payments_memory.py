@@ -1,3 +1,4 @@
+# ruff: noqa: ARG002 - a fake has the port's parameters, and rows in memory need no transaction
 """Payments' rows in memory, held to the same constraints as the tables; and a world around them.
 
 `tests/integration/test_payments_store.py` runs one suite on these rows and on PostgreSQL's.
@@ -120,9 +121,7 @@ class MemoryBooks:
         for refund in refunds:
             self.refunds[refund.tenant_id, refund.refund_id] = refund
 
-    async def add_looks(
-        self, kind: Kind, keys: Sequence[Key], *, due_at: datetime, tx: Tx
-    ) -> None:
+    async def add_looks(self, kind: Kind, keys: Sequence[Key], *, due_at: datetime, tx: Tx) -> None:
         for tenant_id, thing_id in keys:
             look = Look(tenant_id, kind, thing_id, 0, due_at)
             self.looks.setdefault((tenant_id, kind, thing_id), look)
@@ -167,6 +166,7 @@ class MemoryDatabase(Database):
         *,
         is_transport: bool = False,
         is_read_only: bool = False,
+        is_report: bool = False,
     ) -> AsyncIterator[Tx]:
         tx = Tx(None, home, self.clock.now())
         yield tx
@@ -263,17 +263,17 @@ def intent_of(status: str = "requested", **changes: object) -> Intent:
     settled = status in {"captured", "declined", "withdrawn"}
     wants_card = status in {"requested", "unknown"}
     intent = Intent(
-        ids.new_id(),
-        ids.new_id(),
-        "requested",
-        500,
-        "EUR",
-        "4000009901000003" if wants_card else None,
-        False,
-        ids.new_id(),
-        START,
-        None if status == "awaiting" else START,
-        START if settled else None,
+        tenant_id=ids.new_id(),
+        order_id=ids.new_id(),
+        status="requested",
+        amount_minor=500,
+        currency="EUR",
+        card="4000009901000003" if wants_card else None,
+        is_capture_manual=False,
+        correlation_id=ids.new_id(),
+        created_at=START,
+        asked_at=None if status == "awaiting" else START,
+        settled_at=START if settled else None,
         captured_minor=500 if status == "captured" else 0,
     )
     return msgspec.structs.replace(intent, status=status, **changes)

@@ -64,6 +64,8 @@ class World:
         self.asking = Asking(self.provider, self.books, self.database, homes)
         self.looking = Looking(self.asking, self.books, homes, hold=HOLD, new_id=ids.new_id)
         self.handled: set[UUID] = set()
+        self.unhandled: list[Delivery] = []
+        self.read = 0
 
     def now_s(self) -> float:
         return self.clock.now().timestamp()
@@ -110,12 +112,13 @@ class World:
 
     def waiting(self) -> list[Delivery]:
         """Events that payments have not handled, oldest first."""
-        now = self.clock.now()
-        return [
-            delivery_of(a, now)
-            for a in self.database.log
-            if a.type.model in HEARD and a.event_id not in self.handled
-        ]
+        log = self.database.log
+        for announcement in log[self.read :]:
+            if announcement.type.model in HEARD:
+                self.unhandled.append(delivery_of(announcement, self.clock.now()))
+        self.read = len(log)
+        self.unhandled = [d for d in self.unhandled if d.event_id not in self.handled]
+        return list(self.unhandled)
 
     async def ask(self, deliveries: Sequence[Delivery]) -> Sequence[Any]:
         """Asks the provider what events of one type want."""
@@ -130,9 +133,7 @@ class World:
     async def record(self, deliveries: Sequence[Delivery], said: Sequence[Any]) -> None:
         """Writes down what it said; what was handled before is left out, as the inbox does."""
         kept = [
-            (d, a)
-            for d, a in zip(deliveries, said, strict=True)
-            if d.event_id not in self.handled
+            (d, a) for d, a in zip(deliveries, said, strict=True) if d.event_id not in self.handled
         ]
         if not kept:
             return

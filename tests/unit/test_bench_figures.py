@@ -184,12 +184,25 @@ def test_time_stamps_are_read_as_postgresql_writes_them(text: str, seconds: floa
     assert seconds_of(text) == seconds
 
 
-def test_statements_are_known_by_their_names() -> None:
-    assert (
-        measure.name_of("/* reserve_stock */ UPDATE inventory.stock_items SET x = $1")
-        == "reserve_stock"
+def test_a_statement_is_known_by_its_name_though_postgresql_keeps_it_changed() -> None:
+    names = measure.name_statements(["serai.kernel", "serai.contexts.inventory"])
+    assert len(names) > 20
+    kept = (
+        "UPDATE kernel.leases SET owner = $4, lease_until = $5\nWHERE owner = $1 AND ($2::text IS "
+        "NULL OR (group_name = $2 AND partition = ANY ($3::smallint[])))"
     )
-    assert measure.name_of("SET LOCAL serai.tenants = $1") == "SET LOCAL serai.tenants"
+    assert measure.name_of(kept, names) == "release_leases"
+    assert measure.name_of("SET  LOCAL\nserai.tenants = $1", names) == "SET LOCAL serai.tenants"
+
+
+def test_the_outline_of_a_statement_is_free_of_constants_and_comments() -> None:
+    written = "/* find */ SELECT a1 FROM t WHERE b IN ('x', 'y') AND c = 5.5 AND d IS NOT NULL"
+    kept = "SELECT a1 FROM t\n WHERE b IN ($1 /*, ... */) AND c = $2 AND d IS NOT NULL"
+    assert measure.outline(written) == measure.outline(kept)
+    assert measure.outline(written) != measure.outline(kept.replace("a1", "a2"))
+
+
+def test_costs_of_one_name_are_added_up_and_the_dearest_comes_first() -> None:
     costs = [
         StatementCost("a", 1, 1.0, 1),
         StatementCost("b", 2, 3.0, 4),

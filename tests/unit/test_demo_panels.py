@@ -130,7 +130,7 @@ def test_a_line_says_the_same_where_there_is_no_terminal() -> None:
     assert tell(FULL) == (
         "placed 1,200, confirmed 1,100, cancelled 77 (sold out 50, card declined 20, by request 6, "
         "not paid 1); in flight 21, events/s 176, dead letters 0, oversold 0; API up, "
-        "worker restarting (2 restarts), database up"
+        "worker restarting (restarts: 2), database up"
     )
     assert tell(BARE) == (
         "placed 0, confirmed 0, cancelled 0; in flight -, events/s -, dead letters -, oversold -"

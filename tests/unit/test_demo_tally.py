@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 
 from serai.cli.demo.scene import Counts
-from serai.cli.demo.tally import HEARD, ORDERS_SHOWN_MAX, Tally, plus
+from serai.cli.demo.tally import A_MOMENT, HEARD, ORDERS_SHOWN_MAX, Tally, plus
 from serai.contexts.orders.contract import (
     CancellationRequested,
     OrderCancelled,
@@ -21,6 +21,7 @@ from serai.kernel.events import Delivery, type_of
 
 TENANT, OTHER = UUID(int=1), UUID(int=2)
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+LATER = NOON + timedelta(hours=1)
 TITLES = {"TENT-RED": "Tent", "TENT-BLUE": "Tent", "TEA": "Tea"}
 
 
@@ -67,7 +68,7 @@ def test_orders_count_once_for_each_thing_that_befalls_them() -> None:
         cancelled(12, "out_of_stock"),
         cancelled(13, "payment_declined"),
     )
-    assert tally.counts == Counts(placed=5, confirmed=2, cancelled=2)
+    assert tally.standing == Counts(placed=5, confirmed=2, cancelled=2)
     assert dict(tally.reasons) == {"out_of_stock": 1, "payment_declined": 1}
 
 
@@ -81,15 +82,15 @@ def test_an_order_that_was_confirmed_and_then_cancelled_stands_as_cancelled() ->
         CancellationRequested(UUID(int=11), was_confirmed=False),
         cancelled(11, "requested"),
     )
-    assert tally.counts == Counts(placed=2, confirmed=1, cancelled=2)
     assert tally.standing == Counts(placed=2, confirmed=0, cancelled=2)
+    assert (tally.confirmed, tally.undone) == (1, 1)
 
 
 def test_events_of_other_tenants_pass_it_by() -> None:
     tally = Tally(TENANT, TITLES)
     tally.hear([delivery(placed(10, ("TEA", 1)), tenant=OTHER)])
-    assert tally.counts == Counts()
-    assert tally.last_orders == ()
+    assert tally.standing == Counts()
+    assert tally.last_orders(LATER) == ()
 
 
 def test_the_last_orders_are_told_newest_first_with_goods_and_fate() -> None:
@@ -101,7 +102,7 @@ def test_the_last_orders_are_told_newest_first_with_goods_and_fate() -> None:
             delivery(cancelled(10, "expired"), minute=3),
         ]
     )
-    newest, oldest = tally.last_orders
+    newest, oldest = tally.last_orders(LATER)
     assert (newest.order_id, newest.goods, newest.fate) == (UUID(int=11), "4x UNKNOWN", "placed")
     assert (oldest.order_id, oldest.goods, oldest.fate) == (
         UUID(int=10),
@@ -121,14 +122,14 @@ def test_shipments_and_returns_are_counted_and_told_at_their_order() -> None:
         ReturnAccepted(order_id, UUID(int=21), "EUR", 500, is_restocked=True, lines=()),
     )
     assert (tally.shipped, tally.returned) == (1, 1)
-    assert [row.fate for row in tally.last_orders] == ["returned"]
+    assert [row.fate for row in tally.last_orders(LATER)] == ["returned"]
 
 
 def test_only_so_many_orders_are_remembered() -> None:
     tally = heard(*(placed(number) for number in range(ORDERS_SHOWN_MAX + 5)), confirmed(0))
-    assert len(tally.last_orders) == ORDERS_SHOWN_MAX
-    assert tally.last_orders[-1].order_id == UUID(int=5)
-    assert tally.counts == Counts(placed=ORDERS_SHOWN_MAX + 5, confirmed=1)
+    assert len(tally.last_orders(LATER)) == ORDERS_SHOWN_MAX
+    assert tally.last_orders(LATER)[-1].order_id == UUID(int=5)
+    assert tally.standing == Counts(placed=ORDERS_SHOWN_MAX + 5, confirmed=1)
 
 
 def test_everything_that_it_counts_is_what_it_asks_the_log_for() -> None:
@@ -144,3 +145,9 @@ def test_everything_that_it_counts_is_what_it_asks_the_log_for() -> None:
 
 def test_what_has_come_since_is_added_to_what_stood() -> None:
     assert plus(Counts(100, 90, 5), Counts(30, 20, 4), Counts(10, 5, 1)) == Counts(120, 105, 8)
+
+
+def test_an_order_that_came_just_now_has_a_moment_to_settle() -> None:
+    tally = heard(placed(10), placed(11), confirmed(11))
+    assert [row.order_id for row in tally.last_orders(NOON + A_MOMENT)] == [UUID(int=11)]
+    assert len(tally.last_orders(NOON + A_MOMENT + timedelta(microseconds=1))) == 2

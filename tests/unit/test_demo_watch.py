@@ -2,8 +2,10 @@
 
 from typing import Any
 
+import httpx
 import pytest
 
+from serai.cli.demo.api import GivenUp
 from serai.cli.demo.scene import StockRow
 from serai.cli.demo.watch import (
     HANDLED,
@@ -13,7 +15,9 @@ from serai.cli.demo.watch import (
     Meter,
     add_up_stock,
     read_figures,
+    reason_of,
 )
+from serai.kernel.failure import Unavailable
 
 
 def test_a_meter_gives_the_mean_rate_of_the_last_three_looks() -> None:
@@ -91,3 +95,10 @@ def test_the_choice_keeps_still_for_a_while_and_shows_what_is_now() -> None:
     assert [r.sku for r in interest.choose(first, 0.0)] == ["A", "B"]
     assert interest.choose(then, 1.0) == (then["A"], then["B"])
     assert interest.choose(then, INTEREST_EVERY_S) == (then["B"], then["A"])
+
+
+def test_why_something_cannot_be_read_is_told_in_a_few_words() -> None:
+    assert reason_of(GivenUp("GET /v1/stock-items was not answered")) == "no answer"
+    assert reason_of(httpx.ConnectError("All connection attempts failed")) == "no answer"
+    assert reason_of(Unavailable("the database is closed")) == "the database is closed"
+    assert reason_of(Unavailable()) == "Unavailable"

@@ -1,4 +1,4 @@
-"""The reservation decision: never negative, all or none, in arrival order, equal to one at a time."""
+"""The reservation decision: never negative, all or none, in order, equal to one at a time."""
 
 from uuid import UUID
 

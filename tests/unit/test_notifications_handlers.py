@@ -1,5 +1,7 @@
 """What notifications queue for events, on rows in memory."""
 
+# ruff: noqa: ARG002 - a fake is given what its port is given
+
 from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
@@ -149,8 +151,10 @@ async def test_parcels_and_refunds_wait_for_an_address_that_may_still_come(
     parcel = Facts(units=2, lines=(("MUG", 2),), carrier="Post")
     refund = Facts(amount_minor=90, currency="GBP")
     wait = NOW + CONTACT_WAIT
-    assert list(queue.rows.values()) == [
-        Message(d.tenant_id, message_id_of(d.event_id), ORDER, kind, facts, NOW, due)
+    assert [
+        (m.tenant_id, m.id, m.order_id, m.kind, m.facts, m.due_at) for m in queue.rows.values()
+    ] == [
+        (d.tenant_id, message_id_of(d.event_id), ORDER, kind, facts, due)
         for heard, kind, facts in (
             (parcels, "shipment_dispatched", parcel),
             (refunds, "refund_settled", refund),
@@ -170,6 +174,7 @@ async def test_only_what_has_ended_is_sent_again(queue: MemoryMessages) -> None:
         [*commands, ResendMessage(B, UUID(int=2), CAUSE)], tx=tx, now=NOW, queue=queue
     )
     again = messages.resend(failed, now=NOW)
+    assert isinstance(again, Message)
     assert [o.code if isinstance(o, Refused) else o for o in outcomes] == [
         "illegal_state", Addressed(again, None), "illegal_state", "not_found", "not_found",
     ]  # fmt: skip

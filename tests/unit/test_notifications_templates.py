@@ -133,7 +133,7 @@ def test_words_that_could_become_endless_are_refused() -> None:
     total=st.integers(0, 10**15),
 )
 def test_no_values_are_longer_than_those_a_template_is_measured_by(
-    sku: str, quantity: int, count: int, carrier: str, number: str | None, total: int
+    *, sku: str, quantity: int, count: int, carrier: str, number: str | None, total: int
 ) -> None:
     facts = Facts(
         amount_minor=total, currency="JPY", units=quantity * count,

@@ -38,7 +38,10 @@ QUOTES: dict[str, Quote | None] = {
 
 
 def order_of(*lines: PlaceLine, currency: str = "USD") -> PlaceOrder:
-    return PlaceOrder(TENANT, ORDER, currency, lines, None, False, None, None, None, CAUSE)
+    return PlaceOrder(
+        TENANT, ORDER, currency, lines, None,
+        is_capture_manual=False, email=None, customer=None, reference=None, cause=CAUSE,
+    )  # fmt: skip
 
 
 def test_an_order_costs_the_sum_of_its_lines() -> None:

@@ -61,7 +61,9 @@ async def test_a_declined_card_is_told_with_the_reason(world: World) -> None:
 
 async def test_an_order_has_one_payment_however_often_it_is_asked_for(world: World) -> None:
     order = await world.request(500)
-    again = RequestPayment(world.tenant, order, 900, "EUR", cards.APPROVED, False, WHY)
+    again = RequestPayment(
+        world.tenant, order, 900, "EUR", cards.APPROVED, is_capture_manual=False, cause=WHY
+    )
     async with world.database.transaction(POOLED, (world.tenant,)) as tx:
         await requests.request_payments([again, again], tx=tx, now=tx.now, books=world.books)
         assert tx.announced == []
@@ -89,7 +91,7 @@ async def test_a_batch_costs_one_question_for_those_that_are_captured_at_once(wo
         calls += 1
         return await charge(charges)  # type: ignore[arg-type]
 
-    world.provider.charge = counted  # type: ignore[method-assign, assignment]
+    world.provider.charge = counted  # type: ignore[method-assign]
     orders = [await world.request(100 + n) for n in range(30)]
     await world.consume()
     assert calls == 1
@@ -219,7 +221,7 @@ async def test_withdrawing_what_was_never_asked_for_does_nothing(world: World) -
     assert world.database.log == []
 
 
-# --------------------------------------------------------------------------- crashes and lost answers
+# -------------------------------------------------------------------------- crashes, lost answers
 
 
 async def test_an_answer_that_was_lost_in_a_crash_is_asked_for_again_and_charged_once(

@@ -8,7 +8,13 @@ from uuid import UUID
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
 
 from serai.contexts.payments import model
 from serai.contexts.payments.contract import PaymentCaptured, PaymentDeclined, RefundSettled
@@ -19,8 +25,10 @@ from tests.unit.payments_world import LATE_DELAY_S, World
 
 T = TypeVar("T")
 PICK = st.integers(min_value=0, max_value=999)
-CARDS = st.sampled_from(list(cards.SCRIPTS))
+CARDS = st.sampled_from([cards.APPROVED] * 6 + list(cards.SCRIPTS))
 ROUNDS_TO_REST_MAX = 40
+# Few orders, so that what happens meets what happened.
+ORDERS_MAX = 3
 
 
 class Payments(RuleBasedStateMachine):
@@ -38,59 +46,60 @@ class Payments(RuleBasedStateMachine):
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return self.runner.run(coroutine)
 
-    def order(self, pick: int) -> UUID | None:
-        return self.orders[pick % len(self.orders)] if self.orders else None
+    def order(self, pick: int) -> UUID:
+        return self.orders[pick % len(self.orders)]
+
+    @initialize(cards=st.lists(CARDS, min_size=1, max_size=2))
+    def open_shop(self, cards: list[str]) -> None:
+        for number, card in enumerate(cards):
+            self.orders.append(self.run(self.world.request(5, card, is_manual=number % 2 == 1)))
 
     # What people and flows do.
 
-    @rule(amount=st.integers(0, 6), card=CARDS, is_manual=st.booleans())
-    def request(self, *, amount: int, card: str, is_manual: bool) -> None:
-        request = self.world.request(amount, card, is_manual=is_manual)
-        self.orders.append(self.run(request))
-
-    @rule(amount=st.integers(1, 6), is_manual=st.booleans())
-    def expect(self, *, amount: int, is_manual: bool) -> None:
-        self.orders.append(self.run(self.world.expect(amount, is_manual=is_manual)))
-
-    @rule(pick=PICK, card=CARDS)
-    def pay(self, pick: int, card: str) -> None:
-        if order := self.order(pick):
+    @precondition(lambda self: len(self.orders) < ORDERS_MAX)
+    @rule(amount=st.integers(0, 6), card=CARDS, is_manual=st.booleans(), is_paid=st.booleans())
+    def place(self, *, amount: int, card: str, is_manual: bool, is_paid: bool) -> None:
+        if is_paid:
+            order = self.run(self.world.request(amount, card, is_manual=is_manual))
+        else:
+            order = self.run(self.world.expect(amount, is_manual=is_manual))
             self.run(self.world.pay(order, card))
+        self.orders.append(order)
 
     @rule(pick=PICK)
     def withdraw(self, pick: int) -> None:
-        if order := self.order(pick):
-            self.run(self.world.withdraw(order))
+        self.run(self.world.withdraw(self.order(pick)))
 
     @rule(pick=PICK, amount=st.sampled_from([None, 1, 2, 9]))
     def capture(self, pick: int, amount: int | None) -> None:
-        if order := self.order(pick):
-            self.run(self.world.capture(order, amount))
+        self.run(self.world.capture(self.order(pick), amount))
 
     @rule(pick=PICK, amount=st.integers(1, 6))
     def refund(self, pick: int, amount: int) -> None:
-        if order := self.order(pick):
-            self.run(self.world.refund(order, amount))
+        self.run(self.world.refund(self.order(pick), amount))
 
     # What workers do: a question that is never recorded is a worker that was killed.
 
+    @precondition(lambda self: self.world.waiting())
     @rule(pick=PICK)
     def ask(self, pick: int) -> None:
-        if waiting := self.world.waiting():
-            kind = waiting[pick % len(waiting)].type
-            run = [delivery for delivery in waiting if delivery.type is kind]
-            self.asked.append((run, self.run(self.world.ask(run))))
+        waiting = self.world.waiting()
+        kind = waiting[pick % len(waiting)].type
+        run = [delivery for delivery in waiting if delivery.type is kind]
+        self.asked.append((run, self.run(self.world.ask(run))))
 
+    @precondition(lambda self: self.asked)
     @rule(pick=PICK)
     def record(self, pick: int) -> None:
-        if self.asked:
-            deliveries, said = self.asked.pop(pick % len(self.asked))
-            self.run(self.world.record(deliveries, said))
+        deliveries, said = self.asked.pop(pick % len(self.asked))
+        self.run(self.world.record(deliveries, said))
 
+    @precondition(lambda self: self.world.waiting())
     @rule()
     def consume(self) -> None:
         self.run(self.world.consume())
 
+    @precondition(lambda self: self.world.books.looks)
     @rule()
     def look(self) -> None:
         self.run(self.world.look())
@@ -102,18 +111,14 @@ class Payments(RuleBasedStateMachine):
         self.world.wait(seconds)
         self.news += self.world.news()
 
+    @precondition(lambda self: self.news)
     @rule(pick=PICK)
     def hear(self, pick: int) -> None:
-        if self.news:
-            self.run(self.world.hear(self.news[pick % len(self.news)]))
+        self.run(self.world.hear(self.news[pick % len(self.news)]))
 
-    @rule(lost=st.integers(0, 3))
-    def lose_answers(self, lost: int) -> None:
-        self.world.provider.lost = lost
-
-    @rule(is_deaf=st.booleans())
-    def go_deaf(self, *, is_deaf: bool) -> None:
-        self.world.provider.is_deaf = is_deaf
+    @rule(lost=st.integers(0, 3), is_deaf=st.booleans())
+    def disturb(self, *, lost: int, is_deaf: bool) -> None:
+        self.world.provider.lost, self.world.provider.is_deaf = lost, is_deaf
 
     # What always holds.
 
@@ -177,6 +182,6 @@ class Payments(RuleBasedStateMachine):
 
 
 Payments.TestCase.settings = settings(
-    max_examples=60, stateful_step_count=40, deadline=None, derandomize=True
+    max_examples=120, stateful_step_count=40, deadline=None, derandomize=True
 )
 TestPayments = Payments.TestCase

@@ -24,6 +24,12 @@ def said(status: Any, amount: int = 0, reason: str | None = None) -> Answer:
     return Answer("key", status, "ch_1", reason, amount)
 
 
+def asking_for(amount: int, *, is_manual: bool = False) -> RequestPayment:
+    return RequestPayment(
+        TENANT, ORDER, amount, "EUR", "card", is_capture_manual=is_manual, cause=WHY
+    )
+
+
 def changed(before: Intent, after: Intent) -> dict[str, object]:
     """What differs, but for the version, which differs whenever anything does."""
     old, new = msgspec.structs.asdict(before), msgspec.structs.asdict(after)
@@ -37,7 +43,7 @@ def changed(before: Intent, after: Intent) -> dict[str, object]:
 
 
 def test_an_order_with_a_card_is_asked_for_under_its_own_id() -> None:
-    intent = model.expect(RequestPayment(TENANT, ORDER, 500, "EUR", "card", True, WHY), START)
+    intent = model.expect(asking_for(500, is_manual=True), START)
     assert (intent.status, intent.card, intent.asked_at) == ("requested", "card", START)
     assert (intent.intent_id, intent.is_capture_manual) == (ORDER, True)
     assert intent.correlation_id == WHY.correlation_id
@@ -51,8 +57,7 @@ def test_an_order_without_a_card_waits_for_one() -> None:
     assert changed(intent, paid) == {"status": "requested", "card": "card", "asked_at": later(5)}
 
 
-@pytest.mark.parametrize("command", [RequestPayment(TENANT, ORDER, 0, "EUR", "card", False, WHY),
-                                     ExpectPayment(TENANT, ORDER, 0, "EUR", WHY)])  # fmt: skip
+@pytest.mark.parametrize("command", [asking_for(0), ExpectPayment(TENANT, ORDER, 0, "EUR", WHY)])
 def test_an_order_that_costs_nothing_is_paid(command: RequestPayment | ExpectPayment) -> None:
     intent = model.expect(command, START)
     assert (intent.status, intent.card, intent.settled_at) == ("captured", None, START)
@@ -117,7 +122,7 @@ def test_no_more_is_refunded_than_is_left() -> None:
     ],
 )
 def test_the_first_clear_word_settles(
-    status: str, word: Answer, is_manual: bool, becomes: dict[str, object], told: str
+    *, status: str, word: Answer, is_manual: bool, becomes: dict[str, object], told: str
 ) -> None:
     intent = intent_of(status, is_capture_manual=is_manual)
     step = model.settle(intent, word, later(1))
@@ -156,7 +161,7 @@ WORDS = [
 
 @pytest.mark.parametrize("word", WORDS)
 @pytest.mark.parametrize("is_manual", [True, False])
-def test_what_is_captured_stays_as_it_is(word: Answer, is_manual: bool) -> None:
+def test_what_is_captured_stays_as_it_is(word: Answer, *, is_manual: bool) -> None:
     intent = intent_of("captured", is_capture_manual=is_manual)
     assert model.settle(intent, word, later(1)) == Step(intent)
 
@@ -207,7 +212,7 @@ def test_a_refused_capture_may_be_asked_for_again_while_the_money_is_held() -> N
      ("authorised", "withdrawn", False)],
 )  # fmt: skip
 def test_an_undone_order_is_never_charged_later(
-    status: str, told: str | None, is_closed: bool
+    *, status: str, told: str | None, is_closed: bool
 ) -> None:
     step = model.withdraw(intent_of(status), later(1))
     assert (step.intent.status, step.told, step.refund_minor) == ("withdrawn", told, 0)
@@ -226,9 +231,17 @@ def test_an_undone_order_s_money_goes_back_but_for_what_went_already() -> None:
 
 def refund_of(intent: Intent, amount: int) -> Refund:
     return Refund(
-        intent.tenant_id, ids.new_id(), intent.order_id, "requested", amount, "EUR", None, True,
-        intent.correlation_id, START,
-    )  # fmt: skip
+        tenant_id=intent.tenant_id,
+        refund_id=ids.new_id(),
+        order_id=intent.order_id,
+        status="requested",
+        amount_minor=amount,
+        currency="EUR",
+        reason=None,
+        is_told=True,
+        correlation_id=intent.correlation_id,
+        created_at=START,
+    )
 
 
 def test_a_refund_settles_once() -> None:
@@ -259,24 +272,31 @@ def test_a_refund_without_an_answer_is_unknown_and_keeps_its_money_aside() -> No
     assert (again.refunded_minor, settled.status) == (200, "settled")
 
 
-# ------------------------------------------------------------------------------- laws over all words
+# ------------------------------------------------------------------------------ laws of all words
 
 STATUS = st.sampled_from(["captured", "authorised", "declined", "refunded", "voided", "unknown"])
 WORD = st.builds(said, STATUS, st.integers(-1, 502), st.sampled_from([None, "why"]))
 
 
-@given(WORD, st.booleans())
-def test_the_short_way_of_a_requested_intent_is_the_long_one(word: Answer, is_manual: bool) -> None:
+@given(word=WORD, is_manual=st.booleans())
+def test_the_short_way_of_a_requested_intent_is_the_long_one(
+    *, word: Answer, is_manual: bool
+) -> None:
     intent = intent_of("requested", is_capture_manual=is_manual)
     status, reason = model.settle_first(word, 500, is_capture_manual=is_manual)
     step = model.settle(intent, word, later(1))
     assert (status, reason, status) == (step.intent.status, step.intent.reason, step.told)
 
 
-@given(st.sampled_from(["awaiting", "requested", "authorised", "unknown", "withdrawn", "declined"]),
-       st.booleans(), st.lists(WORD, max_size=6))  # fmt: skip
+@given(
+    status=st.sampled_from(
+        ["awaiting", "requested", "authorised", "unknown", "withdrawn", "declined"]
+    ),
+    is_manual=st.booleans(),
+    words=st.lists(WORD, max_size=6),
+)
 def test_no_words_in_any_order_capture_twice_or_keep_an_undone_order_s_money(
-    status: str, is_manual: bool, words: list[Answer]
+    *, status: str, is_manual: bool, words: list[Answer]
 ) -> None:
     intent = intent_of(status, is_capture_manual=is_manual)
     captures = 0

@@ -1,5 +1,7 @@
 """What follows a return: goods, money, and the books that say so."""
 
+# ruff: noqa: ARG002 - a fake is given what its port is given
+
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any

@@ -72,8 +72,8 @@ async def test_a_mixed_batch_keeps_what_the_orders_take_and_tells_of_it(
     ]
     assert list(rows.rows) == [(A, UUID(int=1)), (A, UUID(int=5))]
     assert announced(tx) == [
-        ReturnAccepted(UUID(int=101), UUID(int=1), "GBP", 3, False, first),
-        ReturnAccepted(UUID(int=105), UUID(int=5), "GBP", 4, True, last),
+        ReturnAccepted(UUID(int=101), UUID(int=1), "GBP", 3, is_restocked=False, lines=first),
+        ReturnAccepted(UUID(int=105), UUID(int=5), "GBP", 4, is_restocked=True, lines=last),
     ]
 
 

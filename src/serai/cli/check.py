@@ -111,15 +111,15 @@ async def _tenants(house: Composition, name: str | None) -> list[TenantView]:
 
 
 def _show(report: Report) -> None:
-    table = Table("check", "holds", "what it says")
+    table = Table("context", "check", "holds", "what it says")
     for outcome in report.checks:
         broken = len(outcome.violations)
         holds = f"[red]no: {broken}[/]" if broken else "[green]yes[/]"
-        table.add_row(f"{outcome.module}.{outcome.check}", holds, outcome.sentence)
+        table.add_row(outcome.module, outcome.check, holds, outcome.sentence)
     out.print(table)
     for outcome in report.checks:
         for violation in outcome.violations[:SHOWN_MAX]:
-            say(f"{outcome.module}.{outcome.check}  {violation.tenant}: {violation.detail}")
+            say(f"{outcome.check}  {violation.tenant}: {violation.detail}")
         if len(outcome.violations) > SHOWN_MAX:
             say(f"... and {len(outcome.violations) - SHOWN_MAX} more; --json has them all")
     tenants = "1 tenant" if report.tenants == 1 else f"{report.tenants} tenants"

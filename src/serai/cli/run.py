@@ -60,12 +60,14 @@ async def _run(
     supervisor = Supervisor(
         own,
         has_log_files=is_demo,
+        has_demo_pictures=is_demo,
         sandbox_port=sandbox_port,
         listener=None if is_demo else _show,
     )
     try:
         if await _start(supervisor, stop):
-            _greet(supervisor, as_json=as_json)
+            if as_json or not is_demo:
+                _greet(supervisor, as_json=as_json)
             if is_demo:
                 # With --json the board must not draw where the document stands.
                 console = err if as_json else out

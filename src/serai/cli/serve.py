@@ -7,6 +7,7 @@ import typer
 
 from serai import settings
 from serai.cli.console import EXIT_CODES
+from serai.cli.demo.media import media_routes
 from serai.roles import all as every_role
 from serai.roles import api, scheduler, worker
 
@@ -22,6 +23,10 @@ WorkerPort = Annotated[
 JsonLogs = Annotated[bool, typer.Option("--json", help="Log JSON lines on a terminal too.")]
 Lifeline = Annotated[
     bool, typer.Option("--lifeline", hidden=True, help="Stop when standard input closes.")
+]
+DemoPictures = Annotated[
+    bool,
+    typer.Option("--demo-pictures", hidden=True, help="Serve the demo shop's pictures (role api)."),
 ]
 
 
@@ -42,6 +47,7 @@ def serve(  # noqa: PLR0917 - an option is named on the command line
     worker_port: WorkerPort = None,
     json_logs: JsonLogs = False,
     lifeline: Lifeline = False,
+    demo_pictures: DemoPictures = False,
 ) -> None:
     """Run one role, or all of them, as this process.
 
@@ -54,7 +60,8 @@ def serve(  # noqa: PLR0917 - an option is named on the command line
         case Role.ALL:
             every_role.main(own, has_lifeline=lifeline, has_json_logs=is_json)
         case Role.API:
-            api.main(own, has_lifeline=lifeline, has_json_logs=is_json)
+            more = media_routes() if demo_pictures else []
+            api.main(own, has_lifeline=lifeline, has_json_logs=is_json, more_routes=more)
         case Role.WORKER:
             worker.main(own, has_lifeline=lifeline, has_json_logs=is_json)
         case Role.SCHEDULER:

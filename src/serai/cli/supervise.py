@@ -60,7 +60,8 @@ class Supervisor:
     """An installation as one thing: started, healthy or not, stopped.
 
     `has_log_files` sends the children's output to files in the data folder, for whoever draws on
-    the terminal; else it goes to standard error. `sandbox_port` adds the payment sandbox as a
+    the terminal; else it goes to standard error. `has_demo_pictures` lets the API serve the demo
+    shop's. `sandbox_port` adds the payment sandbox as a
     process of its own, and makes it the payment provider.
     """
 
@@ -69,6 +70,7 @@ class Supervisor:
         settings: Settings,
         *,
         has_log_files: bool = False,
+        has_demo_pictures: bool = False,
         sandbox_port: int | None = None,
         listener: Listener | None = None,
     ) -> None:
@@ -77,6 +79,7 @@ class Supervisor:
         self.children: dict[str, Child] = {}
         self.urls: Urls | None = None
         self._has_log_files = has_log_files
+        self._has_demo_pictures = has_demo_pictures
         self._sandbox_port = sandbox_port
         self._listener = listener
         self._postgres: EmbeddedPostgres | None = None
@@ -194,6 +197,8 @@ class Supervisor:
             probe = ("127.0.0.1", self._sandbox_port, "/healthz")
             children.append(self._make_child("sandbox", arguments, environment, probe))
         serve = ["-m", "serai", "serve", "--role", "api", "--lifeline"]
+        if self._has_demo_pictures:
+            serve.append("--demo-pictures")
         work = ["-m", "serai", "worker", "--with-scheduler", "--lifeline"]
         children += [
             self._make_child("api", serve, environment, (host, own.port, "/readyz")),

@@ -1,1 +1,1 @@
-"""Mechanisms: transactions, batches, the outbox and its log, flows. Knows no commerce noun but money."""
+"""Mechanisms: transactions, batches, outbox, log and flows. Knows no commerce noun but money."""

@@ -1,9 +1,9 @@
 """Coalesces concurrent commands into one set-based transaction; the platform's engine (D5).
 
 There is no timer: while one transaction runs, the next commands gather, so a lone command does not
-wait and a crowd is carried by the hundred. A command that breaks a batch is found by halving it, and
-fails alone. Handlers take a batch and return, in order, a result or a Refused for each command; a
-handler may also raise Refused, which halves the batch in the same way.
+wait and a crowd is carried by the hundred. A command that breaks a batch is found by halving it
+and fails alone. Handlers take a batch and return, in order, a result or a Refused for each command;
+a handler may also raise Refused, which halves the batch in the same way.
 """
 
 import asyncio
@@ -44,14 +44,16 @@ class Command(Protocol):
 
 C = TypeVar("C", bound=Command)
 R = TypeVar("R")
+In_contra = TypeVar("In_contra", bound=Command, contravariant=True)
+Out_co = TypeVar("Out_co", covariant=True)
 
 
-class Handler(Protocol[C, R]):
+class Handler(Protocol[In_contra, Out_co]):
     """Carries out a batch of commands in one transaction; one result or refusal each, in order."""
 
     def __call__(
-        self, commands: Sequence[C], *, tx: Tx, now: datetime
-    ) -> Awaitable[Sequence[R | Refused]]: ...
+        self, commands: Sequence[In_contra], *, tx: Tx, now: datetime
+    ) -> Awaitable[Sequence[Out_co | Refused]]: ...
 
 
 class _Item(Generic[C]):
@@ -215,8 +217,7 @@ class Batch(Generic[C, R]):
                 fresh.append(item)
         if known:
             kept = await idempotency.find_answers([_owned(item) for item in known], tx=tx)
-            for item in known:
-                settled.append((item, _recall(item, kept)))
+            settled.extend((item, _recall(item, kept)) for item in known)
         return fresh
 
     async def _handle(
@@ -272,16 +273,18 @@ class Batch(Generic[C, R]):
 
 
 def _owned(item: _Item[Any]) -> Owned:
+    assert item.claim is not None, "only an item with a claim owns a key"
     return Owned(item.command.tenant_id, item.claim)
 
 
 def _recall(
     item: _Item[Any], kept: dict[tuple[UUID, str], tuple[bytes, Answer | None]]
 ) -> Answer | Exception:
-    fingerprint, answer = kept.get((item.command.tenant_id, item.claim.key), (b"", None))
+    owned = _owned(item)
+    fingerprint, answer = kept.get((owned.tenant_id, owned.claim.key), (b"", None))
     if answer is None:
         return Unavailable("the first request under this key is still being answered")
-    return answer if fingerprint == item.claim.fingerprint else _reused()
+    return answer if fingerprint == owned.claim.fingerprint else _reused()
 
 
 def _reused() -> Refused:

@@ -2,7 +2,7 @@
 
 In that transaction the group's positions move (only under the worker's fences), the inbox drops
 repetitions, the handlers write and announce. A batch that fails is halved until the poison message
-stands alone; that one is parked with its whole context, and its followers of the same key behind it.
+stands alone; that one is parked with its context, and its followers of the same key behind it.
 """
 
 import asyncio
@@ -152,8 +152,12 @@ class GroupRunner:
                 self._cursors[place] = max(position, (horizon, 0))
         return len(deliveries), horizon <= newest
 
+    def retry_letters_now(self) -> None:
+        """Makes the next step look for parked messages, however short ago the last look was."""
+        self._letters_at = 0.0
+
     async def handle(self, deliveries: Sequence[Delivery]) -> None:
-        """Handles a batch; one that fails is halved until the message that breaks it stands alone."""
+        """Handles a batch; one that fails is halved until the poison message stands alone."""
         began = time.perf_counter()
         try:
             await self._carry(deliveries)
@@ -184,7 +188,7 @@ class GroupRunner:
                 await _call(hear, items, given, admitted, tx=tx)
 
     async def _admit(self, deliveries: Sequence[Delivery], *, tx: Tx) -> set[UUID]:
-        """The ids to handle now: not handled before, and not behind a parked message of their key."""
+        """The ids to handle now: not handled before, not behind a parked message of their key."""
         group = self._consumer.group
         keys = list({delivery.key for delivery in deliveries})
         rows = await tx.fetch(_SQL.list_blocked_keys, group, keys)
@@ -226,7 +230,7 @@ class GroupRunner:
             self._cursors[place] = max(self._cursors[place], delivery.position)
 
     async def _adopt(self) -> None:
-        """Takes over what the membership holds now: drops what was lost, reads where new ones stand."""
+        """Takes over what the membership holds: drops what was lost, reads where new ones stand."""
         held = self._membership.held[self._consumer.group]
         if held == self._fences:
             return

@@ -78,7 +78,8 @@ class Tx:
 
     async def fetchrow(self, statement: Statement, *args: Any) -> Record | None:
         """The first row, or None."""
-        return await self.connection.fetchrow(statement.text(self.prefix), *args)
+        row: Record | None = await self.connection.fetchrow(statement.text(self.prefix), *args)
+        return row
 
     async def fetchval(self, statement: Statement, *args: Any) -> Any:
         """The first column of the first row, or None."""
@@ -91,7 +92,7 @@ class Tx:
         return int(last) if last.isdigit() else 0
 
     def announce(self, tenant_id: UUID, event: msgspec.Struct, cause: events.Cause) -> None:
-        """Puts an event into the outbox of this transaction; written together, just before commit."""
+        """Puts an event into this transaction's outbox; all are written just before commit."""
         entry = events.type_of(type(event))
         key = getattr(event, entry.key)
         self._announcements.append(
@@ -115,12 +116,13 @@ async def _prepare_connection(connection: Any) -> None:
     # JSON travels as the bytes it is: encoded once by msgspec, never parsed on the way.
     for name in ("json", "jsonb"):
         prefix = b"\x01" if name == "jsonb" else b""
+        cut = len(prefix)
         await connection.set_type_codec(
             name,
             schema="pg_catalog",
             format="binary",
             encoder=lambda value, prefix=prefix: prefix + value,
-            decoder=lambda value, cut=len(prefix): bytes(value)[cut:],
+            decoder=lambda value, cut=cut: bytes(value)[cut:],
         )
 
 
@@ -160,7 +162,8 @@ class Database:
         )
         async with self._pool.acquire() as connection:
             row = await connection.fetchrow(
-                "SELECT rolsuper OR rolbypassrls AS is_unbound FROM pg_roles WHERE rolname = current_user"
+                "SELECT rolsuper OR rolbypassrls AS is_unbound FROM pg_roles "
+                "WHERE rolname = current_user"
             )
         if row is None or row["is_unbound"]:
             await self.close()
@@ -190,9 +193,10 @@ class Database:
     ) -> AsyncIterator[Tx]:
         """One transaction that sees the rows of `tenants` only; commits when the block ends well.
 
-        With `is_transport` the kernel's own tables are seen for every tenant: the log and the timers
-        carry the messages of all. With `is_report` it is read-only, and the planner may scan and hash:
-        for sums over everything a tenant has. Failures of the world come out as Unavailable.
+        With `is_transport` the kernel's own tables are seen for every tenant: the log and the
+        timers carry the messages of all. With `is_report` it is read-only, and the planner may scan
+        and hash: for sums over everything a tenant has. Failures of the world come out as
+        Unavailable.
         """
         connection = await self._acquire()
         is_clean = False
@@ -259,7 +263,7 @@ def session_settings() -> dict[str, str]:
         "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_TIMEOUT_MS),
         "jit": "off",
         # Every statement of ours goes from a few keys through an index, so one generic plan serves
-        # for good; a plan made while a table was empty must not scan it for the rest of the session.
+        # for good; one made while a table was empty must not scan it for the rest of the session.
         "plan_cache_mode": "force_generic_plan",
         "random_page_cost": "1.1",
         "enable_seqscan": "off",
@@ -284,6 +288,7 @@ def _begin(
 
 
 _REPORT = (
-    "SET LOCAL plan_cache_mode = auto; SET LOCAL enable_seqscan = on; SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on; "
+    "SET LOCAL plan_cache_mode = auto; SET LOCAL enable_seqscan = on; "
+    "SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on; "
     f"SET LOCAL statement_timeout = {REPORT_TIMEOUT_MS}"
 )

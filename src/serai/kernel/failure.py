@@ -1,4 +1,4 @@
-"""The three kinds of failure, never mixed: Refused (theirs), Unavailable (the world's), anything else (ours)."""
+"""Three failures, never mixed: Refused is theirs, Unavailable the world's, any other is ours."""
 
 import re
 from typing import Any, ClassVar

@@ -1,7 +1,8 @@
-"""Durable idempotency keys: two equal requests give one effect and one answer, at any distance in time.
+"""Durable idempotency keys: equal requests give one effect and one answer, however far apart.
 
-The key is claimed first, in the transaction of the effect. An equal request at the same instant waits
-on the row of the first, and then finds its answer; a different one under the same key is refused.
+The key is claimed first, in the transaction of the effect. An equal request at the same instant
+waits on the row of the first, and then finds its answer; a different one under the same key is
+refused.
 """
 
 import hashlib
@@ -51,7 +52,7 @@ def fingerprint(operation: str, body: bytes) -> bytes:
 
 
 async def claim_keys(claims: Sequence[Owned], *, tx: Tx, now: datetime) -> set[tuple[UUID, str]]:
-    """Claims keys; returns those that are ours now. Waits for a concurrent claim of the same key."""
+    """Claims keys; returns those that are ours now. Waits for concurrent claims of them."""
     rows = await tx.fetch(
         _SQL.claim_keys,
         [c.tenant_id for c in claims],

@@ -12,7 +12,7 @@ _COUNTER_MASK = (1 << _COUNTER_BITS) - 1
 
 
 class _Source:
-    """Keeps ids of one process strictly growing: 48 bits of milliseconds, 12 of counter, 62 random."""
+    """Keeps a process's ids strictly growing: 48 bits of milliseconds, 12 of counter, 62 random."""
 
     def __init__(self) -> None:
         self._last = 0

@@ -6,7 +6,7 @@ raises the partition's fence, and a position moves only under the fence it was c
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 import structlog
@@ -29,7 +29,7 @@ class Membership:
     """Keeps one worker's leases alive in every group of a home, and claims its fair share."""
 
     def __init__(
-        self, database: Database, home: Home, worker: UUID, groups: dict[str, Sequence[str]]
+        self, database: Database, home: Home, worker: UUID, groups: Mapping[str, Sequence[str]]
     ) -> None:
         self._database = database
         self._home = home

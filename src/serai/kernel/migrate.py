@@ -79,7 +79,7 @@ async def apply(
         await connection.execute(f"SET lock_timeout = {ADVISORY_WAIT_MS}")
         await connection.execute("SELECT pg_advisory_lock($1)", ADVISORY_LOCK)
         await _ensure_ledger(connection, home)
-        applied = {key: row for key, row in await _applied(connection, home)}
+        applied = dict(await _applied(connection, home))
         done: list[Migration] = []
         for migration in migrations:
             if phase != "all" and migration.is_post != (phase == "post"):
@@ -104,7 +104,7 @@ async def status(url: str, home: Home, migrations: Sequence[Migration]) -> list[
     try:
         ledger = render("{kernel}.migrations", home.prefix)
         exists = await connection.fetchval("SELECT to_regclass($1) IS NOT NULL", ledger)
-        applied = {key: row for key, row in await _applied(connection, home)} if exists else {}
+        applied = dict(await _applied(connection, home)) if exists else {}
     finally:
         await connection.close()
     result = []
@@ -136,8 +136,9 @@ async def _ensure_ledger(connection: asyncpg.Connection, home: Home) -> None:
     await connection.execute(
         render(
             "CREATE SCHEMA IF NOT EXISTS {kernel};"
-            "CREATE TABLE IF NOT EXISTS {kernel}.migrations (context text NOT NULL, name text NOT NULL,"
-            " checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now(),"
+            "CREATE TABLE IF NOT EXISTS {kernel}.migrations (context text NOT NULL,"
+            " name text NOT NULL, checksum text NOT NULL,"
+            " applied_at timestamptz NOT NULL DEFAULT now(),"
             " PRIMARY KEY (context, name));"
             # Every process asks whether its migrations are there before it says that it is ready.
             f"GRANT USAGE ON SCHEMA {{kernel}} TO {APP_ROLE};"

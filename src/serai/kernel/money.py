@@ -1,4 +1,4 @@
-"""Money is a whole number of minor units and an ISO 4217 code; prices may be finer than a minor unit."""
+"""Money is a whole number of minor units and an ISO 4217 code; prices may be finer than that."""
 
 import re
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ PRICE_DIGITS_MAX = 6
 
 _PRICE = re.compile(rf"[0-9]{{1,15}}(\.[0-9]{{1,{PRICE_DIGITS_MAX}}})?")
 
-# ISO 4217 list one: every active currency whose minor unit is not two digits is named with its digits.
+# ISO 4217 list one: the active currencies whose minor unit is not two digits, with their digits.
 _ODD_EXPONENTS = {
     "BIF": 0, "CLP": 0, "DJF": 0, "GNF": 0, "ISK": 0, "JPY": 0, "KMF": 0, "KRW": 0, "PYG": 0,
     "RWF": 0, "UGX": 0, "UYI": 0, "VND": 0, "VUV": 0, "XAF": 0, "XOF": 0, "XPF": 0,
@@ -193,7 +193,7 @@ def price_of(amount_minor: int, currency: str) -> Decimal:
 
 
 def split(amount_minor: int, weights: Sequence[int]) -> list[int]:
-    """Shares of an amount by weight that sum to it exactly; the largest remainders get the odd units."""
+    """Shares of an amount by weight that sum to it; the largest remainders get the odd units."""
     total = sum(weights)
     if total <= 0 or any(weight < 0 for weight in weights):
         raise ValueError("weights must be non-negative and not all zero")

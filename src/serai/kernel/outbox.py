@@ -1,4 +1,4 @@
-"""The outbox: the only way to publish. What is announced is written in the transaction that made it true.
+"""The only way to publish: an announcement is written in the transaction that made it true.
 
 With PostgreSQL as the carrier this table is the log itself; with Kafka a relay reads it.
 """
@@ -16,7 +16,7 @@ _SQL = queries.load("serai.kernel")
 
 
 def partition_of(key: UUID) -> int:
-    """The partition of a key: its random low bits, so that keys spread and one key stays in order."""
+    """A key's partition: its random low bits, so that keys spread and one key stays in order."""
     return key.int % PARTITIONS
 
 

@@ -75,10 +75,18 @@ def on_unavailable(request: Request[Any, Any, Any], error: Unavailable) -> Respo
     )  # fmt: skip
 
 
+_CODES = {
+    401: "unauthenticated",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "body_too_large",
+    415: "unsupported_media_type",
+}
+
+
 def on_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
     """Litestar's own refusals, in the same form as ours."""
-    code = {401: "unauthenticated", 404: "not_found", 405: "method_not_allowed", 413: "body_too_large",
-            415: "unsupported_media_type"}.get(error.status_code, "bad_request")  # fmt: skip
+    code = _CODES.get(error.status_code, "bad_request")
     detail = error.detail
     facts: dict[str, Any] | None = None
     if isinstance(error, NotFoundException):

@@ -1,4 +1,4 @@
-"""The edge: decodes strictly, authenticates, hands commands to batches, and speaks HTTP about it."""
+"""The edge: decodes strictly, authenticates, hands commands to batches and answers in HTTP."""
 
 import base64
 import json
@@ -11,6 +11,7 @@ import msgspec
 from litestar import Request, Response
 from litestar.connection import ASGIConnection
 from litestar.dto import AbstractDTO
+from litestar.enums import ScopeType
 from litestar.handlers import BaseRouteHandler
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -55,7 +56,7 @@ class Principal(msgspec.Struct, frozen=True):
 
 
 class Authenticator(Protocol):
-    """Turns an API key into a principal; raises Unauthenticated for any key that is not valid now."""
+    """Turns an API key into a principal; raises Unauthenticated for a key that is not valid now."""
 
     async def authenticate(self, token: str) -> Principal: ...
 
@@ -118,11 +119,13 @@ class _JsonBody(AbstractDTO[Any], Generic[T]):
     _decoder: Any
 
     @classmethod
-    def generate_field_definitions(cls, model_type: Any) -> Any:  # noqa: ARG003 - Litestar's signature
+    def generate_field_definitions(cls, model_type: Any) -> Any:
+        del model_type  # Litestar gives more than is needed here, and gives it by name.
         return iter(())
 
     @classmethod
-    def detect_nested_field(cls, field_definition: Any) -> bool:  # noqa: ARG003
+    def detect_nested_field(cls, field_definition: Any) -> bool:
+        del field_definition
         return False
 
     @classmethod
@@ -130,8 +133,9 @@ class _JsonBody(AbstractDTO[Any], Generic[T]):
         cls,
         field_definition: Any,
         handler_id: str,
-        backend_cls: Any = None,  # noqa: ARG003
+        backend_cls: Any = None,
     ) -> None:
+        del handler_id, backend_cls
         cls._decoder = msgspec.json.Decoder(field_definition.annotation)
 
     @classmethod
@@ -139,14 +143,16 @@ class _JsonBody(AbstractDTO[Any], Generic[T]):
         cls,
         field_definition: Any,
         handler_id: str,
-        schema_creator: Any,  # noqa: ARG003
+        schema_creator: Any,
     ) -> Any:
+        del handler_id
         return schema_creator.for_field_definition(field_definition)
 
     def decode_bytes(self, value: bytes) -> Any:
         return decode_json(self._decoder, value)
 
     def decode_builtins(self, value: dict[str, Any]) -> Any:
+        del value
         raise Invalid("send the body as application/json")
 
     def data_to_encodable_type(self, data: Any) -> Any:
@@ -268,7 +274,7 @@ def edge(app: ASGIApp) -> ASGIApp:
     """The one middleware: gives each request its id and measures it."""
 
     async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != ScopeType.HTTP:
             await app(scope, receive, send)
             return
         began = time.perf_counter()

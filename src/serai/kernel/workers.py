@@ -86,7 +86,7 @@ class Workers:
         background: list[asyncio.Task[None]],
         stop: asyncio.Event,
     ) -> None:
-        """Waits for the end; a task that died of a bug ends the process, which is then restarted."""
+        """Waits for the end; a task that died of a bug ends the process, to be restarted."""
         stopped = asyncio.create_task(stop.wait())
         try:
             done, _ = await asyncio.wait(

@@ -1,6 +1,8 @@
 """The API role: answers HTTP."""
 
 import asyncio
+from collections.abc import Sequence
+from functools import partial
 from importlib.resources import files
 from typing import Any, Final, NoReturn
 
@@ -25,16 +27,24 @@ _PAGES: Final = files("serai.roles").joinpath("pages")
 
 
 def main(
-    settings: Settings, *, has_lifeline: bool = False, has_json_logs: bool | None = None
+    settings: Settings,
+    *,
+    has_lifeline: bool = False,
+    has_json_logs: bool | None = None,
+    more_routes: Sequence[Any] = (),
 ) -> NoReturn:
-    """Answers HTTP until the process is told to stop."""
-    process.run([serve_api], settings, has_lifeline=has_lifeline, has_json_logs=has_json_logs)
+    """Answers HTTP until the process is told to stop.
+
+    `more_routes` come from whoever starts the process, such as the demo shop's pictures.
+    """
+    part = partial(serve_api, more_routes=more_routes)
+    process.run([part], settings, has_lifeline=has_lifeline, has_json_logs=has_json_logs)
 
 
-async def serve_api(own: Process) -> None:
+async def serve_api(own: Process, *, more_routes: Sequence[Any] = ()) -> None:
     """Answers requests; at the end, everything that was accepted has its answer."""
     settings = own.settings
-    app = build_app(settings, own.composition, own.readiness)
+    app = build_app(settings, own.composition, own.readiness, more_routes=more_routes)
     await serve_app(
         app,
         host=settings.host,
@@ -47,7 +57,11 @@ async def serve_api(own: Process) -> None:
 
 
 def build_app(
-    settings: Settings, composition: Composition, readiness: Readiness | None = None
+    settings: Settings,
+    composition: Composition,
+    readiness: Readiness | None = None,
+    *,
+    more_routes: Sequence[Any] = (),
 ) -> Litestar:
     """The whole API as an ASGI application."""
     readiness = readiness or Readiness(composition.database)
@@ -56,6 +70,7 @@ def build_app(
             *composition.routes,
             *probe_routes(readiness, has_metrics=settings.metrics),
             *_page_routes(),
+            *more_routes,
         ],
         exception_handlers=EXCEPTION_HANDLERS,
         middleware=[edge],

@@ -248,7 +248,7 @@ def draw(run: Run, conditions: Conditions, runs: int) -> Table:
 def _lines_of(run: Run) -> list[tuple[str, str]]:
     ended = (
         f"{run.accepted:,} accepted, {run.confirmed:,} confirmed, {run.cancelled:,} cancelled, "
-        f"all ended after {run.settled_after_s:,.1f} s"
+        f"ended after {run.settled_after_s:,.1f} s"
     )
     broken = (
         f"{run.oversold_units} oversold units, {run.lost_orders} lost orders, {run.unsettled} "

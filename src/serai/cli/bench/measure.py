@@ -17,12 +17,15 @@ import psutil
 
 from serai.kernel import queries
 from serai.kernel.db import APP_ROLE
+from serai.roles.schemas import PACKAGES
 
-STATEMENTS_SHOWN = 15
 BYTES_A_MB = 1_000_000
 
 _SQL = queries.load("serai.cli.bench")
-_NAME = re.compile(r"/\* (\w+) \*/")
+# What PostgreSQL replaces, leaves out or shortens when it keeps a statement's text.
+_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
+_CONSTANT = re.compile(r"'[^']*'|\$\d+|\b\d+(?:\.\d+)?\b|\b(?:true|false|null)\b")
+_LIST = re.compile(r"\?(?:,\?)+")
 
 
 class Machine(msgspec.Struct, frozen=True):
@@ -124,15 +127,34 @@ async def reset_statements(connection: Any) -> None:
 async def list_statements(connection: Any, role: str = APP_ROLE) -> list[StatementCost]:
     """What each statement of a role has cost since the reset, the dearest first."""
     rows = await connection.fetch(_SQL.list_statements.text(""), role)
+    names = name_statements(PACKAGES)
     return sum_by_name(
-        [StatementCost(name_of(r["query"]), r["calls"], r["total_ms"], r["rows"]) for r in rows]
+        [
+            StatementCost(name_of(r["query"], names), r["calls"], r["total_ms"], r["rows"])
+            for r in rows
+        ]
     )
 
 
-def name_of(query: str) -> str:
-    """The name that a statement of ours carries in its comment, else how it begins."""
-    named = _NAME.search(query)
-    return named[1] if named else " ".join(query.split()[:3])[:40]
+def name_statements(packages: Iterable[str]) -> dict[str, str]:
+    """The name of each statement of these packages, by its outline."""
+    names: dict[str, str] = {}
+    for package in packages:
+        with suppress(FileNotFoundError):
+            for statement in queries.load(package).statements.values():
+                names[outline(statement.text(""))] = statement.name
+    return names
+
+
+def outline(query: str) -> str:
+    """A statement without what PostgreSQL changes when it keeps it, and without spaces."""
+    bare = _CONSTANT.sub("?", _COMMENT.sub("", query).lower())
+    return _LIST.sub("?", "".join(bare.split()))
+
+
+def name_of(query: str, names: Mapping[str, str]) -> str:
+    """The name under which we know a statement, else how it begins."""
+    return names.get(outline(query)) or " ".join(query.split()[:3])[:40]
 
 
 def sum_by_name(costs: Sequence[StatementCost]) -> list[StatementCost]:

@@ -1,5 +1,6 @@
 """`serai bench orders`: how many orders a second this machine takes, and what one costs."""
 
+import asyncio
 from pathlib import Path
 from typing import Annotated
 
@@ -65,7 +66,10 @@ def orders(
         runs=runs, has_baseline=has_baseline, has_half=at_half, data_dir=data_dir,
     )  # fmt: skip
     is_shown = console.err.is_terminal and not as_json
-    measured, conditions = console.run_async(measure_orders(plan, Steps(is_shown=is_shown)))
+    try:
+        measured, conditions = console.run_async(measure_orders(plan, Steps(is_shown=is_shown)))
+    except asyncio.CancelledError:
+        raise typer.Exit(console.INTERRUPTED) from None
     if as_json:
         console.print_json(figures.document(measured, conditions))
     else:

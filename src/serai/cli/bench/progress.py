@@ -16,7 +16,8 @@ from rich.progress import (
 
 from serai.cli import console
 
-REFRESH_S = 0.2
+REFRESHES_A_SECOND = 2
+"""Drawing costs processor time, and what is measured shares the processor."""
 
 
 class Steps:
@@ -31,6 +32,7 @@ class Steps:
             TimeElapsedColumn(),
             console=console.err,
             disable=not is_shown,
+            refresh_per_second=REFRESHES_A_SECOND,
         )
 
     @contextlib.asynccontextmanager
@@ -54,5 +56,5 @@ class Steps:
     async def _fill(self, shown: TaskID) -> None:
         began = time.monotonic()
         while True:
-            await asyncio.sleep(REFRESH_S)
+            await asyncio.sleep(1 / REFRESHES_A_SECOND)
             self._progress.update(shown, completed=time.monotonic() - began)

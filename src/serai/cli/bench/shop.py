@@ -27,6 +27,7 @@ from serai.kernel.embedded import EmbeddedPostgres
 
 HOST: Final = "127.0.0.1"
 TENANT: Final = "bench"
+START_TIMEOUT_S: Final = 30.0
 STOP_TIMEOUT_S: Final = 15.0
 REQUEST_TIMEOUT_S: Final = 60.0
 GOODS_A_CALL: Final = 250
@@ -108,8 +109,9 @@ async def open_process(
         )  # fmt: skip
         child.start()
         try:
-            await child.wait_ready()
-            if child.has_failed or child.pid is None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(child.wait_ready(), START_TIMEOUT_S)
+            if not child.is_ready or child.pid is None:
                 raise Failure(f"the process {name} cannot start:\n{_tail(output)}")
             yield Server(port, api_key, _with_postgres({name: child.pid}, postgres))
         finally:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import signal
 import sys
 from collections.abc import AsyncIterator, Mapping
 from enum import StrEnum
@@ -67,7 +68,13 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def measure_orders(plan: Plan, steps: Steps) -> tuple[list[Run], Conditions]:
-    """All runs, each on an installation of its own, and the conditions they were made under."""
+    """All runs, each on an installation of its own, and the conditions they were made under.
+
+    SIGTERM ends it as Ctrl-C does: everything that was started is stopped and removed.
+    """
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     measured: list[Run] = []
     async with steps.shown():
         for number in range(1, plan.runs + 1):
@@ -108,7 +115,7 @@ class Trial:
         return await self._compare(run) if self._plan.has_baseline else run
 
     async def _measure(self, shop: Server, observer: Any, fsync_us: float | None) -> Run:
-        version = ".".join(map(str, observer.get_server_version()[:2]))
+        version = str(observer.get_settings().server_version)
         self.machine = measure.describe_machine(self._postgres.data_dir, version)
         async with self._steps.step("warming up", WARM_UP_S):
             await drive(self._plan.load(shop, seconds=WARM_UP_S))

@@ -22,6 +22,7 @@ from serai.cli.demo.tally import Tally
 from serai.cli.demo.traffic import Traffic
 from serai.cli.demo.watch import Watcher
 from serai.cli.supervise import Supervisor
+from serai.kernel.clock import SystemClock
 from serai.kernel.db import Database
 from serai.kernel.failure import Unavailable
 from serai.roles.composition import compose
@@ -62,7 +63,7 @@ class Board:
             addresses=self._addresses,
             up_s=time.monotonic() - self._began,
             parts=self._parts(),
-            this_run=tally.counts,
+            this_run=tally.standing,
             all_time=watcher.all_time,
             reasons=dict(tally.reasons),
             in_flight=watcher.in_flight,
@@ -76,7 +77,7 @@ class Board:
             buyers=NO_TRAFFIC if traffic is None else traffic.tell(),
             stock=watcher.stock,
             sold_out=watcher.sold_out,
-            orders=tally.last_orders,
+            orders=tally.last_orders(SystemClock().now()),
             note=watcher.note or ("" if traffic is None else traffic.trouble),
         )
 

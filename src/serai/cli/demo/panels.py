@@ -69,7 +69,7 @@ def draw(scene: Scene, *, width: int, height: int) -> RenderableType:
         share = width * 4 // 10
         figures.split_row(
             orders,
-            Layout(_pace_panel(scene, cells=share - 32), size=share),
+            Layout(_pace_panel(scene, cells=share - 25), size=share),
             Layout(_house_panel(scene)),
         )
         part = width * 54 // 100
@@ -293,7 +293,7 @@ def tell(scene: Scene) -> str:
     reasons = f" ({told})" if told else ""
     events = f"{scene.events_per_s[-1]:,.0f}" if scene.events_per_s else _NOTHING
     parts = ", ".join(
-        f"{part.name} {part.standing}" + (f" ({part.restarts} restarts)" if part.restarts else "")
+        f"{part.name} {part.standing}" + (f" (restarts: {part.restarts})" if part.restarts else "")
         for part in scene.parts
     )
     line = (

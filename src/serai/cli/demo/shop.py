@@ -124,7 +124,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 async def _fill_catalog(api: Api, products: Sequence[ProductRow]) -> int:
-    there = {item["handle"] for item in await api.get_all("/v1/products")}
+    there = {item["handle"] for item in await api.get_all("/v1/products", status="all")}
     missing = [product for product in products if product.handle not in there]
     created = 0
     for part in _chunks(missing, PRODUCTS_A_CALL):

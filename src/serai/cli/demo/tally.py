@@ -2,6 +2,7 @@
 
 from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -26,7 +27,9 @@ HEARD: Final = (
     ShipmentDispatched,
     ReturnAccepted,
 )
-ORDERS_SHOWN_MAX: Final = 60
+ORDERS_SHOWN_MAX: Final = 80
+A_MOMENT: Final = timedelta(seconds=1)
+IN_FLIGHT: Final = "placed"
 UNDOING_MAX: Final = 10_000
 """Confirmed orders that are being cancelled and remembered as such."""
 
@@ -43,24 +46,23 @@ class Tally:
         self.placed = 0
         self.confirmed = 0
         self.undone = 0
-        """Orders that were confirmed and then cancelled: they stand in both figures."""
+        """Orders that were confirmed and then cancelled: they are in both figures."""
         self.shipped = 0
         self.returned = 0
 
     @property
-    def counts(self) -> Counts:
-        """What happened: an order that was confirmed and then cancelled counts in both."""
-        return Counts(self.placed, self.confirmed, self.reasons.total())
-
-    @property
     def standing(self) -> Counts:
-        """How the orders stand: each counts once, by its status."""
+        """How the orders stand: one that was confirmed and then cancelled is a cancelled one."""
         return Counts(self.placed, self.confirmed - self.undone, self.reasons.total())
 
-    @property
-    def last_orders(self) -> tuple[OrderRow, ...]:
-        """The last orders, newest first."""
-        return tuple(reversed(self._orders.values()))
+    def last_orders(self, now: datetime) -> tuple[OrderRow, ...]:
+        """The last orders, newest first; what came just now has a moment to settle."""
+        young = now - A_MOMENT
+        return tuple(
+            row
+            for row in reversed(self._orders.values())
+            if row.fate != IN_FLIGHT or row.placed_at < young
+        )
 
     def hear(self, deliveries: Sequence[Delivery]) -> None:
         """Takes in events, in the order of the log."""
@@ -78,7 +80,7 @@ class Tally:
                     self._name_goods(event),
                     event.total_minor,
                     event.currency,
-                    "placed",
+                    IN_FLIGHT,
                 )
                 if len(self._orders) > ORDERS_SHOWN_MAX:
                     self._orders.popitem(last=False)

@@ -30,9 +30,7 @@ EVENTS_A_LOOK: Final = 500
 """Events of one partition in one look; where more come, the board is late and catches up."""
 LOOKS_AT_ONCE_MAX: Final = 4
 STOCK_EVERY_S: Final = 2.0
-TOTALS_EVERY_S: Final = 20.0
-TOTALS_SHARE_MAX: Final = 0.01
-"""Adding all orders up costs more the more there are: it gets at most this share of the time."""
+QUIET_TRIES_MAX: Final = 5
 METRICS_TIMEOUT_S: Final = 2.0
 RATES_KEPT: Final = 120
 SMOOTHED_OVER: Final = 3
@@ -126,8 +124,6 @@ class Watcher:
         self._worker = httpx.AsyncClient(
             base_url=worker_url, timeout=METRICS_TIMEOUT_S, trust_env=False
         )
-        self._listening = asyncio.Lock()
-        self._totals_every_s = TOTALS_EVERY_S
         self._base: tuple[Counts, Counts] | None = None
         self._interest = Interest()
         self._troubles: dict[str, str] = {}
@@ -159,8 +155,21 @@ class Watcher:
         return LOG not in self._troubles
 
     async def begin(self) -> None:
-        """Finds where the log ends and how all orders stand, before anything more happens."""
-        await self._add_up()
+        """Finds where the log ends and how all orders stand there; from then on it counts on.
+
+        What happens while the API adds up might count twice, so it is asked again until nothing
+        did, within a bound: adding up costs more the more orders there are.
+        """
+        await self._hear()
+        for _ in range(QUIET_TRIES_MAX):
+            then = self.tally.standing
+            rows = await self._api.get("/v1/order-totals")
+            totals = {row["status"]: row["orders"] for row in rows}
+            confirmed, cancelled = totals.get("confirmed", 0), totals.get("cancelled", 0)
+            self._base = (Counts(sum(totals.values()), confirmed, cancelled), then)
+            await self._hear()
+            if self.tally.standing == then:
+                return
 
     async def end(self) -> None:
         """A last look at what has happened."""
@@ -169,11 +178,10 @@ class Watcher:
 
     async def watch(self, stop: asyncio.Event) -> None:
         """Looks until `stop` is set."""
-        looks: tuple[tuple[str, Callable[[], Awaitable[None]], Callable[[], float]], ...] = (
-            (LOG, self._hear, lambda: LOOK_EVERY_S),
-            ("the worker's figures", self._read_worker, lambda: LOOK_EVERY_S),
-            ("the stock", self._count_stock, lambda: STOCK_EVERY_S),
-            ("the totals", self._add_up, lambda: self._totals_every_s),
+        looks: tuple[tuple[str, Callable[[], Awaitable[None]], float], ...] = (
+            (LOG, self._hear, LOOK_EVERY_S),
+            ("the worker's figures", self._read_worker, LOOK_EVERY_S),
+            ("the stock", self._count_stock, STOCK_EVERY_S),
         )
         tasks = [asyncio.create_task(self._repeat(*look, stop)) for look in looks]
         try:
@@ -188,7 +196,7 @@ class Watcher:
         self,
         what: str,
         look: Callable[[], Awaitable[None]],
-        every_s: Callable[[], float],
+        every_s: float,
         stop: asyncio.Event,
     ) -> None:
         while not stop.is_set():
@@ -196,15 +204,14 @@ class Watcher:
             try:
                 await look()
             except (Unavailable, GivenUp, httpx.HTTPError) as error:
-                self._troubles[what] = f"{what} cannot be read: {_reason(error)}"
+                self._troubles[what] = f"{what} cannot be read: {reason_of(error)}"
             else:
                 self._troubles.pop(what, None)
-                pause_s = every_s()
+                pause_s = every_s
             await rest(pause_s, stop)
 
     async def _hear(self) -> None:
-        async with self._listening:
-            await self._tail.hear(self.tally)
+        await self._tail.hear(self.tally)
         self.orders.read(self.tally.placed, time.monotonic())
 
     async def _read_worker(self) -> None:
@@ -227,16 +234,6 @@ class Watcher:
             max(0, -row.available, row.reserved + row.sold - row.received) for row in rows.values()
         )
         self.stock = self._interest.choose(rows, time.monotonic())
-
-    async def _add_up(self) -> None:
-        """Asks how all orders stand. What happens just then may count twice until the next time."""
-        await self._hear()
-        then = self.tally.standing
-        began = time.monotonic()
-        totals = {row["status"]: row["orders"] for row in await self._api.get("/v1/order-totals")}
-        self._totals_every_s = max(TOTALS_EVERY_S, (time.monotonic() - began) / TOTALS_SHARE_MAX)
-        confirmed, cancelled = totals.get("confirmed", 0), totals.get("cancelled", 0)
-        self._base = (Counts(sum(totals.values()), confirmed, cancelled), then)
 
 
 class Interest:
@@ -291,5 +288,8 @@ def read_figures(text: str, wanted: Collection[str]) -> dict[str, float]:
     return sums
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """Why something cannot be read, in a few words."""
+    if isinstance(error, GivenUp | httpx.TransportError):
+        return "no answer"
     return str(error) or type(error).__name__

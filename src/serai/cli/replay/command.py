@@ -98,6 +98,7 @@ async def _replay(wish: Wish, own: Settings) -> outcome.Outcome:
     with Stages(is_quiet=wish.is_quiet) as stages:
         stages.start("reading", 0)
         plan = await asyncio.to_thread(_plan, wish.file)
+        stages.start("entering", 0)
         async with find_installation(own) as (api_url, walled):
             shop = await enter_shop(api_url, walled, wish.tenant or _tenant_name(digest, wish))
             client = Client(api_url, shop.key, connections=wish.clients)

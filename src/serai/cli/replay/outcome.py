@@ -54,7 +54,12 @@ def line_of(judgement: Judgement) -> Line:
 
 def show(found: Outcome) -> None:
     """Prints it for people."""
-    table = Table("figure", "expected", "found", "ok", "said by")
+    table = Table()
+    table.add_column("figure", no_wrap=True)
+    table.add_column("expected", overflow="fold")
+    table.add_column("found", overflow="fold")
+    table.add_column("ok", no_wrap=True)
+    table.add_column("said by", no_wrap=True)
     for line in found.figures:
         mark = "[green]yes[/]" if line.ok else "[red]no[/]"
         table.add_row(line.figure, _short(line.expected), _short(line.found), mark, line.said_by)

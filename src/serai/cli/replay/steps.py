@@ -19,7 +19,7 @@ from serai.cli.console import Failure
 from serai.cli.replay.client import Answer, Client, ShopGone
 from serai.cli.replay.marks import Bundle, bundle
 from serai.cli.replay.plan import CURRENCY, Goods, Move, Order, Plan
-from serai.cli.replay.reads import Reads
+from serai.cli.replay.reads import OrderTotals, Reads
 from serai.contexts.payments.gateways.sandbox_cards import APPROVED
 
 PRODUCTS_PER_CALL: Final = 250
@@ -119,6 +119,7 @@ class Steps:
 
     async def look_around(self) -> None:
         """What of this plan is there already; Failure where the tenant's shop holds other trade."""
+        self._progress.start("looking", 0)
         orders = {order.invoice: order for order in self._plan.orders}
         for seen in await self._reads.list_orders():
             order = orders.get(seen.reference or "")
@@ -206,6 +207,8 @@ class Steps:
     async def dispatch_orders(self) -> None:
         """Sends the parcels of all confirmed orders."""
         confirmed = [i for i in self._ids.values() if self._statuses.get(i) == "confirmed"]
+        if all(t.shipped == t.units for t in await self._reads.sum_orders() if _is_confirmed(t)):
+            confirmed = []
         self._progress.start("parcels", len(confirmed))
 
         async def dispatch(order_id: str) -> None:
@@ -303,6 +306,10 @@ class Steps:
         text = "\0".join((self._seed, kind, *map(str, names)))
         digest = hashlib.blake2b(text.encode(), digest_size=KEY_BYTES).hexdigest()
         return f"replay-{kind}-{digest}"
+
+
+def _is_confirmed(totals: OrderTotals) -> bool:
+    return totals.status == "confirmed"
 
 
 def _not_ours(what: str) -> Failure:

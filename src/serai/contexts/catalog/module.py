@@ -62,6 +62,7 @@ def build(s: Surroundings) -> Module:
         name="catalog",
         routes=[
             *writing.product_routes(writers),
+            *writing.step_routes(writers),
             *writing.variant_routes(writers),
             *writing.category_routes(writers),
             *imports.routes(writers.save, read_upload),

@@ -1,26 +1,44 @@
+-- Where keys come as arrays, LATERAL with LIMIT 1 makes each of them one probe of an index: a plain
+-- join may be planned, while the table is small, as a comparison of every row with every key.
+
 -- name: lock_products
--- Locks products by their ids, in order of their ids.
-SELECT p.tenant_id, p.product_id
-FROM {catalog}.products p
-JOIN unnest($1::uuid[], $2::uuid[]) AS k(tenant_id, product_id)
-  ON p.tenant_id = k.tenant_id AND p.product_id = k.product_id
-ORDER BY p.tenant_id, p.product_id
-FOR UPDATE OF p;
+-- Locks products in the order of their ids.
+SELECT p.product_id
+FROM (SELECT k.tenant_id, k.product_id
+      FROM unnest($1::uuid[], $2::uuid[]) AS k(tenant_id, product_id)
+      ORDER BY k.tenant_id, k.product_id) k
+CROSS JOIN LATERAL (
+  SELECT p.product_id FROM {catalog}.products p
+  WHERE p.tenant_id = k.tenant_id AND p.product_id = k.product_id
+  LIMIT 1 FOR UPDATE
+) p;
 
--- name: lock_products_by_handle
--- Locks products by their handles, in order of their ids.
-SELECT p.tenant_id, p.product_id
-FROM {catalog}.products p
-JOIN unnest($1::uuid[], $2::text[]) AS k(tenant_id, handle)
-  ON p.tenant_id = k.tenant_id AND p.handle = k.handle
-ORDER BY p.tenant_id, p.product_id
-FOR UPDATE OF p;
+-- name: find_handle_owners
+-- Finds which products have the given handles.
+SELECT k.tenant_id, k.handle, p.product_id
+FROM unnest($1::uuid[], $2::text[]) AS k(tenant_id, handle)
+CROSS JOIN LATERAL (
+  SELECT p.product_id FROM {catalog}.products p
+  WHERE p.tenant_id = k.tenant_id AND p.handle = k.handle LIMIT 1
+) p;
 
--- name: find_variant_products
--- Finds the products of variants.
-SELECT v.tenant_id, v.variant_id, v.product_id
+-- name: find_variant_owners
+-- Finds which products have the given variants.
+SELECT k.tenant_id, k.variant_id, v.product_id
 FROM unnest($1::uuid[], $2::uuid[]) AS k(tenant_id, variant_id)
-JOIN {catalog}.variants v ON v.tenant_id = k.tenant_id AND v.variant_id = k.variant_id;
+CROSS JOIN LATERAL (
+  SELECT v.product_id FROM {catalog}.variants v
+  WHERE v.tenant_id = k.tenant_id AND v.variant_id = k.variant_id LIMIT 1
+) v;
+
+-- name: find_sku_owners
+-- Finds which products have the given SKUs.
+SELECT k.tenant_id, k.sku, v.product_id
+FROM unnest($1::uuid[], $2::text[]) AS k(tenant_id, sku)
+CROSS JOIN LATERAL (
+  SELECT v.product_id FROM {catalog}.variants v
+  WHERE v.tenant_id = k.tenant_id AND v.sku = k.sku LIMIT 1
+) v;
 
 -- name: load_products
 -- Reads products with their variants and prices; the caller has locked them or only looks.
@@ -37,13 +55,10 @@ SELECT p.tenant_id, p.product_id, p.handle, p.title, p.description, p.status, p.
              WHERE v.tenant_id = p.tenant_id AND v.product_id = p.product_id
              ORDER BY v.variant_id) AS variants
 FROM unnest($1::uuid[], $2::uuid[]) AS k(tenant_id, product_id)
-JOIN {catalog}.products p ON p.tenant_id = k.tenant_id AND p.product_id = k.product_id;
-
--- name: find_sku_owners
--- Finds which products have the given SKUs.
-SELECT v.tenant_id, v.sku, v.product_id
-FROM unnest($1::uuid[], $2::text[]) AS k(tenant_id, sku)
-JOIN {catalog}.variants v ON v.tenant_id = k.tenant_id AND v.sku = k.sku;
+CROSS JOIN LATERAL (
+  SELECT * FROM {catalog}.products p
+  WHERE p.tenant_id = k.tenant_id AND p.product_id = k.product_id LIMIT 1
+) p;
 
 -- name: insert_products
 -- Adds products in the order of their handles, but for those whose handle is taken.
@@ -58,7 +73,7 @@ FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text
   AS n(tenant_id, product_id, handle, title, title_key, description, status, categories, facets,
        media, option_names, version, created_at, updated_at, published_at)
 ORDER BY n.tenant_id, n.handle
-ON CONFLICT (tenant_id, handle) DO NOTHING;
+ON CONFLICT (tenant_id, handle) WHERE handle IS NOT NULL DO NOTHING;
 
 -- name: update_products
 -- Writes what changed of products that the transaction has locked.
@@ -82,7 +97,7 @@ FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::json[], $6::text
             $8::bigint[])
   AS n(tenant_id, variant_id, product_id, sku, options, barcode, media, version)
 ORDER BY n.tenant_id, n.sku
-ON CONFLICT (tenant_id, sku) DO NOTHING;
+ON CONFLICT (tenant_id, sku) WHERE sku IS NOT NULL DO NOTHING;
 
 -- name: update_variants
 -- Writes what changed of variants whose products the transaction has locked.
@@ -124,10 +139,10 @@ FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::bigint[])
   AS n(tenant_id, product_id, currency, low_minor, high_minor);
 
 -- name: clear_shelves
--- Takes products off their shelves.
+-- Takes products off the shelves that they stood on.
 DELETE FROM {catalog}.shelves s
-USING unnest($1::uuid[], $2::uuid[]) AS k(tenant_id, product_id)
-WHERE s.tenant_id = k.tenant_id AND s.product_id = k.product_id;
+USING unnest($1::uuid[], $2::uuid[], $3::text[]) AS k(tenant_id, product_id, path)
+WHERE s.tenant_id = k.tenant_id AND s.path = k.path AND s.product_id = k.product_id;
 
 -- name: fill_shelves
 -- Puts products on their shelves.
@@ -405,7 +420,10 @@ SELECT p.product_id, p.handle, p.title, p.status, p.categories, p.media ->> 0 AS
              WHERE r.tenant_id = $1 AND r.product_id = p.product_id
              ORDER BY r.currency) AS prices
 FROM unnest($2::uuid[]) WITH ORDINALITY AS k(product_id, n)
-JOIN {catalog}.products p ON p.tenant_id = $1 AND p.product_id = k.product_id
+CROSS JOIN LATERAL (
+  SELECT * FROM {catalog}.products p
+  WHERE p.tenant_id = $1 AND p.product_id = k.product_id LIMIT 1
+) p
 ORDER BY k.n;
 
 -- name: list_product_variants
@@ -416,7 +434,8 @@ SELECT v.variant_id, v.product_id, v.sku, v.options, v.barcode, v.media, v.versi
         WHERE r.tenant_id = $1 AND r.product_id = v.product_id
           AND r.variant_id = v.variant_id) AS prices
 FROM unnest($2::uuid[]) AS k(product_id)
-JOIN {catalog}.variants v ON v.tenant_id = $1 AND v.product_id = k.product_id
+CROSS JOIN LATERAL (SELECT * FROM {catalog}.variants v
+                    WHERE v.tenant_id = $1 AND v.product_id = k.product_id OFFSET 0) v
 ORDER BY v.product_id, v.variant_id;
 
 -- name: list_variants
@@ -440,10 +459,16 @@ SELECT v.variant_id, v.product_id, v.sku, v.options, v.barcode, v.media, v.versi
         FROM {catalog}.prices r
         WHERE r.tenant_id = $1 AND r.product_id = v.product_id
           AND r.variant_id = v.variant_id) AS prices
-FROM {catalog}.variants v
-JOIN {catalog}.products p
-  ON p.tenant_id = $1 AND p.product_id = v.product_id AND p.status = ANY ($2::text[])
-WHERE v.tenant_id = $1 AND (v.sku = ANY ($3::text[]) OR v.variant_id = ANY ($4::uuid[]))
+FROM (SELECT v.* FROM unnest($3::text[]) AS k(sku)
+      CROSS JOIN LATERAL (SELECT * FROM {catalog}.variants v
+                          WHERE v.tenant_id = $1 AND v.sku = k.sku LIMIT 1) v
+      UNION ALL
+      SELECT v.* FROM unnest($4::uuid[]) AS k(variant_id)
+      CROSS JOIN LATERAL (SELECT * FROM {catalog}.variants v
+                          WHERE v.tenant_id = $1 AND v.variant_id = k.variant_id LIMIT 1) v) v
+WHERE EXISTS (SELECT 1 FROM {catalog}.products p
+              WHERE p.tenant_id = $1 AND p.product_id = v.product_id AND p.status = ANY ($2::text[])
+              OFFSET 0)
 ORDER BY v.sku;
 
 -- name: list_categories
@@ -462,22 +487,22 @@ ORDER BY c.path LIMIT $4;
 -- Lists published products of which no variant has a price.
 SELECT p.product_id, p.handle FROM {catalog}.products p
 WHERE p.tenant_id = $1 AND p.status = 'published'
-  AND NOT EXISTS (SELECT 1 FROM {catalog}.variants v
-                  JOIN {catalog}.prices r ON r.tenant_id = v.tenant_id
-                    AND r.product_id = v.product_id AND r.variant_id = v.variant_id
-                  WHERE v.tenant_id = $1 AND v.product_id = p.product_id)
+  AND NOT EXISTS (SELECT 1 FROM {catalog}.prices r
+                  WHERE r.tenant_id = $1 AND r.product_id = p.product_id OFFSET 0)
 LIMIT $2;
 
 -- name: check_variants
--- Lists variants without a product, and prices that name another product than their variant.
+-- Lists variants without a product, and prices without a variant of their product.
 SELECT v.sku, 'has no product' AS fault FROM {catalog}.variants v
 WHERE v.tenant_id = $1
   AND NOT EXISTS (SELECT 1 FROM {catalog}.products p
-                  WHERE p.tenant_id = $1 AND p.product_id = v.product_id)
+                  WHERE p.tenant_id = $1 AND p.product_id = v.product_id OFFSET 0)
 UNION ALL
-SELECT v.sku, 'has a price under another product' FROM {catalog}.prices r
-JOIN {catalog}.variants v ON v.tenant_id = r.tenant_id AND v.variant_id = r.variant_id
-WHERE r.tenant_id = $1 AND v.product_id <> r.product_id
+SELECT r.variant_id::text, 'has a price under another product' FROM {catalog}.prices r
+WHERE r.tenant_id = $1
+  AND NOT EXISTS (SELECT 1 FROM {catalog}.variants v
+                  WHERE v.tenant_id = $1 AND v.variant_id = r.variant_id
+                    AND v.product_id = r.product_id OFFSET 0)
 LIMIT $2;
 
 -- name: check_price_ranges
@@ -502,17 +527,23 @@ WITH said AS (
   WHERE p.tenant_id = $1
 ), listed AS (
   SELECT f.product_id, f.name, f.value FROM {catalog}.facets f WHERE f.tenant_id = $1
-), shelved AS (
-  SELECT p.product_id, c.path
-  FROM {catalog}.products p CROSS JOIN LATERAL jsonb_array_elements_text(p.categories) AS c(path)
+), placed AS (
+  SELECT DISTINCT p.product_id, array_to_string(s.steps[1:i], ' > ') AS path
+  FROM {catalog}.products p
+  CROSS JOIN LATERAL jsonb_array_elements_text(p.categories) AS c(path)
+  CROSS JOIN LATERAL (SELECT string_to_array(c.path, ' > ') AS steps) s
+  CROSS JOIN LATERAL generate_series(1, cardinality(s.steps)) AS i
   WHERE p.tenant_id = $1
+), standing AS (
+  SELECT s.product_id, s.path FROM {catalog}.shelves s WHERE s.tenant_id = $1
 )
 SELECT product_id, 'facets' AS part
 FROM ((TABLE said EXCEPT TABLE listed) UNION ALL (TABLE listed EXCEPT TABLE said)) x
 UNION ALL
-SELECT product_id, 'categories' FROM shelved h
-WHERE NOT EXISTS (SELECT 1 FROM {catalog}.shelves s
-                  WHERE s.tenant_id = $1 AND s.path = h.path AND s.product_id = h.product_id)
-   OR NOT EXISTS (SELECT 1 FROM {catalog}.categories c
-                  WHERE c.tenant_id = $1 AND c.path = h.path)
+SELECT product_id, 'categories'
+FROM ((TABLE placed EXCEPT TABLE standing) UNION ALL (TABLE standing EXCEPT TABLE placed)) y
+UNION ALL
+SELECT NULL, 'no category ' || path
+FROM (SELECT path FROM placed EXCEPT
+      SELECT c.path FROM {catalog}.categories c WHERE c.tenant_id = $1) z
 LIMIT $2;

@@ -102,7 +102,7 @@ class Inventory(Protocol):
         ...
 
     async def release_stock(self, refs: Sequence[StockRef], *, tx: Tx, now: datetime) -> None:
-        """Makes what is promised or already sold to undone orders available again; harmless twice."""
+        """Makes what undone orders were promised or sold available again; harmless twice."""
         ...
 
     async def restock(self, commands: Sequence[Restock], *, tx: Tx, now: datetime) -> None:

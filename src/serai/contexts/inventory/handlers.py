@@ -130,7 +130,7 @@ async def move_stock(
 
 async def release_reservations(
     commands: Sequence[ReleaseReservation], *, tx: Tx, now: datetime, stock: Stock
-) -> list[None | Refused]:
+) -> list[Refused | None]:
     """Ends reservations before their time; refuses those that hold nothing."""
     held = await stock.release_reservations(
         [(c.tenant_id, c.order_id) for c in commands], tx=tx, now=now

@@ -1,4 +1,4 @@
-"""Decisions about stock: what can be promised, moved and put back. Pure; units are whole numbers."""
+"""Decides what stock can be promised, moved and put back. Pure; units are whole numbers."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -119,7 +119,7 @@ def reserve(
 def move(
     levels: Mapping[ItemKey, Level], tenant_id: UUID, moves: Sequence[Move]
 ) -> list[Movement] | Refused:
-    """Decides a list of moves of one tenant, all or none. `levels` is changed only when all pass."""
+    """Decides the moves of one tenant, all or none. `levels` is changed only when all pass."""
     left: dict[ItemKey, list[int]] = {}
 
     def of(location: str, sku: str) -> list[int]:
@@ -133,7 +133,7 @@ def move(
     for step in moves:
         source = of(step.location, step.sku)
         if step.kind == "receipt":
-            parts = [(step.location, "receipt", source)]
+            parts: list[tuple[str, MovementKind, list[int]]] = [(step.location, "receipt", source)]
             source[0] += step.quantity
             source[1] += step.quantity
         else:
@@ -161,7 +161,7 @@ def move(
             movements.append(
                 Movement(
                     tenant_id, step.sku, location, kind, step.quantity, step.reason, step.reference
-                )  # type: ignore[arg-type]
+                )
             )
     for key, (available, received) in left.items():
         levels[key].available = available
@@ -177,7 +177,7 @@ _EFFECTS: dict[str, tuple[int, int, int, int, int]] = {
     "transfer_in": (1, 1, 0, 0, 0),
     "transfer_out": (-1, -1, 0, 0, 0),
 }
-"""What one unit of each kind of movement adds to received, available, reserved, sold, written off."""
+"""What one unit of each kind adds to received, available, reserved, sold and written off."""
 
 
 def deltas_of(movements: Sequence[Movement]) -> dict[ItemKey, Delta]:

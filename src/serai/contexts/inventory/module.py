@@ -70,14 +70,15 @@ def build(s: Surroundings) -> Module:
         routes=[
             *routes.writing_routes(move, reserve, release, s.clock),
             *routes.reading_routes(s.database, stock),
+            *routes.location_routes(s.database, stock),
         ],
         batches=[move, reserve, release],
         jobs=[Job("inventory.expire", timedelta(seconds=1), expire, chunk=EXPIRED_MAX)],
         checks=[
             Check(
                 "stock",
-                "For every SKU: received = available + reserved + sold + written off, none negative, "
-                "and the reservations and the ledger say the same.",
+                "For every SKU: received = available + reserved + sold + written off, none "
+                "negative, and the reservations and the ledger say the same.",
                 partial(_check, stock),
             )
         ],

@@ -6,14 +6,14 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from serai.contexts.inventory.model import Allocation, Delta, ItemKey, Level, Movement, SkuKey
-from serai.kernel.db import Tx
+from serai.kernel.db import Record, Tx
 
 
 class Stock(Protocol):
     """Stock items, reservations and movements; every call is part of the given transaction."""
 
     async def lock_levels(self, wanted: Sequence[SkuKey], *, tx: Tx) -> dict[SkuKey, list[Level]]:
-        """Locks the stock items of SKUs in SKU order; locations in the order they are taken from."""
+        """Locks stock items in SKU order; a SKU's locations in the order they are taken from."""
         ...
 
     async def create_levels(self, items: Sequence[ItemKey], *, tx: Tx) -> None:
@@ -60,11 +60,11 @@ class StockReads(Protocol):
 
     async def find_reservation(
         self, tenant_id: UUID, order_id: UUID, *, tx: Tx
-    ) -> Sequence[Mapping[str, Any]]:
+    ) -> Sequence[Record]:
         """The lines of a reservation; empty where there is none."""
         ...
 
-    async def list_locations(self, tenant_id: UUID, *, tx: Tx) -> Sequence[Mapping[str, Any]]:
+    async def list_locations(self, tenant_id: UUID, *, tx: Tx) -> Sequence[Record]:
         """A tenant's locations, in the order in which stock is taken from them."""
         ...
 
@@ -74,14 +74,14 @@ class StockReads(Protocol):
         """Adds a location, or renames it."""
         ...
 
-    async def list_stock(self, *args: Any, tx: Tx) -> Sequence[Mapping[str, Any]]:
+    async def list_stock(self, *args: Any, tx: Tx) -> Sequence[Record]:
         """A page of stock items: tenant, after SKU, after location, SKU, location, limit."""
         ...
 
-    async def list_movements(self, *args: Any, tx: Tx) -> Sequence[Mapping[str, Any]]:
+    async def list_movements(self, *args: Any, tx: Tx) -> Sequence[Record]:
         """A page of one SKU's ledger: tenant, SKU, before id, limit."""
         ...
 
-    async def total_movements(self, *args: Any, tx: Tx) -> Sequence[Mapping[str, Any]]:
+    async def total_movements(self, *args: Any, tx: Tx) -> Sequence[Record]:
         """Sums of the ledger: tenant, after SKU, how many SKUs."""
         ...

@@ -156,13 +156,15 @@ def writing_routes(
         return await make(request, *(_move("receipt", m) for m in data.moves))
 
     @post("/v1/stock-write-offs", guards=[requires("inventory:write")], dto=json_body(MovesBody),
-          return_dto=None, responses=spec, tags=["inventory"], summary="Write units off")  # fmt: skip
+          return_dto=None, responses=spec, tags=["inventory"],
+          summary="Write units off")  # fmt: skip
     async def write_off(request: Request[Any, Any, Any], data: MovesBody) -> Response[bytes]:
         """Available units are lost, broken or given away: all moves or none."""
         return await make(request, *(_move("write_off", m) for m in data.moves))
 
     @post("/v1/stock-transfers", guards=[requires("inventory:write")], dto=json_body(TransferBody),
-          return_dto=None, responses=spec, tags=["inventory"], summary="Transfer units")  # fmt: skip
+          return_dto=None, responses=spec, tags=["inventory"],
+          summary="Transfer units")  # fmt: skip
     async def transfer(request: Request[Any, Any, Any], data: TransferBody) -> Response[bytes]:
         """Available units go from one location to another."""
         step = Move(
@@ -202,7 +204,7 @@ def writing_routes(
 
 
 def reading_routes(database: Database, stock: StockReads) -> list[Any]:
-    """Stock items, the ledger, reservations and locations."""
+    """Stock items, the ledger and reservations."""
     guards = [requires("inventory:read")]
 
     @get("/v1/stock-items", guards=guards, tags=["inventory"], summary="List stock items",
@@ -254,7 +256,8 @@ def reading_routes(database: Database, stock: StockReads) -> list[Any]:
         return send_view(Page(items, encode_cursor([items[-1].sku]) if is_full else None))
 
     @get("/v1/reservations/{reservation_id:uuid}", guards=guards, tags=["inventory"],
-         summary="Read a reservation", responses={200: ResponseSpec(data_container=ReservationView)})  # fmt: skip
+         summary="Read a reservation",
+         responses={200: ResponseSpec(data_container=ReservationView)})  # fmt: skip
     async def read_reservation(
         request: Request[Any, Any, Any], reservation_id: UUID
     ) -> Response[bytes]:
@@ -268,7 +271,14 @@ def reading_routes(database: Database, stock: StockReads) -> list[Any]:
         wants = [Want(row["sku"], row["quantity"]) for row in held]
         return send_view(ReservationView(reservation_id, held[0]["expires_at"], wants))
 
-    @get("/v1/locations", guards=guards, tags=["inventory"], summary="List locations",
+    return [list_stock, list_movements, total, read_reservation]
+
+
+def location_routes(database: Database, stock: StockReads) -> list[Any]:
+    """The places that hold stock."""
+
+    @get("/v1/locations", guards=[requires("inventory:read")], tags=["inventory"],
+         summary="List locations",
          responses={200: ResponseSpec(data_container=list[LocationBody])})  # fmt: skip
     async def list_locations(request: Request[Any, Any, Any]) -> Response[bytes]:
         """In the order in which stock is taken from them."""
@@ -288,7 +298,7 @@ def reading_routes(database: Database, stock: StockReads) -> list[Any]:
             )
         return send_view(data)
 
-    return [list_stock, list_movements, total, read_reservation, list_locations, put_location]
+    return [list_locations, put_location]
 
 
 def _move(kind: Any, body: MoveBody) -> Move:

@@ -7,10 +7,10 @@ from uuid import UUID
 
 from serai.contexts.inventory.model import Allocation, Delta, ItemKey, Level, Movement, SkuKey
 from serai.kernel import queries
-from serai.kernel.db import Tx
+from serai.kernel.db import Record, Tx
 
 SQL = queries.load(__package__)
-Rows = Sequence[Mapping[str, Any]]
+Rows = Sequence[Record]
 
 
 class PostgresStock:

@@ -73,7 +73,7 @@ def build(s: Surroundings) -> Module:
                 },
             )
         ],
-        jobs=[Job("notifications.send", SEND_EVERY, send, chunk=handlers.SEND_CHUNK)],
+        jobs=[Job("notifications.send", SEND_EVERY, send, chunk=handlers.SEND_CHUNK + 1)],
         checks=[
             Check(
                 "notifications_overdue",

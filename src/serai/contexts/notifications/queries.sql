@@ -42,7 +42,7 @@ WITH candidates AS (
   SELECT m.tenant_id, m.id, m.order_id
   FROM {notifications}.messages m
   JOIN candidates c ON m.tenant_id = c.tenant_id AND m.id = c.id
-  WHERE m.status IN ('queued', 'sending') AND m.due_at <= $2
+  WHERE m.status = ANY ($5::text[]) AND m.due_at <= $2
   ORDER BY m.tenant_id, m.id
   FOR UPDATE OF m SKIP LOCKED
 )
@@ -61,7 +61,7 @@ SET status = n.status, due_at = n.due_at, error = n.error, sent_at = n.sent_at
 FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::int[], $5::text[], $6::timestamptz[], $7::text[],
             $8::timestamptz[])
   AS n(tenant_id, id, attempts, round, status, due_at, error, sent_at)
-WHERE m.tenant_id = n.tenant_id AND m.id = n.id AND m.status = 'sending'
+WHERE m.tenant_id = n.tenant_id AND m.id = n.id AND m.status = $9
   AND m.attempts = n.attempts AND m.round = n.round;
 
 -- name: lock_messages
@@ -96,7 +96,7 @@ SELECT m.tenant_id, m.id, m.order_id, m.kind, m.facts, m.status, m.attempts, m.r
        m.created_at, m.due_at, m.sent_at, c.email, c.currency, c.total_minor
 FROM {notifications}.messages m
 LEFT JOIN {notifications}.contacts c ON c.tenant_id = m.tenant_id AND c.order_id = m.order_id
-WHERE m.tenant_id = $1 AND m.id < $2 AND m.status = $4
+WHERE m.tenant_id = $1 AND m.id < $2 AND m.status = $4 AND m.status <> ''
 ORDER BY m.id DESC LIMIT $3;
 
 -- name: list_messages_of_order
@@ -105,7 +105,8 @@ SELECT m.tenant_id, m.id, m.order_id, m.kind, m.facts, m.status, m.attempts, m.r
        m.created_at, m.due_at, m.sent_at, c.email, c.currency, c.total_minor
 FROM {notifications}.messages m
 LEFT JOIN {notifications}.contacts c ON c.tenant_id = m.tenant_id AND c.order_id = m.order_id
-WHERE m.tenant_id = $1 AND m.id < $2 AND m.order_id = $5 AND ($4::text IS NULL OR m.status = $4)
+WHERE m.tenant_id = $1 AND m.id < $2 AND m.order_id = $5 AND m.round > 0
+  AND ($4::text IS NULL OR m.status = $4)
 ORDER BY m.id DESC LIMIT $3;
 
 -- name: find_templates

@@ -6,6 +6,7 @@ from uuid import UUID
 import msgspec
 from litestar import Request, Response, get, post, put
 from litestar.openapi import ResponseSpec
+from litestar.params import FromPath, FromQuery, JSONBody
 
 from serai.contexts.notifications.contract import (
     BODY_CHARS_MAX,
@@ -100,10 +101,10 @@ def message_routes(
          tags=["notifications"], summary="List notifications")  # fmt: skip
     async def list_notifications(
         request: Request[Any, Any, Any],
-        order_id: UUID | None = None,
-        status: MessageStatus | None = None,
-        cursor: str | None = None,
-        limit: int | None = None,
+        order_id: FromQuery[UUID | None] = None,
+        status: FromQuery[MessageStatus | None] = None,
+        cursor: FromQuery[str | None] = None,
+        limit: FromQuery[int | None] = None,
     ) -> Response[bytes]:
         """Newest first, about one order or in one status."""
         who, size = principal_of(request), page_size(limit)
@@ -120,7 +121,7 @@ def message_routes(
           guards=[requires("notifications:write")], tags=["notifications"],
           summary="Send a notification again")  # fmt: skip
     async def resend_notification(
-        request: Request[Any, Any, Any], notification_id: UUID
+        request: Request[Any, Any, Any], notification_id: FromPath[UUID]
     ) -> Response[bytes]:
         """One that was sent, given up or skipped; the words are those of today."""
         who = principal_of(request)
@@ -138,7 +139,7 @@ def template_routes(
 
     @get("/v1/notification-templates/{kind:str}", guards=[requires("notifications:read")],
          responses=shown, tags=["notifications"], summary="Get a template")  # fmt: skip
-    async def get_template(request: Request[Any, Any, Any], kind: str) -> Response[bytes]:
+    async def get_template(request: Request[Any, Any, Any], kind: FromPath[str]) -> Response[bytes]:
         """The tenant's own words for a kind of message, or those that come with Serai."""
         who, known = principal_of(request), _kind_of(kind)
         async with database.transaction(who.home, (who.tenant_id,), is_read_only=True) as tx:
@@ -150,7 +151,7 @@ def template_routes(
          dto=json_body(TemplateBody), return_dto=None, responses=shown, tags=["notifications"],
          summary="Replace a template")  # fmt: skip
     async def replace_template(
-        request: Request[Any, Any, Any], kind: str, data: TemplateBody
+        request: Request[Any, Any, Any], kind: FromPath[str], data: JSONBody[TemplateBody]
     ) -> Response[bytes]:
         """Own words replace own words only under `If-Match`; the first ones need none."""
         command = ReplaceTemplate(

@@ -16,6 +16,11 @@ from serai.kernel.db import Conflicted, Record, Tx
 
 SQL = queries.load(__package__)
 
+# Handed to the statements and not written into them: written, they would let the planner find these
+# messages by the index of what is due, which reads a whole queue for each.
+_CLAIMED: MessageStatus = "sending"
+_CLAIMABLE: tuple[MessageStatus, ...] = ("queued", _CLAIMED)
+
 _encode = msgspec.json.Encoder().encode
 _facts = msgspec.json.Decoder(Facts)
 
@@ -52,7 +57,7 @@ class PostgresMessages:
     async def claim(
         self, tenants: Sequence[UUID], *, now: datetime, until: datetime, limit: int, tx: Tx
     ) -> list[Addressed]:
-        rows = await tx.fetch(SQL.claim_messages, tenants, now, until, limit)
+        rows = await tx.fetch(SQL.claim_messages, tenants, now, until, limit, _CLAIMABLE)
         return [_read_message(row) for row in rows]
 
     async def record(self, settled: Sequence[tuple[Message, Settled]], *, tx: Tx) -> int:
@@ -66,6 +71,7 @@ class PostgresMessages:
             [s.due_at for _, s in settled],
             [s.error for _, s in settled],
             [s.sent_at for _, s in settled],
+            _CLAIMED,
         )
 
     async def lock(self, messages: Sequence[Key], *, tx: Tx) -> dict[Key, Addressed]:

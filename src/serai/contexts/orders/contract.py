@@ -42,7 +42,7 @@ class OrderNotCancellable(Refused):
 
 
 class ReturnNotPossible(Unprocessable):
-    """More units are returned than were bought and not yet returned, or the order is not confirmed."""
+    """More units are returned than the buyer still has, or the order is not confirmed."""
 
 
 class RefundTooLarge(Unprocessable):
@@ -108,7 +108,7 @@ class CancellationRequested(msgspec.Struct, frozen=True):
 
 
 class ConfirmOrder(msgspec.Struct, frozen=True):
-    """Confirms an order whose goods are reserved and whose money is there (`captured_minor` of it)."""
+    """Confirms an order whose goods are reserved and of whose money `captured_minor` is there."""
 
     tenant_id: UUID
     order_id: UUID
@@ -142,7 +142,7 @@ class ReturnLines(msgspec.Struct, frozen=True):
 
 
 class ReturnedLine(msgspec.Struct, frozen=True):
-    """Units that were taken back, and what they had cost: each piece is quantity x price, half up."""
+    """Units taken back, and what they had cost: each piece is quantity x price, half up."""
 
     line_no: int
     sku: str
@@ -169,7 +169,7 @@ class RefundRecord(msgspec.Struct, frozen=True):
 
 
 class Orders(Protocol):
-    """What orders offer to flows and other contexts; every call is part of the caller's transaction."""
+    """What orders offer to flows and contexts; every call is part of the caller's transaction."""
 
     async def confirm_orders(
         self, commands: Sequence[ConfirmOrder], *, tx: Tx, now: datetime

@@ -1,4 +1,4 @@
-"""How a request learns that its order has reached an end: by looking, all awaited orders at once."""
+"""How a request learns that its order has reached an end: all awaited ones are read at once."""
 
 import asyncio
 from uuid import UUID

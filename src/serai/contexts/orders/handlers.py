@@ -14,6 +14,7 @@ from serai.contexts.orders.contract import (
     ConfirmOrder,
     OrderCancelled,
     OrderConfirmed,
+    OrderNotCancellable,
     OrderPlaced,
     OrderView,
     ReturnLines,
@@ -24,7 +25,7 @@ from serai.contexts.orders.ports import OrderBook
 from serai.contexts.shipping.contract import ShipmentDispatched
 from serai.kernel.db import Tx
 from serai.kernel.events import Cause, Delivery
-from serai.kernel.failure import Refused
+from serai.kernel.failure import NotFound, Refused
 
 
 class RequestCancellation(msgspec.Struct, frozen=True):
@@ -126,9 +127,9 @@ async def request_cancellations(
         order = orders.get(key)
         refusal = model.may_cancel(order, lines.get(key, ()))
         if refusal is None and key in wanted:
-            refusal = model.OrderNotCancellable("the order is being cancelled already")
+            refusal = OrderNotCancellable("the order is being cancelled already")
         if refusal is not None or order is None:
-            outcomes.append(refusal or model.NotFound("there is no such order"))
+            outcomes.append(refusal or NotFound("there is no such order"))
             continue
         wanted.add(key)
         was_confirmed = order.status == "confirmed"

@@ -1,4 +1,4 @@
-"""Decisions about orders: what an order costs, whether it may be placed, cancelled or taken back."""
+"""Decides what an order costs, and whether it may be placed, cancelled or taken back."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -119,7 +119,7 @@ class KeptLine(msgspec.Struct):
 
 
 def place(command: PlaceOrder, quotes: Mapping[str, Quote | None]) -> Draft | Refused:
-    """Prices an order by the catalog's quotes (of its currency, by SKU), or says why it cannot be."""
+    """Prices an order by the catalog's quotes in its currency, by SKU, or says why it cannot be."""
     lines: list[Line] = []
     goods: list[OrderedLine] = []
     total = 0

@@ -111,8 +111,8 @@ def build(s: Surroundings, prices: Prices) -> Module:
         checks=[
             Check(
                 "orders",
-                "Every order's lines sum to its total, it reaches an end within its deadline, and a "
-                "cancelled order keeps no money.",
+                "Every order's lines sum to its total, it reaches an end within its deadline, and "
+                "a cancelled order keeps no money.",
                 partial(_check, book, s.clock, deadline + LATE_GRACE),
             )
         ],

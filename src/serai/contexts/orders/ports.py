@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 from uuid import UUID
 
 from serai.contexts.orders.contract import (
@@ -13,7 +13,7 @@ from serai.contexts.orders.contract import (
     RefundRecord,
 )
 from serai.contexts.orders.model import Draft, KeptLine, Order
-from serai.kernel.db import Tx
+from serai.kernel.db import Record, Tx
 from serai.kernel.tenant import Home
 
 Key = tuple[UUID, UUID]
@@ -97,7 +97,7 @@ class OrderReads(Protocol):
         """A page of orders, newest first, by one of the filters."""
         ...
 
-    async def sum_orders(self, tenant_id: UUID, *, tx: Tx) -> Sequence[Mapping[str, Any]]:
+    async def sum_orders(self, tenant_id: UUID, *, tx: Tx) -> Sequence[Record]:
         """Sums by status."""
         ...
 

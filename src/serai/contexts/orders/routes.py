@@ -50,7 +50,7 @@ Reference = Annotated[
 
 
 class LineBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A line: units of a SKU. `unit_price` (decimal text, major units) needs the scope orders:price."""
+    """Units of a SKU. `unit_price` (decimal text, major units) needs the scope orders:price."""
 
     sku: Annotated[str, msgspec.Meta(min_length=1, max_length=SKU_CHARS_MAX, pattern=TEXT_PATTERN)]
     quantity: Annotated[int, msgspec.Meta(ge=1, le=QUANTITY_MAX)]
@@ -209,6 +209,7 @@ def reading_routes(database: Database, book: OrderReads) -> list[Any]:
          responses={200: ResponseSpec(data_container=Page[OrderView])})  # fmt: skip
     async def list_orders(
         request: Request[Any, Any, Any],
+        *,
         status: Literal["placed", "confirmed", "cancelled"] | None = None,
         reference: str | None = None,
         customer: str | None = None,

@@ -19,7 +19,7 @@ from serai.contexts.orders.contract import (
 from serai.contexts.orders.model import Draft, KeptLine, Order
 from serai.contexts.orders.ports import Key
 from serai.kernel import queries
-from serai.kernel.db import Tx
+from serai.kernel.db import Record, Tx
 
 SQL = queries.load(__package__)
 _encode = msgspec.json.Encoder().encode
@@ -172,13 +172,13 @@ class PostgresOrders:
             rows = await tx.fetch(SQL.list_orders, tenant_id, before, status, limit)
         return [OrderView(**dict(row)) for row in rows]
 
-    async def sum_orders(self, tenant_id: UUID, *, tx: Tx) -> Sequence[Mapping[str, Any]]:
+    async def sum_orders(self, tenant_id: UUID, *, tx: Tx) -> Sequence[Record]:
         """Sums by status."""
         return await tx.fetch(SQL.sum_orders, tenant_id)
 
     async def check_orders(
         self, tenant_id: UUID, late: datetime, limit: int, *, tx: Tx
-    ) -> Sequence[Mapping[str, Any]]:
+    ) -> Sequence[Record]:
         """Orders whose lines, money or time do not add up."""
         return await tx.fetch(SQL.check_orders, tenant_id, late, limit)
 

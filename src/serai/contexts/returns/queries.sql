@@ -41,7 +41,7 @@ ORDER BY r.id DESC LIMIT $3;
 SELECT r.tenant_id, r.id, r.order_id, r.status, r.reason, r.currency, r.refund_minor, r.is_restocked,
        r.lines, r.created_at, r.settled_at
 FROM {returns}.returns r
-WHERE r.tenant_id = $1 AND r.order_id = $4 AND r.id < $2
+WHERE r.tenant_id = $1 AND r.order_id = $4 AND r.id < $2 AND r.refund_minor >= 0
 ORDER BY r.id DESC LIMIT $3;
 
 -- name: check_sums

@@ -6,6 +6,7 @@ from uuid import UUID
 import msgspec
 from litestar import Request, Response, get, post
 from litestar.openapi import ResponseSpec
+from litestar.params import FromPath, FromQuery, JSONBody
 
 from serai.contexts.orders.contract import LINES_MAX, QUANTITY_MAX, ReturnLine
 from serai.contexts.returns.contract import REASON_CHARS_MAX, ReturnView
@@ -82,7 +83,9 @@ def routes(
     @post("/v1/returns", guards=[requires("returns:write")], dto=json_body(ReturnBody),
           return_dto=None, responses=accepted, tags=["returns"],
           summary="Take units of an order back")  # fmt: skip
-    async def accept_return(request: Request[Any, Any, Any], data: ReturnBody) -> Response[bytes]:
+    async def accept_return(
+        request: Request[Any, Any, Any], data: JSONBody[ReturnBody]
+    ) -> Response[bytes]:
         """All lines or none; what they had cost is refunded, and the units go back on the shelf."""
         who = principal_of(request)
         command = AcceptReturn(
@@ -100,9 +103,9 @@ def routes(
          responses=listed, summary="List returns")  # fmt: skip
     async def list_returns(
         request: Request[Any, Any, Any],
-        order_id: UUID | None = None,
-        cursor: str | None = None,
-        limit: int | None = None,
+        order_id: FromQuery[UUID | None] = None,
+        cursor: FromQuery[str | None] = None,
+        limit: FromQuery[int | None] = None,
     ) -> Response[bytes]:
         """Newest first, of all orders or of one."""
         who, size = principal_of(request), page_size(limit)
@@ -116,7 +119,9 @@ def routes(
 
     @get("/v1/returns/{return_id:uuid}", guards=[requires("returns:read")], tags=["returns"],
          responses=shown, summary="Get a return")  # fmt: skip
-    async def get_return(request: Request[Any, Any, Any], return_id: UUID) -> Response[bytes]:
+    async def get_return(
+        request: Request[Any, Any, Any], return_id: FromPath[UUID]
+    ) -> Response[bytes]:
         """With its lines and how far its refund has come."""
         who = principal_of(request)
         async with database.transaction(who.home, (who.tenant_id,), is_read_only=True) as tx:

@@ -38,7 +38,7 @@ class Shipment(msgspec.Struct, frozen=True):
     id: UUID
     order_id: UUID
     number: int
-    """Counts the shipments of an order; the first one's row also stands for the order in locks."""
+    """Counts the shipments of an order; who holds the first one's row holds the order."""
     status: ShipmentStatus
     lines: tuple[ShippedLine, ...]
     created_at: datetime

@@ -18,8 +18,8 @@ Key = tuple[UUID, UUID]
 class Shipments(Protocol):
     """Shipments and their tracking; every call is part of the given transaction.
 
-    Who changes a shipment has locked its order by one of the `lock_…`: the first shipment's row is
-    the lock, taken in the order of (tenant, order).
+    Who changes a shipment has locked its order by one of the `lock_…`: its shipments are locked in
+    the order of (tenant, order, number), so that the first one stands for the order.
     """
 
     async def insert(self, shipments: Sequence[Shipment], *, tx: Tx) -> set[UUID]:

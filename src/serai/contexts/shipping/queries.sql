@@ -9,27 +9,27 @@ ON CONFLICT DO NOTHING
 RETURNING id;
 
 -- name: lock_orders
--- Locks orders by the rows of their first shipments.
-SELECT f.order_id
-FROM {shipping}.shipments f
+-- Locks orders by their shipments, the first one first.
+SELECT s.order_id
+FROM {shipping}.shipments s
 JOIN unnest($1::uuid[], $2::uuid[]) AS w(tenant_id, order_id)
-  ON f.tenant_id = w.tenant_id AND f.order_id = w.order_id
-WHERE f.number = 1
-ORDER BY f.tenant_id, f.order_id
-FOR UPDATE OF f;
+  ON s.tenant_id = w.tenant_id AND s.order_id = w.order_id
+WHERE s.number > 0
+ORDER BY s.tenant_id, s.order_id, s.number
+FOR UPDATE OF s;
 
 -- name: lock_orders_of_shipments
--- Locks the orders of shipments by the rows of their first shipments, and tells which they are.
-SELECT f.tenant_id, f.order_id
-FROM {shipping}.shipments f
+-- Locks the orders of shipments by all their shipments, the first one first, and tells which they are.
+SELECT s.tenant_id, s.order_id
+FROM {shipping}.shipments s
 JOIN (
-  SELECT DISTINCT s.tenant_id, s.order_id
-  FROM {shipping}.shipments s
-  JOIN unnest($1::uuid[], $2::uuid[]) AS w(tenant_id, id) ON s.tenant_id = w.tenant_id AND s.id = w.id
-) AS o ON f.tenant_id = o.tenant_id AND f.order_id = o.order_id
-WHERE f.number = 1
-ORDER BY f.tenant_id, f.order_id
-FOR UPDATE OF f;
+  SELECT DISTINCT n.tenant_id, n.order_id
+  FROM {shipping}.shipments n
+  JOIN unnest($1::uuid[], $2::uuid[]) AS w(tenant_id, id) ON n.tenant_id = w.tenant_id AND n.id = w.id
+) AS o ON s.tenant_id = o.tenant_id AND s.order_id = o.order_id
+WHERE s.number > 0
+ORDER BY s.tenant_id, s.order_id, s.number
+FOR UPDATE OF s;
 
 -- name: find_shipments_of_orders
 -- Reads all shipments of orders, by order and number.
@@ -38,6 +38,7 @@ SELECT s.tenant_id, s.id, s.order_id, s.number, s.status, s.lines, s.created_at,
 FROM {shipping}.shipments s
 JOIN unnest($1::uuid[], $2::uuid[]) AS w(tenant_id, order_id)
   ON s.tenant_id = w.tenant_id AND s.order_id = w.order_id
+WHERE s.number > 0
 ORDER BY s.tenant_id, s.order_id, s.number;
 
 -- name: update_shipments
@@ -86,22 +87,27 @@ ORDER BY s.id DESC LIMIT $3;
 SELECT s.tenant_id, s.id, s.order_id, s.number, s.status, s.lines, s.created_at, s.carrier,
        s.tracking_number, s.dispatched_at, s.delivered_at, s.version, s.tracking_count
 FROM {shipping}.shipments s
-WHERE s.tenant_id = $1 AND s.id < $2 AND s.status = $4
+WHERE s.tenant_id = $1 AND s.id < $2 AND s.status = $4 AND s.status <> ''
 ORDER BY s.id DESC LIMIT $3;
 
 -- name: list_shipments_of_order
 -- Lists the shipments of one order, in any status or in one, newest first, a page at a time.
 SELECT s.tenant_id, s.id, s.order_id, s.number, s.status, s.lines, s.created_at, s.carrier,
        s.tracking_number, s.dispatched_at, s.delivered_at, s.version, s.tracking_count
-FROM {shipping}.shipments s
-WHERE s.tenant_id = $1 AND s.id < $2 AND s.order_id = $5 AND ($4::text IS NULL OR s.status = $4)
+FROM (
+  SELECT * FROM {shipping}.shipments o
+  WHERE o.tenant_id = $1 AND o.order_id = $5 AND o.number > 0
+  OFFSET 0
+) AS s
+WHERE s.id < $2 AND ($4::text IS NULL OR s.status = $4)
 ORDER BY s.id DESC LIMIT $3;
 
 -- name: check_cancelled
 -- Finds orders of which one shipment is cancelled and another is not.
 SELECT c.order_id, o.id AS shipment_id, o.status
 FROM {shipping}.shipments c
-JOIN {shipping}.shipments o ON o.tenant_id = c.tenant_id AND o.order_id = c.order_id
+JOIN {shipping}.shipments o
+  ON o.tenant_id = c.tenant_id AND o.order_id = c.order_id AND o.number > 0
 WHERE c.tenant_id = $1 AND c.status = 'cancelled' AND o.status <> 'cancelled'
 LIMIT $2;
 

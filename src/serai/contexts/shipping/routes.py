@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 from litestar import Request, Response, get, post
 from litestar.openapi import ResponseSpec
+from litestar.params import FromPath, FromQuery, JSONBody
 
 from serai.contexts.orders.contract import LINES_MAX, QUANTITY_MAX
 from serai.contexts.shipping.contract import (
@@ -117,7 +118,7 @@ def writing_routes(
           return_dto=None, status_code=200, responses=dispatched, tags=["shipping"],
           summary="Dispatch a shipment")  # fmt: skip
     async def dispatch_shipment(
-        request: Request[Any, Any, Any], shipment_id: UUID, data: DispatchBody
+        request: Request[Any, Any, Any], shipment_id: FromPath[UUID], data: JSONBody[DispatchBody]
     ) -> Response[bytes]:
         """The named units leave, or all; what is left waits in a new pending shipment."""
         who, booking = principal_of(request), await carrier.book(_parcel(request, data))
@@ -130,7 +131,7 @@ def writing_routes(
           return_dto=None, status_code=200, responses=dispatched, tags=["shipping"],
           summary="Dispatch what waits for an order")  # fmt: skip
     async def dispatch_of_order(
-        request: Request[Any, Any, Any], order_id: UUID, data: DispatchBody
+        request: Request[Any, Any, Any], order_id: FromPath[UUID], data: JSONBody[DispatchBody]
     ) -> Response[bytes]:
         """The named units of the order's pending shipment leave, or all of it."""
         who, booking = principal_of(request), await carrier.book(_parcel(request, data))
@@ -143,7 +144,7 @@ def writing_routes(
           dto=json_body(TrackingBody), return_dto=None, responses=tracked, tags=["shipping"],
           summary="Note what happened to a parcel")  # fmt: skip
     async def track_shipment(
-        request: Request[Any, Any, Any], shipment_id: UUID, data: TrackingBody
+        request: Request[Any, Any, Any], shipment_id: FromPath[UUID], data: JSONBody[TrackingBody]
     ) -> Response[bytes]:
         """Only a dispatched shipment is tracked; `delivered` ends it."""
         who = principal_of(request)
@@ -182,10 +183,10 @@ def reading_routes(database: Database, shipments: ShipmentLists) -> list[Any]:
          responses={200: ResponseSpec(data_container=Page[ShipmentView])})  # fmt: skip
     async def list_shipments(
         request: Request[Any, Any, Any],
-        order_id: UUID | None = None,
-        status: ShipmentStatus | None = None,
-        cursor: str | None = None,
-        limit: int | None = None,
+        order_id: FromQuery[UUID | None] = None,
+        status: FromQuery[ShipmentStatus | None] = None,
+        cursor: FromQuery[str | None] = None,
+        limit: FromQuery[int | None] = None,
     ) -> Response[bytes]:
         """Newest first, of one order or in one status."""
         who, size = principal_of(request), page_size(limit)
@@ -202,7 +203,9 @@ def reading_routes(database: Database, shipments: ShipmentLists) -> list[Any]:
 
     @get("/v1/shipments/{shipment_id:uuid}", guards=guards, tags=["shipping"], responses=shown,
          summary="Get a shipment")  # fmt: skip
-    async def get_shipment(request: Request[Any, Any, Any], shipment_id: UUID) -> Response[bytes]:
+    async def get_shipment(
+        request: Request[Any, Any, Any], shipment_id: FromPath[UUID]
+    ) -> Response[bytes]:
         """With everything that happened to it on its way."""
         who = principal_of(request)
         async with database.transaction(who.home, (who.tenant_id,), is_read_only=True) as tx:

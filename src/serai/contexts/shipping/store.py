@@ -41,7 +41,8 @@ class PostgresShipments:
         rows = await tx.fetch(
             SQL.lock_orders_of_shipments, [t for t, _ in shipments], [s for _, s in shipments]
         )
-        return await self._list_of_orders([(r["tenant_id"], r["order_id"]) for r in rows], tx=tx)
+        orders = dict.fromkeys((row["tenant_id"], row["order_id"]) for row in rows)
+        return await self._list_of_orders(list(orders), tx=tx)
 
     async def _list_of_orders(self, orders: Sequence[Key], *, tx: Tx) -> list[Shipment]:
         # Read after the lock is held, and not with it: who waited for another's lock must also see

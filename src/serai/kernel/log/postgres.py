@@ -1,4 +1,4 @@
-"""The log in PostgreSQL: reads the outbox by (transaction id, sequence), below the oldest running one.
+"""The log in PostgreSQL: the outbox by (transaction id, sequence), below the oldest that runs.
 
 A sequence alone would skip what a slower transaction commits later; nothing below
 `pg_snapshot_xmin` can still appear, so a position that stays below it skips nothing.

@@ -3,6 +3,10 @@
 -- The search has indexes of its own, in plain B-trees, and does not use tsvector or pg_trgm: their
 -- operators are not leakproof, so behind row-level security PostgreSQL never uses a GIN or GiST
 -- index for them and would read every product of the tenant instead.
+--
+-- An index beside the key says WHERE <its own column> IS NOT NULL, which always holds. So it is only
+-- ever used by statements that compare that column: while a table is new and has no statistics, all
+-- indexes look alike, and a lookup by id would be planned over any that begins with tenant_id.
 
 CREATE SCHEMA IF NOT EXISTS {catalog};
 GRANT USAGE ON SCHEMA {catalog} TO serai_app;
@@ -25,12 +29,14 @@ CREATE TABLE IF NOT EXISTS {catalog}.products (
   created_at timestamptz NOT NULL,
   updated_at timestamptz NOT NULL,
   published_at timestamptz,
-  PRIMARY KEY (tenant_id, product_id),
-  UNIQUE (tenant_id, handle)
+  PRIMARY KEY (tenant_id, product_id)
 );
-CREATE INDEX IF NOT EXISTS products_newest ON {catalog}.products (tenant_id, status, product_id DESC);
+CREATE UNIQUE INDEX IF NOT EXISTS products_handle ON {catalog}.products (tenant_id, handle)
+  WHERE handle IS NOT NULL;
+CREATE INDEX IF NOT EXISTS products_newest ON {catalog}.products (tenant_id, status, product_id DESC)
+  WHERE status IS NOT NULL;
 CREATE INDEX IF NOT EXISTS products_title
-  ON {catalog}.products (tenant_id, status, title_key, product_id DESC);
+  ON {catalog}.products (tenant_id, status, title_key, product_id DESC) WHERE title_key IS NOT NULL;
 SELECT {kernel}.wall('{catalog}.products');
 
 CREATE TABLE IF NOT EXISTS {catalog}.variants (
@@ -43,10 +49,12 @@ CREATE TABLE IF NOT EXISTS {catalog}.variants (
   media jsonb NOT NULL,
   version bigint NOT NULL CHECK (version > 0),
   PRIMARY KEY (tenant_id, variant_id),
-  UNIQUE (tenant_id, sku),
   FOREIGN KEY (tenant_id, product_id) REFERENCES {catalog}.products
 );
-CREATE INDEX IF NOT EXISTS variants_product ON {catalog}.variants (tenant_id, product_id, variant_id);
+CREATE UNIQUE INDEX IF NOT EXISTS variants_sku ON {catalog}.variants (tenant_id, sku)
+  WHERE sku IS NOT NULL;
+CREATE INDEX IF NOT EXISTS variants_product ON {catalog}.variants (tenant_id, product_id, variant_id)
+  WHERE product_id IS NOT NULL;
 SELECT {kernel}.wall('{catalog}.variants');
 
 CREATE TABLE IF NOT EXISTS {catalog}.prices (
@@ -70,9 +78,11 @@ CREATE TABLE IF NOT EXISTS {catalog}.price_ranges (
   PRIMARY KEY (tenant_id, product_id, currency)
 );
 CREATE INDEX IF NOT EXISTS price_ranges_up
-  ON {catalog}.price_ranges (tenant_id, currency, low_minor, product_id DESC);
+  ON {catalog}.price_ranges (tenant_id, currency, low_minor, product_id DESC)
+  WHERE low_minor IS NOT NULL;
 CREATE INDEX IF NOT EXISTS price_ranges_down
-  ON {catalog}.price_ranges (tenant_id, currency, low_minor DESC, product_id DESC);
+  ON {catalog}.price_ranges (tenant_id, currency, low_minor DESC, product_id DESC)
+  WHERE low_minor IS NOT NULL;
 SELECT {kernel}.wall('{catalog}.price_ranges');
 
 CREATE TABLE IF NOT EXISTS {catalog}.categories (
@@ -84,7 +94,8 @@ CREATE TABLE IF NOT EXISTS {catalog}.categories (
   created_at timestamptz NOT NULL,
   PRIMARY KEY (tenant_id, path)
 );
-CREATE INDEX IF NOT EXISTS categories_parent ON {catalog}.categories (tenant_id, parent, path);
+CREATE INDEX IF NOT EXISTS categories_parent ON {catalog}.categories (tenant_id, parent, path)
+  WHERE parent IS NOT NULL;
 SELECT {kernel}.wall('{catalog}.categories');
 
 -- A product stands on the shelf of each of its categories and of all above them.
@@ -94,7 +105,6 @@ CREATE TABLE IF NOT EXISTS {catalog}.shelves (
   product_id uuid NOT NULL,
   PRIMARY KEY (tenant_id, path, product_id)
 );
-CREATE INDEX IF NOT EXISTS shelves_product ON {catalog}.shelves (tenant_id, product_id);
 SELECT {kernel}.wall('{catalog}.shelves');
 
 CREATE TABLE IF NOT EXISTS {catalog}.facets (
@@ -104,7 +114,8 @@ CREATE TABLE IF NOT EXISTS {catalog}.facets (
   product_id uuid NOT NULL,
   PRIMARY KEY (tenant_id, name, value, product_id)
 );
-CREATE INDEX IF NOT EXISTS facets_product ON {catalog}.facets (tenant_id, product_id, name, value);
+CREATE INDEX IF NOT EXISTS facets_product ON {catalog}.facets (tenant_id, product_id, name, value)
+  WHERE product_id IS NOT NULL;
 SELECT {kernel}.wall('{catalog}.facets');
 
 -- The stems of a product's words, each with the weight of its weightiest place.
@@ -115,7 +126,8 @@ CREATE TABLE IF NOT EXISTS {catalog}.words (
   weight smallint NOT NULL,
   PRIMARY KEY (tenant_id, stem, product_id) INCLUDE (weight)
 );
-CREATE INDEX IF NOT EXISTS words_product ON {catalog}.words (tenant_id, product_id);
+CREATE INDEX IF NOT EXISTS words_product ON {catalog}.words (tenant_id, product_id)
+  WHERE product_id IS NOT NULL;
 SELECT {kernel}.wall('{catalog}.words');
 
 -- Every word that a product of the tenant ever had, and the threes of letters in those without a

@@ -120,6 +120,12 @@ def product_routes(writers: Writers) -> list[Any]:
         )  # fmt: skip
         return await carry_out(request, writers.revise, command, is_keyed=False)
 
+    return [create_product, save_products, revise_product]
+
+
+def step_routes(writers: Writers) -> list[Any]:
+    """The steps of a product between draft, published and archived."""
+
     async def move(
         request: Request[Any, Any, Any], product_id: UUID, status: ProductStatus
     ) -> Response[bytes]:
@@ -130,8 +136,9 @@ def product_routes(writers: Writers) -> list[Any]:
         return await carry_out(request, writers.move, command)
 
     def step(word: Literal["publish", "archive", "draft"], status: ProductStatus, why: str) -> Any:
-        @post(f"/v1/products/{{product_id:uuid}}/{word}", guards=guards, tags=TAGS, status_code=200,
-              responses=changed, summary=f"{word.capitalize()} a product", description=why,
+        @post(f"/v1/products/{{product_id:uuid}}/{word}", guards=[requires(WRITE)], tags=TAGS,
+              status_code=200, responses={200: ResponseSpec(data_container=ProductView)},
+              summary=f"{word.capitalize()} a product", description=why,
               operation_id=f"{word}_product")  # fmt: skip
         async def take_step(
             request: Request[Any, Any, Any], product_id: FromPath[UUID]
@@ -141,11 +148,8 @@ def product_routes(writers: Writers) -> list[Any]:
         return take_step
 
     return [
-        create_product,
-        save_products,
-        revise_product,
         step("publish", "published", "Puts a draft with a priced variant up for sale."),
-        step("archive", "archived", "Takes a product out of sale for good, or until drafted."),
+        step("archive", "archived", "Takes a product out of sale; it can be drafted again."),
         step("draft", "draft", "Takes a product out of sale to work on it."),
     ]
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -22,6 +22,8 @@ from serai.kernel.queries import Statement
 
 SQL = queries.load("serai.contexts.catalog")
 
+K = TypeVar("K", str, UUID)
+
 _encode: Final = msgspec.json.Encoder().encode
 _decode_variant: Final = msgspec.json.Decoder(Variant).decode
 _decode_texts: Final = msgspec.json.Decoder(tuple[str, ...]).decode
@@ -40,22 +42,25 @@ class PostgresProducts:
     async def lock_by_handle(
         self, keys: Sequence[HandleKey], *, tx: Tx
     ) -> Mapping[HandleKey, Product]:
-        if not keys:
-            return {}
-        rows = await tx.fetch(SQL.lock_products_by_handle, *_columns(keys, 2))
-        found = await load_products(tx, [(row["tenant_id"], row["product_id"]) for row in rows])
-        return {(product.tenant_id, product.handle): product for product in found.values()}
+        rows = await tx.fetch(SQL.find_handle_owners, *_columns(keys, 2)) if keys else []
+        owners = {(row["tenant_id"], row["handle"]): row["product_id"] for row in rows}
+        return await self._lock_owners(owners, tx=tx)
 
     async def lock_by_variant(
         self, keys: Sequence[VariantKey], *, tx: Tx
     ) -> Mapping[VariantKey, Product]:
-        rows = await tx.fetch(SQL.find_variant_products, *_columns(keys, 2))
-        owners = {
-            (row["tenant_id"], row["variant_id"]): (row["tenant_id"], row["product_id"])
-            for row in rows
-        }
-        found = await self.lock_products(list(dict.fromkeys(owners.values())), tx=tx)
-        return {key: found[owner] for key, owner in owners.items()}
+        rows = await tx.fetch(SQL.find_variant_owners, *_columns(keys, 2))
+        owners = {(row["tenant_id"], row["variant_id"]): row["product_id"] for row in rows}
+        return await self._lock_owners(owners, tx=tx)
+
+    async def _lock_owners(
+        self, owners: Mapping[tuple[UUID, K], UUID], *, tx: Tx
+    ) -> dict[tuple[UUID, K], Product]:
+        if not owners:
+            return {}
+        wanted = dict.fromkeys((tenant, product) for (tenant, _), product in owners.items())
+        found = await self.lock_products(list(wanted), tx=tx)
+        return {key: found[key[0], product] for key, product in owners.items()}
 
     async def find_sku_owners(self, keys: Sequence[SkuKey], *, tx: Tx) -> Mapping[SkuKey, UUID]:
         rows = await tx.fetch(SQL.find_sku_owners, *_columns(keys, 2))
@@ -170,6 +175,8 @@ class _Part(msgspec.Struct, frozen=True):
     clear: Statement
     fill: Statement
     columns: int
+    is_cleared_by_row: bool = False
+    """Whether it is cleared of rows by their keys, or of all that is said of a product."""
 
 
 _PARTS: Final = (
@@ -179,7 +186,13 @@ _PARTS: Final = (
         SQL.fill_price_ranges,
         5,
     ),
-    _Part(lambda p: [(path,) for path in shelves(p)], SQL.clear_shelves, SQL.fill_shelves, 3),
+    _Part(
+        lambda p: [(path,) for path in shelves(p)],
+        SQL.clear_shelves,
+        SQL.fill_shelves,
+        3,
+        is_cleared_by_row=True,
+    ),
     _Part(
         lambda p: [(name, value) for name, values in p.facets.items() for value in values],
         SQL.clear_facets,
@@ -191,7 +204,7 @@ _PARTS: Final = (
 
 
 async def _write_part(part: _Part, changes: Sequence[Change], *, tx: Tx) -> None:
-    stale: list[ProductKey] = []
+    stale: list[tuple[Any, ...]] = []
     fresh: list[tuple[Any, ...]] = []
     for change in changes:
         key = (change.new.tenant_id, change.new.product_id)
@@ -200,10 +213,10 @@ async def _write_part(part: _Part, changes: Sequence[Change], *, tx: Tx) -> None
         if wanted == present:
             continue
         if present:
-            stale.append(key)
+            stale += [(*key, *row) for row in present] if part.is_cleared_by_row else [key]
         fresh += [(*key, *row) for row in wanted]
     if stale:
-        await tx.execute(part.clear, *_columns(stale, 2))
+        await tx.execute(part.clear, *_columns(stale, len(stale[0])))
     if fresh:
         await tx.execute(part.fill, *_columns(fresh, part.columns))
 

@@ -1,0 +1,328 @@
+"""The commands as scripts use them: one JSON document, exit codes, and errors that say what to do."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from serai.cli.app import COMMANDS
+from serai.kernel import ids
+from serai.kernel.embedded import EmbeddedPostgres
+from tests.e2e.processes import Done, ask, environment, free_ports, serai, wait_until
+
+Run = Callable[..., Done]
+GROUPS = {
+    "migrate": ["up", "status"],
+    "tenant": ["create", "key", "list"],
+    "dlq": ["list", "show", "replay", "drop"],
+    "bench": ["orders"],
+}
+
+
+@pytest.fixture
+def on_database(postgres: EmbeddedPostgres, database_name: str, tmp_path: Path) -> Run:
+    """Runs commands on a migrated database, of which only a superuser's URL is known."""
+    url = postgres.admin_url(database_name)
+
+    def run(*words: str) -> Done:
+        return serai(*words, cwd=tmp_path, database_url=url, data_dir=str(tmp_path / "data"))
+
+    return run
+
+
+def test_help_is_quick_and_names_every_command(tmp_path: Path) -> None:
+    done = serai("--help", cwd=tmp_path)
+    assert done.code == 0
+    assert [name for name in COMMANDS if f" {name} " not in done.out] == []
+
+
+@pytest.mark.parametrize("name", list(COMMANDS))
+def test_every_command_has_help_with_an_example_and_json(name: str, tmp_path: Path) -> None:
+    for words in [[name, word] for word in GROUPS.get(name, [])] or [[name]]:
+        done = serai(*words, "--help", cwd=tmp_path)
+        assert done.code == 0, done.err
+        assert f"Example: serai {' '.join(words)}" in done.out
+        assert "--json" in done.out
+        assert "xit codes" in done.out, words
+
+
+@pytest.mark.parametrize(
+    ("words", "settings", "code", "said"),
+    [
+        (["chekc"], {}, 2, "Did you mean 'check'?"),
+        (["check", "--nope"], {}, 2, "No such option"),
+        (["serve", "--role", "king"], {}, 2, "'king'"),
+        (["dlq", "show", "no-id"], {}, 2, "no-id"),
+        (["dlq", "replay"], {}, 2, "--all"),
+        (["check"], {"port": "many"}, 2, "the environment does not fit"),
+        (["check"], {"nonsense": "1"}, 2, "SERAI_NONSENSE is not a setting"),
+        (["check"], {"payment_provider": "cash"}, 2, "SERAI_PAYMENT_PROVIDER"),
+        (["run", "--port", "70000"], {}, 2, "SERAI_PORT is 70000"),
+        (["run", "--port", "8001", "--worker-port", "8001"], {}, 3, "cannot both listen"),
+        (["run", "--host", "203.0.113.7"], {}, 3, "cannot listen on 203.0.113.7"),
+        (["tenant", "list"], {}, 3, "start one with `serai run`"),
+        (["check"], {}, 3, "start one with `serai run`"),
+        (
+            ["tenant", "list"],
+            {"database_url": "postgresql://a:b@127.0.0.1:1/c"},
+            3,
+            "SERAI_DATABASE_URL",
+        ),
+        (
+            ["migrate", "up"],
+            {"database_url": "postgresql://a:b@127.0.0.1:1/c"},
+            3,
+            "SERAI_DATABASE_URL",
+        ),
+        (["serve"], {}, 2, "SERAI_DATABASE_URL"),
+    ],
+)
+def test_an_expected_failure_says_what_to_do(
+    words: list[str], settings: dict[str, str], code: int, said: str, tmp_path: Path
+) -> None:
+    done = serai(*words, cwd=tmp_path, **settings)
+    assert done.code == code, done.err
+    assert said in done.err
+    assert "Traceback" not in done.err
+    assert done.out == ""
+
+
+def test_a_folder_of_another_major_version_is_refused_untouched(tmp_path: Path) -> None:
+    folder = tmp_path / "data" / "postgres"
+    folder.mkdir(parents=True)
+    (folder / "PG_VERSION").write_text("9\n")
+    for directory in (folder, *folder.parents):
+        if directory.is_relative_to(tmp_path):
+            directory.chmod(0o755)
+    tmp_path.parent.chmod(0o755)
+    ports = free_ports(2)
+    done = serai(
+        "run", cwd=tmp_path, data_dir=str(tmp_path / "data"), port=str(ports[0]),
+        worker_port=str(ports[1]),
+    )  # fmt: skip
+    assert done.code == 3, done.err
+    assert "PostgreSQL" in done.err
+    assert "Traceback" not in done.err
+    assert [path.name for path in folder.iterdir()] == ["PG_VERSION"]
+
+
+def test_a_failure_is_one_json_document_for_a_script(tmp_path: Path) -> None:
+    done = serai("tenant", "list", "--json", cwd=tmp_path)
+    assert done.code == 3
+    assert list(done.document) == ["error"]
+    assert done.document["error"]["code"] == "unavailable"
+    assert "serai run" in done.document["error"]["detail"]
+
+
+def test_a_new_database_is_migrated_once_and_says_so(
+    postgres: EmbeddedPostgres, tmp_path: Path
+) -> None:
+    name = f"fresh_{ids.new_id().hex}"
+    postgres.create_database(name)
+    settings = {"database_url": postgres.owner_url(name)}
+    before = serai("tenant", "list", cwd=tmp_path, database_url=postgres.admin_url(name))
+    assert before.code == 3
+    assert "serai migrate up" in before.err
+
+    early = serai("migrate", "status", "--json", cwd=tmp_path, **settings)
+    assert early.code == 1
+    assert {m["state"] for m in early.document["migrations"]} == {"missing"}
+
+    first = serai("migrate", "up", "--phase", "pre", "--json", cwd=tmp_path, **settings)
+    assert first.code == 0, first.err
+    applied = first.document["applied"]
+    assert {"context": "kernel", "name": "0001_pre_kernel.sql"} in applied
+    assert len(applied) == len([m for m in early.document["migrations"] if "_pre_" in m["name"]])
+    serai("migrate", "up", cwd=tmp_path, **settings)
+    again = serai("migrate", "up", "--json", cwd=tmp_path, **settings)
+    assert (again.code, again.document) == (0, {"applied": []})
+
+    late = serai("migrate", "status", "--json", cwd=tmp_path, **settings)
+    assert (late.code, late.document["is_current"]) == (0, True)
+
+
+def test_a_tenant_is_made_once_and_listed(on_database: Run) -> None:
+    made = on_database(
+        "tenant", "create", "acme", "--scopes", "orders:read, orders:write", "--json"
+    )
+    assert made.code == 0, made.err
+    assert made.document["tenant"]["name"] == "acme"
+    assert made.document["key"]["scopes"] == ["orders:read", "orders:write"]
+    assert made.document["key"]["key"].startswith("serai_")
+
+    twice = on_database("tenant", "create", "acme", "--json")
+    assert (twice.code, twice.document["error"]["code"]) == (1, "tenant_exists")
+    wrong = on_database("tenant", "create", "Acme Ltd")
+    assert (wrong.code, "small letters" in wrong.err) == (1, True)
+    unknown = on_database("tenant", "create", "other", "--scopes", "orders:eat")
+    assert (unknown.code, "orders:read" in unknown.err) == (1, True)
+
+    listed = on_database("tenant", "list", "--json")
+    assert [tenant["name"] for tenant in listed.document["tenants"]] == ["acme"]
+    assert made.document["tenant"]["id"] in on_database("tenant", "list").out
+
+    key = on_database("tenant", "key", "acme", "--label", "till")
+    assert key.code == 0
+    [line] = [line for line in key.out.splitlines() if line.startswith("key")]
+    assert len(line.split()[1]) == 115, "never broken into two lines"
+    assert on_database("tenant", "key", "nobody").code == 1
+
+
+async def test_check_finds_what_is_wrong_and_whose_it_is(
+    on_database: Run, postgres: EmbeddedPostgres, database_name: str
+) -> None:
+    tenants = [
+        on_database("tenant", "create", name, "--json").document["tenant"]["id"]
+        for name in ("sound", "broken")
+    ]
+    clean = on_database("check", "--json")
+    assert (clean.code, clean.document["is_clean"], clean.document["tenants"]) == (0, True, 2)
+
+    connection = await asyncpg.connect(postgres.admin_url(database_name))
+    await connection.execute(
+        """INSERT INTO catalog.products (tenant_id, product_id, handle, title, title_key,
+             description, status, categories, facets, media, option_names, version, created_at,
+             updated_at, published_at)
+           VALUES ($1, $2, 'x', 'X', 'x', '', 'published', '[]', '{}', '[]', '[]', 1, now(), now(),
+             now())""",
+        UUID(tenants[1]),
+        ids.new_id(),
+    )
+    await connection.close()
+
+    found = on_database("check", "--json")
+    assert (found.code, found.document["is_clean"]) == (1, False)
+    broken = [check for check in found.document["checks"] if check["violations"]]
+    assert "for_sale" in {name for check in broken for name in check["check"].split(".")}
+    assert {v["tenant"] for check in broken for v in check["violations"]} == {"broken"}
+    table = on_database("check")
+    assert table.code == 1
+    assert "something is wrong" in table.out
+    assert on_database("check", "--tenant", "sound").code == 0
+    assert on_database("check", "--tenant", "broken").code == 1
+    assert on_database("check", "--tenant", "nobody").code == 1
+
+
+async def test_dead_letters_are_listed_shown_replayed_and_dropped(
+    on_database: Run, postgres: EmbeddedPostgres, database_name: str
+) -> None:
+    assert on_database("dlq", "list", "--json").document == {"letters": []}
+    events = [ids.new_id() for _ in range(3)]
+    connection = await asyncpg.connect(postgres.admin_url(database_name))
+    await park(connection, events)
+
+    listed = on_database("dlq", "list", "--json")
+    assert [letter["event_id"] for letter in listed.document["letters"]] == [
+        str(event) for event in reversed(events)
+    ]
+    assert [len(on_database("dlq", "list", "--json", *more).document["letters"]) for more in (
+        ("--limit", "2"), ("--group", "orders"), ("--group", "none"),
+    )] == [2, 3, 0]  # fmt: skip
+    assert "Boom: it broke" in on_database("dlq", "list").out
+
+    shown = on_database("dlq", "show", str(events[0]), "--json").document["letters"]
+    assert [(one["group"], one["data"], one["state"]) for one in shown] == [
+        ("orders", {"order_id": "7"}, "dead")
+    ]
+
+    replayed = on_database("dlq", "replay", str(events[0]), "--json")
+    assert (replayed.code, replayed.document) == (0, {"replayed": 1})
+    assert await states(connection) == {events[0]: "retrying", events[1]: "dead", events[2]: "dead"}
+    assert on_database("dlq", "replay", "--all", "--json").document == {"replayed": 3}
+    assert set((await states(connection)).values()) == {"retrying"}
+
+    dropped = on_database("dlq", "drop", str(events[1]), "--json")
+    assert (dropped.code, dropped.document) == (0, {"dropped": 1})
+    assert set(await states(connection)) == {events[0], events[2]}
+    kept = await connection.fetchval(
+        "SELECT event_id FROM kernel.inbox WHERE group_name = 'orders'"
+    )
+    assert kept == events[1], "so that no replay brings it back"
+    for command in ("show", "replay", "drop"):
+        again = on_database("dlq", command, str(events[1]))
+        assert (again.code, "no such message" in again.err) == (1, True)
+    await connection.close()
+
+
+def test_the_apis_description_needs_no_database(tmp_path: Path) -> None:
+    done = serai("openapi", "--json", cwd=tmp_path)
+    assert done.code == 0, done.err
+    assert done.document["openapi"] == "3.1.0"
+    assert done.document["components"]["securitySchemes"]["apiKey"]["scheme"] == "bearer"
+    assert "/livez" not in done.document["paths"]
+    written = serai("openapi", "--out", "openapi.json", cwd=tmp_path)
+    assert written.code == 0
+    assert (tmp_path / "openapi.json").read_text() == done.out
+
+
+def test_one_process_may_be_every_role_on_one_url(
+    on_database: Run, postgres: EmbeddedPostgres, database_name: str, tmp_path: Path
+) -> None:
+    key = on_database("tenant", "create", "acme", "--json").document["key"]["key"]
+    [port] = free_ports(1)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "serai", "serve", "--port", str(port), "--lifeline"],
+        cwd=tmp_path,
+        env=environment(database_url=postgres.admin_url(database_name), drain_s="5"),
+        stdin=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        url = f"http://127.0.0.1:{port}"
+        wait_until(lambda: ask(f"{url}/readyz").status == 200, "ready")
+        assert ask(f"{url}/v1/tenant", key=key).json["tenant"]["name"] == "acme"
+        assert b"serai_batch_size" in ask(f"{url}/metrics").body
+    finally:
+        assert process.stdin is not None
+        process.stdin.close()
+        assert process.wait(30) == 0, "its lifeline closed, so it drained and ended"
+
+
+def test_a_process_on_a_database_that_is_not_migrated_says_so_and_is_not_ready(
+    postgres: EmbeddedPostgres, tmp_path: Path
+) -> None:
+    name = f"fresh_{ids.new_id().hex}"
+    postgres.create_database(name)
+    [port] = free_ports(1)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "serai", "serve", "--role", "api", "--port", str(port)],
+        cwd=tmp_path,
+        env=environment(database_app_url=postgres.app_url(name)),
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        url = f"http://127.0.0.1:{port}"
+        wait_until(lambda: ask(f"{url}/livez").status == 200, "alive")
+        answer = ask(f"{url}/readyz")
+        assert (answer.status, answer.json["code"]) == (503, "not_ready")
+        assert "serai migrate up" in answer.json["detail"]
+        assert answer.headers["retry-after"] == "1"
+    finally:
+        os.kill(process.pid, signal.SIGTERM)
+        assert process.wait(30) == 0
+
+
+async def park(connection: Any, events: list[UUID]) -> None:
+    """Dead letters of three orders."""
+    for number, event in enumerate(events):
+        await connection.execute(
+            """INSERT INTO kernel.dead_letters (tenant_id, group_name, event_id, topic, partition,
+                 xid, seq, type, key, occurred_at, correlation_id, data, state, attempts, next_at,
+                 error, parked_at)
+               VALUES ($1, 'orders', $2, 'orders', 0, '1', $3, 'orders.order_placed.v1', $4, now(),
+                 $4, '{"order_id": "7"}', 'dead', 8, now(), 'Traceback ...' || chr(10) ||
+                 'Boom: it broke', now())""",
+            ids.new_id(), event, number, ids.new_id(),
+        )  # fmt: skip
+
+
+async def states(connection: Any) -> dict[UUID, str]:
+    rows = await connection.fetch("SELECT event_id, state FROM kernel.dead_letters")
+    return {row["event_id"]: row["state"] for row in rows}
