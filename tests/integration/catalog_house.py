@@ -1,4 +1,4 @@
-"""The catalog alone behind real HTTP handlers on a real PostgreSQL, for its own tests."""
+"""The catalog, and the inventory that imports fill, behind HTTP on a real PostgreSQL."""
 
 from collections.abc import Collection
 from datetime import UTC, datetime
@@ -10,7 +10,8 @@ import msgspec
 from litestar import Litestar
 from litestar.datastructures import State
 
-from serai.contexts.catalog import module
+from serai.contexts.catalog import module as catalog_module
+from serai.contexts.inventory import module as inventory_module
 from serai.kernel import ids
 from serai.kernel.clock import ManualClock
 from serai.kernel.db import Database
@@ -21,7 +22,7 @@ from serai.kernel.web import Principal, Unauthenticated, edge
 from serai.settings import Settings
 
 BEGIN = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
-EVERYTHING = frozenset({"catalog:read", "catalog:write"})
+EVERYTHING = frozenset({"catalog:read", "catalog:write", "inventory:read", "inventory:write"})
 READ_ONLY = frozenset({"catalog:read"})
 BODY_BYTES_MAX = 2 * 1024 * 1024
 
@@ -57,11 +58,11 @@ class CatalogHouse:
         self.clock = ManualClock(BEGIN)
         database.clock = self.clock
         self.database = database
-        self.module: Module = module.build(
-            Surroundings(database=database, homes=OneHome(), clock=self.clock, settings=Settings())
-        )
+        s = Surroundings(database=database, homes=OneHome(), clock=self.clock, settings=Settings())
+        self.module: Module = catalog_module.build(s)
+        self.inventory: Module = inventory_module.build(s)
         self.app = Litestar(
-            route_handlers=list(self.module.routes),
+            route_handlers=[*self.module.routes, *self.inventory.routes],
             exception_handlers=EXCEPTION_HANDLERS,
             middleware=[edge],
             request_max_body_size=BODY_BYTES_MAX,
@@ -72,8 +73,9 @@ class CatalogHouse:
 
     def client(self, tenant: UUID, rights: str = "rw") -> httpx.AsyncClient:
         """An HTTP client with a key of the tenant."""
+        app: Any = self.app
         return httpx.AsyncClient(
-            transport=httpx.ASGITransport(self.app, raise_app_exceptions=False),
+            transport=httpx.ASGITransport(app, raise_app_exceptions=False),
             base_url="http://catalog.test",
             headers={"authorization": f"Bearer {tenant}:{rights}"},
         )
@@ -82,7 +84,9 @@ class CatalogHouse:
         """What all the catalog's invariants find."""
         async with self.database.transaction(POOLED, (tenant,), is_read_only=True) as tx:
             return [
-                finding for check in self.module.checks for finding in await check.run(tx, tenant)
+                finding
+                for check in (*self.module.checks, *self.inventory.checks)
+                for finding in await check.run(tx, tenant)
             ]
 
 

@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Protocol
 from uuid import UUID
 
+import asyncpg
 import pytest
 from msgspec.structs import replace
 
@@ -125,7 +126,8 @@ async def test_a_shipment_brings_its_whole_order(setting: Setting) -> None:
 async def test_pages_are_read_newest_first(database: Database) -> None:
     rows, newest = PostgresShipments(), UUID(int=(1 << 128) - 1)
     shipments = [
-        replace(FIRST, id=UUID(int=n), order_id=UUID(int=1000 + n % 3), number=n) for n in range(1, 10)
+        replace(FIRST, id=UUID(int=n), order_id=UUID(int=1000 + n % 3), number=n)
+        for n in range(1, 10)
     ]
     gone = [replace(s, status="cancelled", version=2) for s in shipments[::2]]
     async with database.transaction(POOLED, (A, B)) as tx:
@@ -161,25 +163,25 @@ async def test_tracking_is_read_in_the_order_of_what_happened(database: Database
         assert await rows.list_tracking(A, UUID(int=9), tx=tx) == []
 
 
-@pytest.mark.parametrize(
-    "impossible",
-    [
-        replace(FIRST, status="dispatched", carrier="Post"),
-        replace(FIRST, status="dispatched", dispatched_at=NOW),
-        replace(FIRST, status="delivered", carrier="Post", dispatched_at=NOW),
-        replace(FIRST, status="pending", delivered_at=NOW),
-        replace(FIRST, lines=()),
-    ],
-)
-async def test_the_table_refuses_what_must_never_be(
-    database: Database, impossible: Shipment
-) -> None:
+IMPOSSIBLE = [
+    replace(FIRST, status="dispatched", carrier="Post"),
+    replace(FIRST, status="dispatched", dispatched_at=NOW),
+    replace(FIRST, status="delivered", carrier="Post", dispatched_at=NOW),
+    replace(FIRST, status="pending", delivered_at=NOW),
+    replace(FIRST, lines=()),
+]
+
+
+async def test_the_table_refuses_what_must_never_be(database: Database) -> None:
     rows = PostgresShipments()
     async with database.transaction(POOLED, (A,)) as tx:
         await rows.insert([FIRST], tx=tx)
-    with pytest.raises(Exception, match="violates check constraint"):
-        async with database.transaction(POOLED, (A,)) as tx:
-            await rows.update([impossible], tx=tx)
+    for impossible in IMPOSSIBLE:
+        with pytest.raises(asyncpg.CheckViolationError):
+            async with database.transaction(POOLED, (A,)) as tx:
+                await rows.update([impossible], tx=tx)
+    async with database.transaction(POOLED, (A,)) as tx:
+        assert await rows.find(A, FIRST.id, tx=tx) == FIRST
 
 
 def confirmation(order_id: UUID) -> OrderConfirmed:
@@ -199,15 +201,18 @@ async def confirm(database: Database, *orders: UUID) -> None:
 async def cancel(database: Database, *orders: UUID) -> set[UUID]:
     async with database.transaction(POOLED, (A,)) as tx:
         refs = [ShipmentRef(A, order, CAUSE) for order in orders]
-        return await handlers.cancel_shipments(
-            refs, tx=tx, now=NOW, shipments=PostgresShipments()
-        )
+        return await handlers.cancel_shipments(refs, tx=tx, now=NOW, shipments=PostgresShipments())
 
 
 async def dispatch(database: Database, order: UUID, *units: Units) -> str:
     async with database.transaction(POOLED, (A,)) as tx:
         command = handlers.DispatchOrder(
-            A, order, units or None, model.Booking("Post", None), UUID(int=tx.now.microsecond), CAUSE
+            A,
+            order,
+            units or None,
+            model.Booking("Post", None),
+            UUID(int=tx.now.microsecond),
+            CAUSE,
         )
         (outcome,) = await handlers.dispatch_orders(
             [command], tx=tx, now=NOW, shipments=PostgresShipments(), orders=OrderDesk()
@@ -220,17 +225,16 @@ async def statuses(database: Database, order: UUID) -> list[str]:
         return [s.status for s in await PostgresShipments().lock_by_order([(A, order)], tx=tx)]
 
 
-@pytest.mark.parametrize("round_no", range(10))
-async def test_a_confirmation_and_a_cancellation_at_once_ship_nothing(
-    database: Database, round_no: int
-) -> None:
-    orders = [UUID(int=1000 + n) for n in range(20)]
-    tasks = [confirm(database, *orders), cancel(database, *reversed(orders))]
-    if round_no % 2:
-        tasks.reverse()
-    outcomes = await asyncio.gather(*tasks)
-    assert set(orders) in outcomes
-    assert [await statuses(database, order) for order in orders] == [["cancelled"]] * 20
+async def test_a_confirmation_and_a_cancellation_at_once_ship_nothing(database: Database) -> None:
+    for round_no in range(10):
+        orders = [UUID(int=1000 * (1 + round_no) + n) for n in range(20)]
+        confirming = asyncio.create_task(confirm(database, *orders))
+        if round_no % 2:
+            await asyncio.sleep(0)
+        undone = await cancel(database, *reversed(orders))
+        await confirming
+        assert undone == set(orders)
+        assert [await statuses(database, order) for order in orders] == [["cancelled"]] * 20
 
 
 async def test_a_dispatch_and_a_cancellation_at_once_have_one_winner(database: Database) -> None:

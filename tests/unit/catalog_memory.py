@@ -1,5 +1,7 @@
 """The catalog's products kept in memory, and short ways to say commands, for its unit tests."""
 
+# ruff: noqa: ARG002 - what is kept in memory needs no transaction
+
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any

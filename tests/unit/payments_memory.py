@@ -41,6 +41,7 @@ def check_intent(row: Intent) -> None:
         and row.refunded_minor >= 0
         and row.refunded_minor + row.refunding_minor <= row.captured_minor <= row.amount_minor
         and (row.captured_minor == 0 or row.status in {"captured", "declined", "withdrawn"})
+        and (asked is None or row.status == "authorised")
         and (row.card is not None or row.status not in {"requested", "unknown"})
     )
     if not holds:

@@ -179,6 +179,22 @@ async def test_money_taken_while_the_order_was_given_up_goes_back_untold(world: 
     assert world.books.looks == {}
 
 
+async def test_money_that_arrives_after_the_withdrawal_was_handled_goes_back_at_once(
+    world: World,
+) -> None:
+    order = await world.request()
+    (asked,) = world.waiting()
+    said = await world.ask([asked])
+    await world.withdraw(order)
+    (_, ended) = world.waiting()
+    world.provider.is_deaf = True
+    await world.record([ended], await world.ask([ended]))
+    assert world.intent(order).captured_minor == 0
+    await world.record([asked], said)
+    assert world.intent(order).refunding_minor == 500
+    assert world.told(order)[-1] == "RefundRequested"
+
+
 async def test_money_that_was_told_of_goes_back_told(world: World) -> None:
     order = await world.request()
     await world.consume()

@@ -28,7 +28,9 @@ _SQL = queries.load("serai.kernel")
 
 POLL_S = 1.0
 """How long a consumer waits at most when no notification comes."""
-HORIZON_POLL_S = 0.004
+FETCH_GAP_S = 0.01
+"""The least time between two fetches: under load a batch gathers, alone nothing is delayed."""
+HORIZON_POLL_S = 0.01
 HORIZON_POLL_MAX_S = 0.1
 OUTAGE_PAUSE_S = 0.2
 LETTER_POLL_S = 1.0
@@ -88,10 +90,12 @@ class GroupRunner:
         self._wake = wake
         self._types = [type_of(model).name for model in consumer.hears]
         self._topics = sorted({type_of(model).topic for model in consumer.hears})
-        self._woken = wake.subscribe(home, self._topics)
+        self._woken = wake.subscribe(home, self._types)
+        self._reassigned = membership.watch()
         self._cursors: dict[tuple[str, int], Position] = {}
         self._fences: dict[int, int] = {}
         self._letters_at = 0.0
+        self._fetch_at = 0.0
         self.handled = 0
 
     @property
@@ -138,8 +142,12 @@ class GroupRunner:
             return 0, False
         if time.monotonic() >= self._letters_at:
             await self._retry_letters()
+        gap = self._fetch_at - time.monotonic()
+        if gap > 0:
+            await asyncio.sleep(gap)
+        self._fetch_at = time.monotonic() + FETCH_GAP_S
         self._woken.clear()
-        newest = self._wake.newest(self._home, self._topics)
+        newest = self._wake.newest(self._home, self._types)
         limit = max(1, self._consumer.batch_max // len(self._cursors))
         deliveries, horizon = await fetch_events(
             self._database, self._home, self._cursors, self._types, limit=limit
@@ -231,6 +239,7 @@ class GroupRunner:
 
     async def _adopt(self) -> None:
         """Takes over what the membership holds: drops what was lost, reads where new ones stand."""
+        self._reassigned.clear()
         held = self._membership.held[self._consumer.group]
         if held == self._fences:
             return
@@ -323,8 +332,7 @@ class GroupRunner:
     async def _rest(self, stop: asyncio.Event) -> None:
         """Waits for a notification, a change of leases, the end, or the safety net."""
         waits = [
-            asyncio.ensure_future(waited.wait())
-            for waited in (self._woken, self._membership.changed, stop)
+            asyncio.ensure_future(waited.wait()) for waited in (self._woken, self._reassigned, stop)
         ]
         try:
             await asyncio.wait(waits, timeout=POLL_S, return_when=asyncio.FIRST_COMPLETED)

@@ -36,7 +36,13 @@ class Membership:
         self._worker = worker
         self._groups = groups
         self.held: dict[str, dict[int, int]] = {group: {} for group in groups}
-        self.changed = asyncio.Event()
+        self._watchers: list[asyncio.Event] = []
+
+    def watch(self) -> asyncio.Event:
+        """An event of the caller's own that is set whenever what is held has changed."""
+        changed = asyncio.Event()
+        self._watchers.append(changed)
+        return changed
 
     async def ensure(self) -> None:
         """Creates the leases and positions of groups that are new."""
@@ -86,4 +92,5 @@ class Membership:
         for group in self._groups:
             self.held[group] = {p: fence for (g, p), fence in leases.items() if g == group}
         if before != self.held:
-            self.changed.set()
+            for changed in self._watchers:
+                changed.set()

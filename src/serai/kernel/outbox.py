@@ -36,6 +36,6 @@ def append_events(
         [a.cause.causation_id for a in announcements],
         [a.cause.traceparent for a in announcements],
         [a.data() for a in announcements],
-        sorted({a.type.topic for a in announcements}),
+        sorted({a.type.name for a in announcements}),
         prefix,
     )

@@ -1,5 +1,5 @@
 -- name: append_events
--- Writes a transaction's announcements in order and wakes the consumers of their topics at commit.
+-- Writes a transaction's announcements in order and wakes who hears their types at commit.
 WITH written AS (
   INSERT INTO {kernel}.outbox (topic, partition, tenant_id, event_id, type, key, occurred_at,
                                correlation_id, causation_id, traceparent, data)
@@ -11,8 +11,8 @@ WITH written AS (
                             correlation_id, causation_id, traceparent, data, n)
   ORDER BY a.n
 )
-SELECT pg_notify('serai_log', $13::text || '|' || t.topic || '|' || pg_current_xact_id()::text)
-FROM unnest($12::text[]) AS t(topic);
+SELECT pg_notify('serai_log', $13::text || '|' || t.name || '|' || pg_current_xact_id()::text)
+FROM unnest($12::text[]) AS t(name);
 
 -- name: fetch_events
 -- Reads the next events of each given position, below the oldest running transaction.

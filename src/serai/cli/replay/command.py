@@ -114,7 +114,7 @@ async def _replay(wish: Wish, own: Settings) -> outcome.Outcome:
             finally:
                 client.close()
             stages.start("check", 0)
-            report = await check_shop(shop, is_quiet=True)
+            report = await check_shop(shop)
     return outcome.Outcome(
         is_ok=all(j.is_met for j in judgements) and report.is_clean,
         file=str(wish.file),

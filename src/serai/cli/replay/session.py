@@ -1,21 +1,29 @@
 """Where a replay takes place: a shop that runs or one started for it, and a tenant in it."""
 
+import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator
-from typing import Final
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Final, TypeVar
 
 import msgspec
 
 from serai.cli.check import Report, check_tenants
-from serai.cli.console import Failure, err
+from serai.cli.console import err
 from serai.cli.inside import go_inside
 from serai.cli.installation import read_runtime
 from serai.cli.supervise import Supervisor
 from serai.contexts.tenancy.contract import SCOPES, TenantView
+from serai.kernel.failure import Unavailable
+from serai.roles.composition import Composition
 from serai.settings import Settings
 
 KEY_LABEL: Final = "replay"
+DATABASE_PATIENCE_S: Final = 20.0
+DATABASE_PAUSE_S: Final = 0.5
+
+T = TypeVar("T")
 
 
 class Shop(msgspec.Struct, frozen=True):
@@ -53,23 +61,39 @@ async def find_installation(own: Settings) -> AsyncIterator[tuple[str, Settings]
 
 async def enter_shop(api_url: str, walled: Settings, name: str) -> Shop:
     """The tenant of that name with a new staff key; the tenant is made where there is none."""
-    async with go_inside(walled) as house:
+
+    async def enter(house: Composition) -> Shop:
         tenant = await house.tenancy.find_tenant(name)
         if tenant is None:
             issued = await house.tenancy.create_tenant(name, scopes=SCOPES)
             tenant, key = issued.tenant, issued.key
         else:
             key = await house.tenancy.create_key(tenant.id, label=KEY_LABEL, scopes=SCOPES)
-    return Shop(walled, api_url, tenant, key.key, str(key.id))
+        return Shop(walled, api_url, tenant, key.key, str(key.id))
+
+    return await _inside(walled, enter)
 
 
-async def check_shop(shop: Shop, *, is_quiet: bool) -> Report:
+async def check_shop(shop: Shop) -> Report:
     """Every invariant of the house for the tenant: what `serai check --tenant` does."""
-    async with go_inside(shop.settings) as house:
-        tenant = await house.tenancy.find_tenant(shop.tenant.name)
-        if tenant is None:
-            raise Failure(f"the tenant {shop.tenant.name} is gone")
-        return await check_tenants(house, [tenant], is_quiet=is_quiet)
+
+    async def check(house: Composition) -> Report:
+        return await check_tenants(house, [shop.tenant], is_quiet=True)
+
+    return await _inside(shop.settings, check)
+
+
+async def _inside(walled: Settings, work: Callable[[Composition], Awaitable[T]]) -> T:
+    """Works on the database itself, again if it is just being restarted."""
+    deadline = time.monotonic() + DATABASE_PATIENCE_S
+    while True:
+        try:
+            async with go_inside(walled) as house:
+                return await work(house)
+        except Unavailable:
+            if time.monotonic() > deadline:
+                raise
+        await asyncio.sleep(DATABASE_PAUSE_S)
 
 
 def _free_ports() -> tuple[int, int]:

@@ -290,15 +290,9 @@ def _settle_declined(intent: Intent, reason: str | None, now: datetime) -> Step:
 
 def is_open(intent: Intent) -> bool:
     """Whether the provider has still to tell what became of something that was asked of it."""
-    match intent.status:
-        case "unknown":
-            return True
-        case "authorised":
-            return intent.capture_asked_minor is not None
-        case "withdrawn":
-            return not intent.is_closed
-        case _:
-            return False
+    if intent.status == "withdrawn":
+        return not intent.is_closed
+    return intent.status == "unknown" or intent.capture_asked_minor is not None
 
 
 def settle_refund(

@@ -37,6 +37,7 @@ from serai.contexts.payments.ports import Refund as RefundOrder
 from serai.contexts.payments.store import PostgresBooks
 from serai.kernel import ids
 from serai.kernel.batch import Batch
+from serai.kernel.clock import Clock
 from serai.kernel.db import Tx
 from serai.kernel.failure import Unavailable
 from serai.kernel.idempotency import Answer as HttpAnswer
@@ -57,7 +58,7 @@ SANDBOX_JOURNAL = "sandbox-provider.jsonl"
 def build(s: Surroundings) -> Module:
     """Payments over PostgreSQL, with the provider that the settings name."""
     books = PostgresBooks()
-    provider = choose_provider(s.settings)
+    provider = choose_provider(s.settings, s.clock)
     asking = Asking(provider, books, s.database, s.homes)
     hold = timedelta(seconds=s.settings.payment_timeout_s)
     looking = Looking(asking, books, s.homes, hold=hold, new_id=ids.new_id)
@@ -143,8 +144,9 @@ class SandboxOnDisk:
     one waits until the first has ended: two books would each find the other's charges absent.
     """
 
-    def __init__(self, journal: Path) -> None:
+    def __init__(self, journal: Path, clock: Clock) -> None:
         self._path = journal
+        self._clock = clock
         self._opened: DirectSandbox | None = None
         self._opening = asyncio.Lock()
 
@@ -183,19 +185,20 @@ class SandboxOnDisk:
     def _read(self) -> DirectSandbox:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            return DirectSandbox(SandboxBook(journal=Journal(self._path)))
+            book = SandboxBook(journal=Journal(self._path))
         except JournalInUseError as error:
             raise Unavailable(
                 "another worker holds the book of the sandbox in process; for several workers run "
                 "the sandbox as a server and name its URL in SERAI_PAYMENT_PROVIDER"
             ) from error
+        return DirectSandbox(book, now=lambda: self._clock.now().timestamp())
 
 
-def choose_provider(settings: Any) -> SandboxOnDisk | HttpSandbox:
+def choose_provider(settings: Any, clock: Clock) -> SandboxOnDisk | HttpSandbox:
     """The provider that SERAI_PAYMENT_PROVIDER names."""
     name: str = settings.payment_provider
     if name == "direct":
-        return SandboxOnDisk(settings.data_path / SANDBOX_JOURNAL)
+        return SandboxOnDisk(settings.data_path / SANDBOX_JOURNAL, clock)
     if name.startswith(("http://", "https://")):
         return HttpSandbox(name, timeout_s=settings.payment_timeout_s)
     raise ValueError(f"SERAI_PAYMENT_PROVIDER is {name!r}; it must be `direct` or a URL")

@@ -71,10 +71,10 @@ def read_delivery(row: Any) -> Delivery:
 
 
 class Wake:
-    """Hears NOTIFY on one connection and wakes who waits for a topic; polling is the safety net.
+    """Hears NOTIFY on one connection and wakes who waits for a type; polling is the safety net.
 
     A notification names the transaction that wrote; until the log's horizon has passed it, what it
-    wrote may not be readable yet, so `pending` keeps the newest one of each topic.
+    wrote may not be readable yet, so `pending` keeps the newest one of each type.
     """
 
     def __init__(self, database: Database) -> None:
@@ -82,16 +82,16 @@ class Wake:
         self._waiters: dict[tuple[str, str], set[asyncio.Event]] = {}
         self.pending: dict[tuple[str, str], int] = {}
 
-    def subscribe(self, home: Home, topics: Sequence[str]) -> asyncio.Event:
-        """An event that is set whenever something was written to one of the topics."""
+    def subscribe(self, home: Home, types: Sequence[str]) -> asyncio.Event:
+        """An event that is set whenever an event of one of the types was written."""
         woken = asyncio.Event()
-        for topic in topics:
-            self._waiters.setdefault((home.prefix, topic), set()).add(woken)
+        for name in types:
+            self._waiters.setdefault((home.prefix, name), set()).add(woken)
         return woken
 
-    def newest(self, home: Home, topics: Sequence[str]) -> int:
-        """The newest transaction known to have written to any of the topics."""
-        return max(self.pending.get((home.prefix, topic), 0) for topic in topics)
+    def newest(self, home: Home, types: Sequence[str]) -> int:
+        """The newest transaction known to have written an event of the types."""
+        return max(self.pending.get((home.prefix, name), 0) for name in types)
 
     async def run(self) -> None:
         """Listens until cancelled; reconnects after every loss and then wakes everyone once."""
@@ -113,9 +113,9 @@ class Wake:
             await asyncio.sleep(RECONNECT_S)
 
     def _on_notify(self, _connection: Any, _pid: int, _channel: str, payload: object) -> None:
-        prefix, topic, xid = str(payload).split("|")
-        self.pending[prefix, topic] = max(self.pending.get((prefix, topic), 0), int(xid))
-        for woken in self._waiters.get((prefix, topic), ()):
+        prefix, name, xid = str(payload).split("|")
+        self.pending[prefix, name] = max(self.pending.get((prefix, name), 0), int(xid))
+        for woken in self._waiters.get((prefix, name), ()):
             woken.set()
 
     def _wake_all(self) -> None:

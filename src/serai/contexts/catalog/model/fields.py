@@ -145,7 +145,7 @@ def find_category_faults(path: str) -> list[Fault]:
 
 def _handle(body: ProductInput) -> list[Fault]:
     if body.handle is None:
-        if make_handle(body.title):
+        if make_handle(body.title) or not body.title.strip():
             return []
         detail = "No handle can be made from the title. Write one of a-z, 0-9 and hyphens."
         return [Fault("handle", "missing_handle", detail)]

@@ -87,9 +87,7 @@ class Asking:
         places = [
             place
             for place, (key, event) in enumerate(zip(keys, events, strict=True))
-            if key in intents
-            and intents[key].status == "authorised"
-            and intents[key].capture_asked_minor == event.amount_minor
+            if key in intents and intents[key].capture_asked_minor == event.amount_minor
         ]
         captures = [Capture(key_of(*keys[n]), events[n].amount_minor) for n in places]
         answers: list[Heard | None] = [None] * len(events)

@@ -35,6 +35,7 @@ CREATE TABLE IF NOT EXISTS {payments}.intents (
   PRIMARY KEY (tenant_id, order_id),
   CHECK (refunded_minor + refunding_minor <= captured_minor AND captured_minor <= amount_minor),
   CHECK (captured_minor = 0 OR status IN ('captured', 'declined', 'withdrawn')),
+  CHECK (capture_asked_minor IS NULL OR status = 'authorised'),
   CHECK (card IS NOT NULL OR status NOT IN ('requested', 'unknown'))
 ) WITH (fillfactor = 50);
 SELECT {kernel}.wall('{payments}.intents');
