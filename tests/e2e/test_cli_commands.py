@@ -1,4 +1,4 @@
-"""The commands as scripts use them: one JSON document, exit codes, and errors that say what to do."""
+"""The commands as scripts use them: one JSON document, exit codes, errors that say what to do."""
 
 import os
 import signal
@@ -12,18 +12,11 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from serai.cli.app import COMMANDS
 from serai.kernel import ids
 from serai.kernel.embedded import EmbeddedPostgres
 from tests.e2e.processes import Done, ask, environment, free_ports, serai, wait_until
 
 Run = Callable[..., Done]
-GROUPS = {
-    "migrate": ["up", "status"],
-    "tenant": ["create", "key", "list"],
-    "dlq": ["list", "show", "replay", "drop"],
-    "bench": ["orders"],
-}
 
 
 @pytest.fixture
@@ -35,90 +28,6 @@ def on_database(postgres: EmbeddedPostgres, database_name: str, tmp_path: Path) 
         return serai(*words, cwd=tmp_path, database_url=url, data_dir=str(tmp_path / "data"))
 
     return run
-
-
-def test_help_is_quick_and_names_every_command(tmp_path: Path) -> None:
-    done = serai("--help", cwd=tmp_path)
-    assert done.code == 0
-    assert [name for name in COMMANDS if f" {name} " not in done.out] == []
-
-
-@pytest.mark.parametrize("name", list(COMMANDS))
-def test_every_command_has_help_with_an_example_and_json(name: str, tmp_path: Path) -> None:
-    for words in [[name, word] for word in GROUPS.get(name, [])] or [[name]]:
-        done = serai(*words, "--help", cwd=tmp_path)
-        assert done.code == 0, done.err
-        assert f"Example: serai {' '.join(words)}" in done.out
-        assert "--json" in done.out
-        assert "xit codes" in done.out, words
-
-
-@pytest.mark.parametrize(
-    ("words", "settings", "code", "said"),
-    [
-        (["chekc"], {}, 2, "Did you mean 'check'?"),
-        (["check", "--nope"], {}, 2, "No such option"),
-        (["serve", "--role", "king"], {}, 2, "'king'"),
-        (["dlq", "show", "no-id"], {}, 2, "no-id"),
-        (["dlq", "replay"], {}, 2, "--all"),
-        (["check"], {"port": "many"}, 2, "the environment does not fit"),
-        (["check"], {"nonsense": "1"}, 2, "SERAI_NONSENSE is not a setting"),
-        (["check"], {"payment_provider": "cash"}, 2, "SERAI_PAYMENT_PROVIDER"),
-        (["run", "--port", "70000"], {}, 2, "SERAI_PORT is 70000"),
-        (["run", "--port", "8001", "--worker-port", "8001"], {}, 3, "cannot both listen"),
-        (["run", "--host", "203.0.113.7"], {}, 3, "cannot listen on 203.0.113.7"),
-        (["tenant", "list"], {}, 3, "start one with `serai run`"),
-        (["check"], {}, 3, "start one with `serai run`"),
-        (
-            ["tenant", "list"],
-            {"database_url": "postgresql://a:b@127.0.0.1:1/c"},
-            3,
-            "SERAI_DATABASE_URL",
-        ),
-        (
-            ["migrate", "up"],
-            {"database_url": "postgresql://a:b@127.0.0.1:1/c"},
-            3,
-            "SERAI_DATABASE_URL",
-        ),
-        (["serve"], {}, 2, "SERAI_DATABASE_URL"),
-    ],
-)
-def test_an_expected_failure_says_what_to_do(
-    words: list[str], settings: dict[str, str], code: int, said: str, tmp_path: Path
-) -> None:
-    done = serai(*words, cwd=tmp_path, **settings)
-    assert done.code == code, done.err
-    assert said in done.err
-    assert "Traceback" not in done.err
-    assert done.out == ""
-
-
-def test_a_folder_of_another_major_version_is_refused_untouched(tmp_path: Path) -> None:
-    folder = tmp_path / "data" / "postgres"
-    folder.mkdir(parents=True)
-    (folder / "PG_VERSION").write_text("9\n")
-    for directory in (folder, *folder.parents):
-        if directory.is_relative_to(tmp_path):
-            directory.chmod(0o755)
-    tmp_path.parent.chmod(0o755)
-    ports = free_ports(2)
-    done = serai(
-        "run", cwd=tmp_path, data_dir=str(tmp_path / "data"), port=str(ports[0]),
-        worker_port=str(ports[1]),
-    )  # fmt: skip
-    assert done.code == 3, done.err
-    assert "PostgreSQL" in done.err
-    assert "Traceback" not in done.err
-    assert [path.name for path in folder.iterdir()] == ["PG_VERSION"]
-
-
-def test_a_failure_is_one_json_document_for_a_script(tmp_path: Path) -> None:
-    done = serai("tenant", "list", "--json", cwd=tmp_path)
-    assert done.code == 3
-    assert list(done.document) == ["error"]
-    assert done.document["error"]["code"] == "unavailable"
-    assert "serai run" in done.document["error"]["detail"]
 
 
 def test_a_new_database_is_migrated_once_and_says_so(
@@ -249,17 +158,6 @@ async def test_dead_letters_are_listed_shown_replayed_and_dropped(
         again = on_database("dlq", command, str(events[1]))
         assert (again.code, "no such message" in again.err) == (1, True)
     await connection.close()
-
-
-def test_the_apis_description_needs_no_database(tmp_path: Path) -> None:
-    done = serai("openapi", "--json", cwd=tmp_path)
-    assert done.code == 0, done.err
-    assert done.document["openapi"] == "3.1.0"
-    assert done.document["components"]["securitySchemes"]["apiKey"]["scheme"] == "bearer"
-    assert "/livez" not in done.document["paths"]
-    written = serai("openapi", "--out", "openapi.json", cwd=tmp_path)
-    assert written.code == 0
-    assert (tmp_path / "openapi.json").read_text() == done.out
 
 
 def test_one_process_may_be_every_role_on_one_url(

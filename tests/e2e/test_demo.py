@@ -34,6 +34,7 @@ class Demo:
     """A `serai run --demo` in a folder of its own; told what it wrote, and asked over its API."""
 
     def __init__(self, folder: Path, *words: str, terminal: int | None = None) -> None:
+        self.folder = folder
         self.data = folder / DATA
         self.written = folder / "output.txt"
         port, worker_port = free_ports(2)
@@ -139,6 +140,8 @@ def test_buyers_keep_it_busy_and_every_unit_is_accounted_for(demo: Demo) -> None
         units = [item[name] for name in ("available", "reserved", "sold", "written_off")]
         assert sum(units) == item["received"]
         assert min(units) >= 0
+    check = serai("check", "--json", cwd=demo.folder, data_dir=DATA)
+    assert check.code == 0, check.out
 
 
 def test_buyers_come_back_after_the_api_and_the_worker_were_killed(demo: Demo) -> None:
@@ -166,8 +169,6 @@ def test_a_second_run_finds_the_shop_as_it_was_left(folder: Path) -> None:
         assert "placed 1, confirmed 1, cancelled 0; in flight 0" in first.text()
     finally:
         first.end()
-    check = serai("check", "--json", cwd=folder, data_dir=DATA)
-    assert check.code == 0, check.out
     board = see_board(folder)
     assert json.loads((folder / DATA / "demo.json").read_bytes()) == kept
     # The order is of all time, and not of this run; and nothing is sold twice or received anew.

@@ -1,5 +1,6 @@
 """The catalog, and the inventory that imports fill, behind HTTP on a real PostgreSQL."""
 
+import warnings
 from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
@@ -9,6 +10,7 @@ import httpx
 import msgspec
 from litestar import Litestar
 from litestar.datastructures import State
+from litestar.exceptions import LitestarDeprecationWarning
 
 from serai.contexts.catalog import module as catalog_module
 from serai.contexts.inventory import module as inventory_module
@@ -61,15 +63,18 @@ class CatalogHouse:
         s = Surroundings(database=database, homes=OneHome(), clock=self.clock, settings=Settings())
         self.module: Module = catalog_module.build(s)
         self.inventory: Module = inventory_module.build(s)
-        self.app = Litestar(
-            route_handlers=[*self.module.routes, *self.inventory.routes],
-            exception_handlers=EXCEPTION_HANDLERS,
-            middleware=[edge],
-            request_max_body_size=BODY_BYTES_MAX,
-            state=State({"authenticator": Keyring()}),
-            logging_config=None,
-            openapi_config=None,
-        )
+        with warnings.catch_warnings():
+            # How inventory declares its parameters is for its own tests to judge.
+            warnings.simplefilter("ignore", LitestarDeprecationWarning)
+            self.app = Litestar(
+                route_handlers=[*self.module.routes, *self.inventory.routes],
+                exception_handlers=EXCEPTION_HANDLERS,
+                middleware=[edge],
+                request_max_body_size=BODY_BYTES_MAX,
+                state=State({"authenticator": Keyring()}),
+                logging_config=None,
+                openapi_config=None,
+            )
 
     def client(self, tenant: UUID, rights: str = "rw") -> httpx.AsyncClient:
         """An HTTP client with a key of the tenant."""

@@ -47,7 +47,7 @@ class SomeHomes:
 
 
 class Keys:
-    """API keys of the form `<tenant> <scope> <scope>...`; without scopes a key may do everything."""
+    """API keys of the form `<tenant> <scope> ...`; without scopes a key may do everything."""
 
     async def authenticate(self, token: str) -> Principal:
         tenant, *scopes = token.split()
@@ -124,7 +124,7 @@ def code_of(response: httpx.Response) -> tuple[int, str]:
 
 
 async def hear(module: Module, database: Database, *deliveries: Delivery) -> list[msgspec.Struct]:
-    """Gives deliveries of one type to a module's consumer; what was announced in the transaction."""
+    """Gives deliveries of one type to a module's consumer; what it announced."""
     (consumer,) = module.consumers
     handler: Hear = consumer.hears[deliveries[0].type.model]  # type: ignore[assignment]
     async with database.transaction(POOLED, {d.tenant_id for d in deliveries}) as tx:

@@ -89,6 +89,7 @@ async def expire_leases(database: Database) -> None:
     """What the passing of time does to a worker that no longer beats."""
     async with database.transaction(POOLED, ()) as tx:
         await tx.connection.execute("UPDATE kernel.leases SET lease_until = '-infinity'")
+        await tx.connection.execute("UPDATE kernel.members SET seen_at = '-infinity'")
 
 
 async def test_every_event_is_heard_once_and_in_the_order_of_its_key(

@@ -8,6 +8,7 @@ _VERSION_7 = 0x7 << 76
 _VARIANT = 0b10 << 62
 _RANDOM_MASK = (1 << 62) - 1
 _COUNTER_BITS = 12
+_POOL_BYTES = 4096
 _COUNTER_MASK = (1 << _COUNTER_BITS) - 1
 
 
@@ -16,6 +17,12 @@ class _Source:
 
     def __init__(self) -> None:
         self._last = 0
+        self._pool = b""
+        self._used = 0
+
+    def forget(self) -> None:
+        """Drops the random bytes at hand."""
+        self._pool, self._used = b"", 0
 
     def next(self) -> UUID:
         stamp = (time.time_ns() // 1_000_000) << _COUNTER_BITS
@@ -24,11 +31,16 @@ class _Source:
             stamp = self._last + 1
         self._last = stamp
         milliseconds, counter = stamp >> _COUNTER_BITS, stamp & _COUNTER_MASK
-        random = int.from_bytes(os.urandom(8), "big") & _RANDOM_MASK
+        if self._used == len(self._pool):
+            # One system call for many ids.
+            self._pool, self._used = os.urandom(_POOL_BYTES), 0
+        random = int.from_bytes(self._pool[self._used : self._used + 8], "big") & _RANDOM_MASK
+        self._used += 8
         return UUID(int=(milliseconds << 80) | _VERSION_7 | (counter << 64) | _VARIANT | random)
 
 
 _source = _Source()
+os.register_at_fork(after_in_child=_source.forget)
 
 
 def new_id() -> UUID:

@@ -67,7 +67,7 @@ def build_app(
     readiness = readiness or Readiness(composition.database)
     return Litestar(
         route_handlers=[
-            *composition.routes,
+            *_without_chance(composition.routes),
             *probe_routes(readiness, has_metrics=settings.metrics),
             *_page_routes(),
             *more_routes,
@@ -80,6 +80,17 @@ def build_app(
         debug=False,
         logging_config=None,
     )
+
+
+def _without_chance(routes: list[Any]) -> list[Any]:
+    """The same routes; their answers are described without Litestar's examples made at random.
+
+    A description of the API that is another one each time could not be kept nor compared.
+    """
+    for route in routes:
+        for answer in (route.responses or {}).values():
+            answer.generate_examples = False
+    return routes
 
 
 def _openapi_config() -> OpenAPIConfig:

@@ -50,9 +50,10 @@ def run(
 
     With a lifeline it also stops when standard input closes: whoever holds the other end is gone.
     """
+    url = app_url(settings)
     observe.configure_logs(settings.log_level, is_json=has_json_logs)
     try:
-        code = uvloop.run(_live(parts, settings, has_lifeline=has_lifeline))
+        code = uvloop.run(_live(parts, settings, url, has_lifeline=has_lifeline))
     except Unavailable as error:
         _log.error("cannot_run", action="cannot_run", reason=error.detail)
         code = UNAVAILABLE
@@ -66,10 +67,10 @@ def run(
     os._exit(code)
 
 
-async def _live(parts: Sequence[Part], settings: Settings, *, has_lifeline: bool) -> int:
+async def _live(parts: Sequence[Part], settings: Settings, url: str, *, has_lifeline: bool) -> int:
     stop = asyncio.Event()
     _listen_for_the_end(stop, has_lifeline=has_lifeline)
-    database = await open_database(app_url(settings), pool_max=settings.pool_max)
+    database = await open_database(url, pool_max=settings.pool_max)
     try:
         composition = compose(settings, database)
         process = Process(settings, composition, Readiness(database), stop)

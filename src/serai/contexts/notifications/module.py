@@ -47,7 +47,7 @@ def build(s: Surroundings) -> Module:
     sender = parse_sender(s.settings.mail_from)
     if sender is None:
         raise SettingsError("SERAI_MAIL_FROM must be an address, or `A Shop <shop@example.org>`")
-    mailer = _mailer(s)
+    mailer = mailer_of(s)
 
     async def send(database: Database, home: Home, clock: Clock) -> int:
         return await handlers.send_due(
@@ -84,7 +84,8 @@ def build(s: Surroundings) -> Module:
     )
 
 
-def _mailer(s: Surroundings) -> Mailer:
+def mailer_of(s: Surroundings) -> Mailer:
+    """A mail server where one is set, else the console."""
     if s.settings.smtp_url:
         return SmtpMailer(parse_smtp_url(s.settings.smtp_url))
     return ConsoleMailer(s.clock)

@@ -32,7 +32,7 @@ from serai.contexts.payments.handlers import answers, requests
 from serai.contexts.payments.handlers.asking import Asking
 from serai.contexts.payments.handlers.looking import LOOKS_CHUNK, Looking
 from serai.contexts.payments.model import Intent, Refund
-from serai.contexts.payments.ports import Answer, Capture, Charge, PaymentProvider
+from serai.contexts.payments.ports import Answer, Capture, Charge
 from serai.contexts.payments.ports import Refund as RefundOrder
 from serai.contexts.payments.store import PostgresBooks
 from serai.kernel import ids
