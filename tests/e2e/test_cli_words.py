@@ -98,6 +98,8 @@ def test_every_word_of_a_group_is_tested_for_its_help(name: str) -> None:
         (["check"], {"payment_provider": "cash"}, 2, "SERAI_PAYMENT_PROVIDER"),
         (["check"], {"log_level": "loud"}, 2, "SERAI_LOG_LEVEL"),
         (["run", "--port", "70000"], {}, 2, "SERAI_PORT is 70000"),
+        (["import", __file__], {}, 2, "--tenant"),
+        (["import", __file__, "--tenant", "acme"], {}, 3, "serai run"),
         (["serve"], {}, 2, "SERAI_DATABASE_URL"),
         (["run", "--port", "18001", "--worker-port", "18001"], {}, 3, "cannot both listen"),
         (["run", "--host", "203.0.113.7"], {}, 3, "cannot listen on 203.0.113.7"),

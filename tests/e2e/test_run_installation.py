@@ -164,6 +164,27 @@ def test_a_running_installation_checks_out_clean(running: Installation, key: str
     assert [check["violations"] for check in report["checks"]] == [[]] * len(report["checks"])
 
 
+def test_a_catalog_is_imported_with_its_bad_rows_listed(running: Installation, key: str) -> None:
+    good = "handle,title,sku,price:USD,stock\ntent,Tent,TENT,129.00,8\n"
+    file = running.folder / "goods.csv"
+    file.write_text(good)
+    words = ("import", str(file), "--tenant", "acme", "--json")
+    done = serai(*words, cwd=running.folder, **running.settings)
+    assert done.code == 0, done.err
+    report = done.document
+    assert (report["created"], report["stock_units"], report["problems"]) == (1, 8, [])
+    items = running.api("/v1/stock-items", key=key).json["items"]
+    assert [(item["sku"], item["available"]) for item in items] == [("TENT", 8)]
+
+    file.write_text(good + "lamp,Lamp,LAMP,free,1\n")
+    done = serai(*words, cwd=running.folder, **running.settings)
+    assert done.code == 1, done.err
+    assert [problem["row"] for problem in done.document["problems"]] == [3]
+    assert done.document["unchanged"] == 1
+    keys = running.api("/v1/api-keys", key=key).json["items"]
+    assert [one["label"] for one in keys if one["revoked_at"] is None] == ["first key"]
+
+
 def test_a_second_run_on_the_same_folder_is_refused_with_what_to_do(running: Installation) -> None:
     other = free_ports(2)
     settings = {**running.settings, "port": str(other[0]), "worker_port": str(other[1])}

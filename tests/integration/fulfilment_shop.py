@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import asyncpg
@@ -80,7 +80,7 @@ def open_client(module: Module) -> httpx.AsyncClient:
     )
     assert app.openapi_schema.paths
     # The transport tells nothing of what the application raises: a client only sees answers.
-    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+    transport = httpx.ASGITransport(app=cast("Any", app), raise_app_exceptions=False)
     return httpx.AsyncClient(transport=transport, base_url="http://shop")
 
 

@@ -1,19 +1,19 @@
 """Products over HTTP on a real PostgreSQL: written, read, changed, refused."""
 
 import asyncio
+import itertools
 from typing import Any
 from uuid import UUID
 
 import httpx
 import msgspec
-import pytest
 
 from serai.kernel import ids
 from serai.kernel.db import Database
 from serai.kernel.tenant import POOLED
 from tests.integration.catalog_house import CatalogHouse, create, keyed, post, product
 
-FULL = {
+FULL: dict[str, Any] = {
     "title": "Dune tent",
     "handle": "dune-tent",
     "description": "Two poles, no fuss.",
@@ -26,7 +26,10 @@ FULL = {
         {
             "sku": "TENT S/1",
             "options": {"Size": "Small"},
-            "prices": [{"currency": "USD", "amount_minor": 12900}, {"currency": "JPY", "amount_minor": 19000}],
+            "prices": [
+                {"currency": "USD", "amount_minor": 12900},
+                {"currency": "JPY", "amount_minor": 19000},
+            ],
             "barcode": "4006381333931",
             "media": ["https://x.example/small.png"],
         },
@@ -55,7 +58,7 @@ async def test_a_product_is_created_and_read_back(database: Database, tenant: UU
         assert small == {
             "id": small["id"], "product_id": made["id"], "sku": "TENT S/1",
             "options": {"Size": "Small"},
-            "prices": [{"currency": "JPY", "amount_minor": 19000}, {"currency": "USD", "amount_minor": 12900}],
+            "prices": FULL["variants"][0]["prices"][::-1],
             "barcode": "4006381333931", "media": ["https://x.example/small.png"], "version": 1,
         }  # fmt: skip
         assert (large["prices"], large["barcode"], large["media"]) == ([], None, [])
@@ -236,21 +239,17 @@ BAD_BODIES = [
 ]
 
 
-@pytest.mark.parametrize("body", BAD_BODIES)
-async def test_a_body_that_does_not_fit_leaves_no_trace(
-    database: Database, tenant: UUID, body: bytes
-) -> None:
+async def test_a_body_that_does_not_fit_leaves_no_trace(database: Database, tenant: UUID) -> None:
     house = CatalogHouse(database)
     async with house.client(tenant) as client:
-        for path in ("/v1/products", "/v1/products:batch"):
+        for body, path in itertools.product(BAD_BODIES, ("/v1/products", "/v1/products:batch")):
             content = body if path == "/v1/products" else b'{"products":[' + body + b"]}"
             answer = await client.post(path, content=content, headers=keyed())
             if answer.status_code == 200:
-                assert answer.json()["refused"] == 1
+                assert answer.json()["refused"] == 1, body
             else:
-                assert (answer.status_code, answer.json()["code"][:9]) in {
-                    (400, "invalid"), (400, "duplicate"),
-                }  # fmt: skip
+                assert answer.status_code == 400, body
+                assert answer.json()["code"] in {"invalid", "duplicate_key"}, body
     assert await count_rows(database, tenant) == 0
 
 
@@ -294,10 +293,10 @@ async def test_what_is_another_tenant_s_is_not_there(database: Database, tenant:
         for method, path, body in requests:
             content = b"" if body is None else msgspec.json.encode(body)
             theirs = await stranger.request(method, path, content=content, headers=keyed(**seen))
-            absent = await stranger.request(
-                method, path.replace(made["id"], str(ids.new_id())).replace(variant, str(ids.new_id())),
-                content=content, headers=keyed(**seen),
-            )  # fmt: skip
+            nowhere = path.replace(made["id"], str(ids.new_id())).replace(
+                variant, str(ids.new_id())
+            )
+            absent = await stranger.request(method, nowhere, content=content, headers=keyed(**seen))
             assert (theirs.status_code, theirs.json()["code"]) == (404, "not_found"), path
             assert told(theirs) == told(absent)
         for path in (

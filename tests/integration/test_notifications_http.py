@@ -226,6 +226,6 @@ async def test_every_statement_of_notifications_goes_by_an_index(
             "find_templates": ["((tenant_id = w.tenant_id) AND (kind = w.kind))"],
             "lock_templates": ["((tenant_id = w.tenant_id) AND (kind = w.kind))"],
             "update_templates": ["((tenant_id = n.tenant_id) AND (kind = n.kind))"],
-            "check_overdue": ["Index Scan using messages_due", "((tenant_id = $1) AND (due_at < $2))"],
+            "check_overdue": ["messages_due", "((tenant_id = $1) AND (due_at < $2))"],
         },
     )  # fmt: skip

@@ -1,8 +1,7 @@
 """Payments on a real PostgreSQL: races, plans, costs, and what `serai check` finds."""
 
 import asyncio
-import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -31,13 +30,13 @@ from serai.contexts.payments.model import Intent
 from serai.contexts.payments.ports import Answer
 from serai.contexts.payments.store import SQL, PostgresBooks
 from serai.kernel import ids
-from serai.kernel.db import Database, Tx, session_settings
+from serai.kernel.db import Database, Tx
 from serai.kernel.embedded import EmbeddedPostgres
 from serai.kernel.events import Cause, Delivery
 from serai.kernel.module import Finding
 from serai.kernel.queries import Statement
 from serai.kernel.tenant import POOLED
-from tests.integration.fulfilment_shop import NOW, outbox, surroundings
+from tests.integration.fulfilment_shop import NOW, assert_plans, outbox, surroundings
 from tests.unit.payments_memory import delivery_of, intent_of
 
 BOOKS = PostgresBooks()
@@ -163,7 +162,7 @@ async def test_refunds_at_the_same_instant_never_exceed_the_capture(
     assert [i.left_minor for i in await intents(database, tenant, asked.key)] == [100]
 
 
-# ------------------------------------------------------------------------------- the cost of a batch
+# ------------------------------------------------------------------------------ the cost of a batch
 
 
 async def test_a_batch_of_payments_costs_one_read_one_update_and_one_insert(
@@ -198,62 +197,33 @@ async def test_a_batch_of_payments_costs_one_read_one_update_and_one_insert(
     assert len(told(await outbox(database, tenant), PaymentRequested)) == 300
 
 
-@pytest.fixture
-async def connection(
+ITS_ORDER = "(tenant_id = a.tenant_id) AND (order_id = a.order_id)"
+ITS_REFUND = "(tenant_id = a.tenant_id) AND (refund_id = a.refund_id)"
+ITS_MATTER = "(tenant_id = a.tenant_id) AND (kind = a.kind) AND (thing_id = a.thing_id)"
+
+
+async def test_every_row_is_found_by_its_whole_key_even_by_plans_made_for_empty_tables(
     postgres: EmbeddedPostgres, database_name: str
-) -> AsyncIterator[asyncpg.Connection]:
-    opened = await asyncpg.connect(
-        postgres.app_url(database_name), server_settings=session_settings()
-    )
-    yield opened
-    await opened.close()
-
-
-@pytest.mark.parametrize(
-    ("name", "condition"),
-    [
-        ("list_requested", "tenant_id = a.tenant_id) AND (order_id = a.order_id"),
-        ("settle_requested", "tenant_id = a.tenant_id) AND (order_id = a.order_id"),
-        ("lock_intents", "tenant_id = a.tenant_id) AND (order_id = a.order_id"),
-        ("find_intents", "tenant_id = a.tenant_id) AND (order_id = a.order_id"),
-        ("save_intents", "tenant_id = a.tenant_id) AND (order_id = a.order_id"),
-        ("find_refunds", "tenant_id = a.tenant_id) AND (refund_id = a.refund_id"),
-        ("save_refunds", "tenant_id = a.tenant_id) AND (refund_id = a.refund_id"),
-        ("list_refunds", "order_id = $2"),
-        ("take_due_looks", "due_at <= $2"),
-        ("list_payments", "tenant_id = $1) AND (order_id < $2"),
-        ("list_payments_by_status", "tenant_id = $1) AND (order_id < $3) AND (order_id >= $4"),
-    ],
-)
-async def test_a_statement_finds_its_rows_by_their_whole_key_while_the_table_is_empty(
-    connection: asyncpg.Connection, name: str, condition: str
 ) -> None:
-    plan = await plan_of(connection, SQL.statements[name])
-    conditions = [line for line in plan if line.lstrip().startswith("Index Cond")]
-    assert f"Index Cond: (({condition}))" in plan or any(condition in c for c in conditions), plan
-
-
-async def test_intents_are_settled_in_the_order_of_their_ids(
-    connection: asyncpg.Connection,
-) -> None:
-    plan = await plan_of(connection, SQL.settle_requested)
-    steps = [line.strip().removeprefix("->").strip() for line in plan]
-    order = [
-        step.split("  ")[0] for step in steps if step.startswith(("Nested", "Sort", "Index S"))
-    ]
-    assert order[0] == "Nested Loop"
-    assert order[1] == "Sort"
-    assert "Sort Key: w.tenant_id, w.order_id" in steps
-    assert "Index Scan using intents_pkey on intents i" in order
-
-
-async def plan_of(connection: asyncpg.Connection, statement: Statement) -> list[str]:
-    """The plan as the application gets it: generic, whatever the arguments."""
-    text = statement.text("")
-    arguments = max(int(n) for n in re.findall(r"\$(\d+)", text))
-    await connection.execute(f"PREPARE asked AS {text}")
-    rows = await connection.fetch(f"EXPLAIN EXECUTE asked({', '.join(['NULL'] * arguments)})")
-    return [row[0].strip() for row in rows]
+    wanted = {
+        "list_requested": [ITS_ORDER],
+        # In the order of the ids, which is the order in which everybody locks.
+        "settle_requested": [ITS_ORDER, "Sort Key: w.tenant_id, w.order_id", "Nested Loop"],
+        "find_intents": [ITS_ORDER],
+        "lock_intents": [ITS_ORDER, "Sort Key: i.tenant_id, i.order_id"],
+        "save_intents": [ITS_ORDER],
+        "find_refunds": [ITS_REFUND],
+        "save_refunds": [ITS_REFUND],
+        "take_due_looks": ["(due_at <= $2)"],
+        "move_looks": [ITS_MATTER],
+        "end_looks": [ITS_MATTER],
+        "find_payment": ["(tenant_id = $1) AND (order_id = $2)"],
+        "list_refunds": ["(order_id = $2)"],
+        "list_payments": ["Backward", "(tenant_id = $1) AND (order_id < $2)"],
+        "find_scan_end": ["Backward", "(tenant_id = $1) AND (order_id < $2)"],
+        "list_payments_by_status": ["Backward", "(order_id < $3) AND (order_id >= $4)"],
+    }
+    await assert_plans(postgres.app_url(database_name), SQL, wanted)
 
 
 async def test_settling_touches_no_index(
@@ -336,7 +306,7 @@ async def test_what_is_not_in_order_is_found(
     assert str(intent.order_id) in found[0].detail
 
 
-# ---------------------------------------------------------------------------------- pages of a status
+# -------------------------------------------------------------------------------- pages of a status
 
 
 async def test_a_page_of_a_status_looks_at_so_many_payments_and_goes_on_where_it_stopped(

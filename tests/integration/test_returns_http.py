@@ -49,9 +49,9 @@ def shop(http: httpx.AsyncClient, tenant: UUID) -> Client:
     return Client(http, tenant)
 
 
-def body_of(order_id: UUID, **changes: Any) -> dict[str, Any]:
+def body_of(order_id: UUID, /, **changes: Any) -> dict[str, Any]:
     lines = [{"line_no": 1, "quantity": 2}, {"line_no": 3, "quantity": 1}]
-    return {"order_id": str(order_id), "lines": lines, **changes}
+    return {"order_id": str(order_id), "lines": lines} | changes
 
 
 async def test_a_return_is_accepted_once_and_told_of(

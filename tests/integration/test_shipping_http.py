@@ -15,6 +15,7 @@ from serai.contexts.shipping.contract import (
     ShipmentCreated,
     ShipmentDelivered,
     ShipmentDispatched,
+    ShipmentRef,
     ShippedLine,
 )
 from serai.kernel import ids
@@ -216,7 +217,7 @@ async def test_a_cancelled_order_is_not_shipped(
     order_id, first = await confirm(module, database, tenant)
     cause = delivery_of(tenant, ShipmentCreated(order_id, first)).cause
     async with database.transaction(POOLED, (tenant,)) as tx:
-        ref = shipping.ShipmentRef(tenant, order_id, cause)
+        ref = ShipmentRef(tenant, order_id, cause)
         undone = await module.offers.cancel_shipments([ref], tx=tx, now=tx.now)
     assert undone == {order_id}
     for path in (f"/v1/shipments/{first}/dispatch", f"/v1/orders/{order_id}/dispatch"):
@@ -231,7 +232,7 @@ async def test_an_order_without_a_shipment_is_told_by_its_status(
     for status in ("placed", "cancelled", "confirmed", None):
         order_id = ids.new_id()
         if status is not None:
-            desk.statuses[order_id] = status  # type: ignore[assignment]
+            desk.statuses[order_id] = status
         answers[status] = code_of(await shop.post(f"/v1/orders/{order_id}/dispatch", {}))
     assert answers == {
         "placed": (409, "illegal_state"), "cancelled": (409, "illegal_state"),

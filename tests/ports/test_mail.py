@@ -1,15 +1,10 @@
 """What every mailer promises, on the console and by SMTP to a real server in this process."""
 
-# ruff: noqa: ARG002 - the server's hooks are given more than they need
-
 import asyncio
 import contextlib
-import email
-import email.policy
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from datetime import UTC, datetime, timedelta
-from email.message import EmailMessage
-from typing import Any, Protocol
+from datetime import timedelta
+from typing import Any
 
 import msgspec
 import pytest
@@ -21,13 +16,19 @@ from serai.contexts.notifications.gateways.console import ConsoleMailer
 from serai.contexts.notifications.gateways.smtp import SmtpMailer, SmtpServer, parse_smtp_url
 from serai.contexts.notifications.model.mails import Mail, Sender
 from serai.contexts.notifications.model.messages import Outcome
-from serai.contexts.notifications.ports import Mailer
 from serai.kernel.clock import ManualClock
 from serai.kernel.failure import Unavailable
 from serai.settings import SettingsError
+from tests.ports.mail_settings import (
+    HOST,
+    NOW,
+    ConsoleSetting,
+    Inbox,
+    Setting,
+    SmtpSetting,
+    serve_smtp,
+)
 
-HOST = "127.0.0.1"
-NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SENT = Outcome("sent")
 NO_ADDRESS = Outcome("refused", "the recipient is no address that mail can be sent to")
 BROKEN_HEADER = Outcome("refused", "a header would hold a line break or another control character")
@@ -35,63 +36,6 @@ MAIL = Mail(
     "<m1.1@example.org>", Sender("Lädchen, & Söhne", "shop@example.org"), "ada@example.org",
     "Ihre Bestellung für 5 €", "Grüße 👋\nzweite Zeile\n", "<p>Grüße</p>", NOW,
 )  # fmt: skip
-
-
-class Received(msgspec.Struct):
-    """A mail as the server has got it."""
-
-    sender: str
-    recipients: list[str]
-    mail: EmailMessage
-    is_known: bool
-    """Whether the client has shown a password."""
-
-
-class Inbox:
-    """The handler of the real server: keeps what arrives, and answers as it is told."""
-
-    def __init__(self) -> None:
-        self.received: list[Received] = []
-        self.answers: dict[str, str] = {}
-        self.silence = asyncio.Event()
-        self.silent_for: set[str] = set()
-        self.hang_up_after: int | None = None
-        self.connections = 0
-
-    async def handle_EHLO(  # noqa: N802 - the server's name for it
-        self, server: SMTP, session: Session, envelope: Envelope, hostname: str, replies: list[str]
-    ) -> list[str]:
-        self.connections += 1
-        session.host_name = hostname
-        return replies
-
-    async def handle_RCPT(  # noqa: N802
-        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
-    ) -> str:
-        if address in self.silent_for:
-            await self.silence.wait()
-        answer = self.answers.get(address, "250 OK")
-        if answer.startswith("250"):
-            envelope.rcpt_tos.append(address)
-        return answer
-
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
-        if self.hang_up_after is not None and len(self.received) >= self.hang_up_after:
-            self.hang_up_after = None
-            assert isinstance(server.transport, asyncio.Transport)
-            server.transport.abort()
-            return "421 gone"
-        content = envelope.content
-        assert isinstance(content, bytes)
-        parsed = email.message_from_bytes(content, policy=email.policy.default)
-        assert isinstance(parsed, EmailMessage)
-        assert isinstance(envelope.mail_from, str)
-        self.received.append(
-            Received(
-                envelope.mail_from, list(envelope.rcpt_tos), parsed, bool(session.authenticated)
-            )
-        )
-        return "250 OK"
 
 
 Serve = Callable[..., Awaitable[SmtpServer]]
@@ -108,45 +52,15 @@ async def serve(inbox: Inbox) -> AsyncIterator[Serve]:
     servers: list[asyncio.Server] = []
 
     async def start(**settings: Any) -> SmtpServer:
-        loop = asyncio.get_running_loop()
-        settings = {"enable_SMTPUTF8": True, "timeout": 30, **settings}
-        server = await loop.create_server(
-            lambda: SMTP(inbox, hostname="mail.example.org", loop=loop, **settings), HOST, 0
-        )
+        server, place = await serve_smtp(inbox, **settings)
         servers.append(server)
-        return parse_smtp_url(f"smtp://{HOST}:{server.sockets[0].getsockname()[1]}?starttls=never")
+        return place
 
     yield start
     inbox.silence.set()
     for server in servers:
         server.close()
         await server.wait_closed()
-
-
-class Setting(Protocol):
-    """A mailer, and how many mails have come through it."""
-
-    mailer: Mailer
-
-    def count(self) -> int: ...
-
-
-class ConsoleSetting:
-    def __init__(self, lines: list[Any]) -> None:
-        self.mailer: Mailer = ConsoleMailer(ManualClock(NOW))
-        self._lines = lines
-
-    def count(self) -> int:
-        return len(self._lines)
-
-
-class SmtpSetting:
-    def __init__(self, server: SmtpServer, inbox: Inbox) -> None:
-        self.mailer: Mailer = SmtpMailer(server)
-        self._inbox = inbox
-
-    def count(self) -> int:
-        return len(self._inbox.received)
 
 
 @pytest.fixture

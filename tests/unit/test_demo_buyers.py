@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serai.cli.demo.buyers import (
+    APPROVED,
     BUSY_S,
+    CARDS,
     LINES_MAX,
     QUIET_RATE,
     RATE_HIGH,
@@ -15,18 +17,19 @@ from serai.cli.demo.buyers import (
     WAVE_S,
     Crowd,
     Visit,
-    is_scarce,
     wanted_rate,
 )
-from serai.cli.demo.goods import demo_products
-from serai.contexts.payments.gateways.sandbox_cards import APPROVED, SCRIPTS
+from serai.cli.demo.goods import demo_goods, is_scarce
+from serai.contexts.payments.gateways import sandbox_cards
+from serai.contexts.payments.gateways.sandbox_cards import SCRIPTS
 
-PRODUCTS = demo_products("http://127.0.0.1:8000")
-VARIANTS = {variant.sku: variant for product in PRODUCTS for variant in product.variants}
+GOODS = demo_goods("http://127.0.0.1:8000")
+SHELVES = {sku: units for ware in GOODS for sku, units in ware.stock.items()}
+PRICES = {variant.sku: variant.prices for ware in GOODS for variant in ware.product.variants}
 
 
 def crowd(seed: int) -> Crowd:
-    return Crowd(PRODUCTS, Random(seed))  # noqa: S311 - it makes up buyers
+    return Crowd(GOODS, Random(seed))  # noqa: S311 - it makes up buyers
 
 
 def visits(seed: int, count: int) -> list[Visit]:
@@ -45,8 +48,13 @@ def test_buyers_want_what_there_is_at_a_price_that_it_has() -> None:
         assert len({sku for sku, _ in visit.lines}) == len(visit.lines)
         for sku, units in visit.lines:
             assert 1 <= units <= 3
-            assert visit.currency in {price.currency for price in VARIANTS[sku].prices}
+            assert visit.currency in {price.currency for price in PRICES[sku]}
         assert visit.card in SCRIPTS
+
+
+def test_the_cards_are_the_sandboxs_own() -> None:
+    assert APPROVED == sandbox_cards.APPROVED
+    assert {card for card, _ in CARDS} <= set(SCRIPTS)
 
 
 def test_most_cards_are_good_and_a_few_orders_are_thought_over() -> None:
@@ -62,14 +70,14 @@ def test_most_cards_are_good_and_a_few_orders_are_thought_over() -> None:
 
 def test_scarce_goods_are_wanted_now_and_then() -> None:
     scarce = [
-        visit for visit in visits(3, 10_000) if any(is_scarce(VARIANTS[s]) for s, _ in visit.lines)
+        visit for visit in visits(3, 10_000) if any(is_scarce(SHELVES[s]) for s, _ in visit.lines)
     ]
     assert 400 < len(scarce) < 600
 
 
 def test_best_loved_goods_sell_more_than_others_and_all_sell() -> None:
     wanted = Counter(sku for visit in visits(4, 20_000) for sku, _ in visit.lines)
-    assert set(wanted) == set(VARIANTS)
+    assert set(wanted) == set(SHELVES)
     (_, most), *_, (_, least) = wanted.most_common()
     assert most > 5 * least
 

@@ -7,7 +7,7 @@ import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 
-from serai.cli.demo.goods import demo_products
+from serai.cli.demo.goods import demo_goods
 from serai.cli.demo.media import KEPT_BY_CLIENTS_S, media_routes
 from serai.cli.demo.pictures import picture
 from serai.kernel.problems import EXCEPTION_HANDLERS
@@ -21,16 +21,14 @@ def client() -> Iterator[TestClient[Any]]:
 
 
 def test_every_product_names_an_address_that_serves_its_picture(client: TestClient[Any]) -> None:
-    for product in demo_products("http://shop.example"):
-        [address] = product.media
+    for goods in demo_goods("http://shop.example"):
+        assert isinstance(goods.product.media, list)
+        [address] = goods.product.media
         answer = client.get(address.removeprefix("http://shop.example"))
         assert answer.status_code == 200
         assert answer.headers["content-type"] == "image/svg+xml"
         assert answer.content == picture(
-            product.handle,
-            title=product.title,
-            category=product.categories[0],
-            colours=product.facets["colour"],
+            goods.handle, title=goods.title, category=goods.category, colours=goods.colours
         )
 
 

@@ -88,6 +88,7 @@ def test_the_board_says_what_there_is_to_know(width: int) -> None:
         "database ● up",
         "Stock · 1 sold out",
         "12 3 885 900",
+        "buyers want 9 orders/s",
         "3x Dune tent 1,234.50 USD confirmed",
         ADDRESSES.docs,
         ADDRESSES.metrics,
@@ -157,7 +158,7 @@ def test_a_shelf_shows_its_shares() -> None:
 
 def test_a_spark_is_as_high_as_its_share_of_the_highest() -> None:
     assert spark((0.0, 3.5, 7.0), 10) == "▁▅█"
-    assert spark((1.0, 2.0, 4.0), 2) == "▅█"
+    assert spark((1.0, 3.0, 4.0, 8.0, 2.0), 3) == "▃█▃"
     assert spark((0.0, 0.0), 10) == "▁▁"
     assert spark((1.0,), 0) == ""
 

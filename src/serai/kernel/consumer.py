@@ -7,7 +7,7 @@ stands alone; that one is parked with its context, and its followers of the same
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -33,6 +33,8 @@ FETCH_GAP_S = 0.01
 HORIZON_POLL_S = 0.01
 HORIZON_POLL_MAX_S = 0.1
 OUTAGE_PAUSE_S = 0.2
+SAVE_S = 10.0
+"""How often a group that hears nothing writes down how far it has looked."""
 LETTER_POLL_S = 1.0
 LETTERS_MAX = 50
 LETTER_TRIES_MAX = 8
@@ -96,6 +98,7 @@ class GroupRunner:
         self._fences: dict[int, int] = {}
         self._letters_at = 0.0
         self._fetch_at = 0.0
+        self._save_at = 0.0
         self.handled = 0
 
     @property
@@ -158,6 +161,8 @@ class GroupRunner:
             # Nothing of ours below the horizon: the next look need not read what lies there again.
             for place, position in self._cursors.items():
                 self._cursors[place] = max(position, (horizon, 0))
+            if time.monotonic() >= self._save_at:
+                await self._save()
         return len(deliveries), horizon <= newest
 
     def retry_letters_now(self) -> None:
@@ -215,6 +220,15 @@ class GroupRunner:
         newest: dict[tuple[str, int], Position] = {}
         for delivery in deliveries:
             newest[delivery.type.topic, delivery.partition] = delivery.position
+        await self._move_to(newest, tx=tx)
+
+    async def _save(self) -> None:
+        """Writes the cursors down: a group that rarely hears must not hold up the log's pruning."""
+        self._save_at = time.monotonic() + SAVE_S
+        async with self._database.transaction(self._home, ()) as tx:
+            await self._move_to(self._cursors, tx=tx)
+
+    async def _move_to(self, newest: Mapping[tuple[str, int], Position], *, tx: Tx) -> None:
         partitions = sorted({partition for _, partition in newest})
         if any(partition not in self._fences for partition in partitions):
             raise LostLease(self._consumer.group)

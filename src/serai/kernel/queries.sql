@@ -274,10 +274,10 @@ USING (
   SELECT c.topic, c.partition, c.xid, c.seq
   FROM (SELECT topic, partition, min((xid::text)::bigint) AS passed FROM {kernel}.positions GROUP BY 1, 2) g
   CROSS JOIN LATERAL (
-    SELECT x.topic, x.partition, x.xid, x.seq FROM {kernel}.outbox x
+    SELECT x.topic, x.partition, x.xid, x.seq, x.occurred_at FROM {kernel}.outbox x
     WHERE x.topic = g.topic AND x.partition = g.partition AND x.xid < g.passed::text::xid8
-      AND x.occurred_at < $1
     ORDER BY x.xid, x.seq LIMIT $2) c
+  WHERE c.occurred_at < $1
 ) gone
 WHERE o.topic = gone.topic AND o.partition = gone.partition AND o.xid = gone.xid AND o.seq = gone.seq;
 

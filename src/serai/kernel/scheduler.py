@@ -22,7 +22,7 @@ EVENTS_KEPT = timedelta(days=30)
 INBOX_KEPT = timedelta(days=45)
 """Longer than the events: what may still be delivered again must still be known."""
 PRUNE_CHUNK = 2000
-LAG_COUNTED_MAX = 100_000
+LAG_COUNTED_MAX = 10_000
 MEASURE_EVERY = timedelta(seconds=5)
 PRUNE_EVERY = timedelta(minutes=1)
 

@@ -121,8 +121,8 @@ async def _keep_open(
     stop: asyncio.Event,
     console: Console,
 ) -> None:
-    shelves = {v.sku: v.stock or 0 for product in shop.products for v in product.variants}
-    titles = {v.sku: product.title for product in shop.products for v in product.variants}
+    shelves = {sku: units for ware in shop.goods for sku, units in ware.stock.items()}
+    titles = {sku: ware.title for ware in shop.goods for sku in ware.stock}
     # The board looks again soon anyway, so its own calls do not insist.
     eyes = Api(supervisor.api_url, shop.key, stop=stop, tries_max=1)
     watcher = Watcher(
@@ -133,7 +133,7 @@ async def _keep_open(
         shelves=shelves,
     )
     chance = Random()  # noqa: S311 - it makes up buyers, not secrets
-    crowd = Traffic(shop.api, Crowd(shop.products, chance), shelves, chance=chance)
+    crowd = Traffic(shop.api, Crowd(shop.goods, chance), shelves, chance=chance)
     board = Board(supervisor, shop, watcher, crowd if traffic else None)
     try:
         await watcher.begin()

@@ -11,9 +11,7 @@ from typing import Final, Literal, TypeVar
 
 import msgspec
 
-from serai.cli.demo.goods import SCARCE_UNITS_MAX
-from serai.contexts.catalog.gateways.product_rows import ProductRow, VariantRow
-from serai.contexts.payments.gateways import sandbox_cards as cards
+from serai.cli.demo.goods import Goods, is_scarce
 
 RATE_LOW: Final = 5.0
 RATE_HIGH: Final = 15.0
@@ -33,17 +31,19 @@ Mood = Literal["keeps", "cancels", "returns"]
 T = TypeVar("T")
 
 _CURRENCIES: Final = (("USD", 60), ("EUR", 25), ("GBP", 10), ("JPY", 5))
-_CARDS: Final = (
-    (cards.APPROVED, 914),
-    (cards.NO_FUNDS, 30),
-    (cards.NOT_HONOURED, 12),
-    (cards.ANSWERED_TWICE, 20),
-    (cards.DOWN_BRIEFLY, 10),
-    (cards.TOLD_TWICE, 4),
-    (cards.TOLD_OUT_OF_ORDER, 4),
-    (cards.SILENT_APPROVED, 2),
-    (cards.SILENT_DECLINED, 2),
-    (cards.LATE_APPROVED, 2),
+# What each test card does is written in the sandbox's own table.
+APPROVED: Final = "4000009901000003"
+CARDS: Final = (
+    (APPROVED, 914),
+    ("4000009902000002", 30),  # declined: no funds
+    ("4000009903000001", 12),  # declined: not honoured
+    ("4000009906000008", 20),  # approved, and told twice
+    ("4000009911000001", 10),  # the provider is down briefly, then approves
+    ("4000009909000005", 4),  # approved a little later, and told twice
+    ("4000009910000002", 4),  # approved a little later, and told out of order
+    ("4000009904000000", 2),  # approved, but nobody says so: found out by asking again
+    ("4000009905000009", 2),  # declined, but nobody says so
+    ("4000009907000007", 2),  # approved much later
 )
 _MOODS: Final[tuple[tuple[Mood, int], ...]] = (("keeps", 94), ("cancels", 3), ("returns", 3))
 _LINES: Final = ((1, 55), (2, 28), (3, 12), (LINES_MAX, 5))
@@ -80,19 +80,14 @@ def wanted_rate(since_s: float) -> float:
     return middle - swing * math.cos(2 * math.pi * since_s / WAVE_S)
 
 
-def is_scarce(variant: VariantRow) -> bool:
-    """Whether a full shelf of it holds so little that a rush empties it."""
-    return (variant.stock or 0) <= SCARCE_UNITS_MAX
-
-
 class Crowd:
     """Sends one buyer after the other into the shop; some goods are loved more than others."""
 
-    def __init__(self, products: Sequence[ProductRow], chance: Random) -> None:
+    def __init__(self, goods: Sequence[Goods], chance: Random) -> None:
         self._chance = chance
-        variants = [variant for product in products for variant in product.variants]
-        self._scarce = [variant.sku for variant in variants if is_scarce(variant)]
-        plenty = [variant.sku for variant in variants if not is_scarce(variant)]
+        shelves = [shelf for ware in goods for shelf in ware.stock.items()]
+        self._scarce = [sku for sku, units in shelves if is_scarce(units)]
+        plenty = [sku for sku, units in shelves if not is_scarce(units)]
         chance.shuffle(plenty)
         self._plenty = plenty
         weights = (1 / (rank + STEEPNESS) for rank in range(len(plenty)))
@@ -108,7 +103,7 @@ class Crowd:
         return Visit(
             lines=tuple(wanted.items()),
             currency=self._pick(_CURRENCIES),
-            card=self._pick(_CARDS),
+            card=self._pick(CARDS),
             customer=customer,
             email=f"{customer}@example.org" if has_email else None,
             mood=self._pick(_MOODS),

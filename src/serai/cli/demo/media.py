@@ -7,9 +7,8 @@ from typing import Any, Final
 from litestar import Request, Response, get
 from litestar.params import FromPath
 
-from serai.cli.demo.goods import demo_products
+from serai.cli.demo.goods import Goods, demo_goods
 from serai.cli.demo.pictures import picture
-from serai.contexts.catalog.gateways.product_rows import ProductRow
 from serai.kernel.failure import NotFound
 
 MEDIA_TYPE: Final = "image/svg+xml"
@@ -32,10 +31,10 @@ def media_routes() -> list[Any]:
         request: Request[Any, Any, Any], file_name: FromPath[str]
     ) -> Response[bytes]:
         """One product's picture, or 304 where the client has it already."""
-        product = _products().get(file_name.removesuffix(_SUFFIX))
-        if product is None or not file_name.endswith(_SUFFIX):
+        goods = _goods().get(file_name.removesuffix(_SUFFIX))
+        if goods is None or not file_name.endswith(_SUFFIX):
             raise NotFound("the demo shop has no such picture")
-        data, tag = _drawn(product.handle)
+        data, tag = _drawn(goods.handle)
         headers = {**_HEADERS, "ETag": tag}
         if request.headers.get("if-none-match") == tag:
             return Response(b"", status_code=304, headers=headers)
@@ -45,18 +44,13 @@ def media_routes() -> list[Any]:
 
 
 @functools.cache
-def _products() -> dict[str, ProductRow]:
-    return {product.handle: product for product in demo_products("")}
+def _goods() -> dict[str, Goods]:
+    return {goods.handle: goods for goods in demo_goods("")}
 
 
 @functools.cache
 def _drawn(handle: str) -> tuple[bytes, str]:
     """The picture and its entity tag. The list of products bounds how many are kept."""
-    product = _products()[handle]
-    data = picture(
-        handle,
-        title=product.title,
-        category=product.categories[0],
-        colours=product.facets.get("colour", ()),
-    )
+    goods = _goods()[handle]
+    data = picture(handle, title=goods.title, category=goods.category, colours=goods.colours)
     return data, f'"{hashlib.sha256(data).hexdigest()[:16]}"'

@@ -1,6 +1,7 @@
 """Draws a scene of the board for a terminal of any size. Pure: the same scene, the same picture."""
 
 from collections.abc import Sequence
+from statistics import fmean
 from typing import Final
 
 from rich import box
@@ -153,7 +154,7 @@ def _engine_panel(scene: Scene, *, cells: int) -> Panel:
     _add_house(table, scene)
     _add_pace(table, scene, cells)
     parts = Text("  ").join(_part(part) for part in scene.parts)
-    return _panel("Engine", Group(table, parts))
+    return _panel("Engine", Group(table, parts, _buyers(scene)))
 
 
 def _pace_panel(scene: Scene, *, cells: int) -> Panel:
@@ -163,7 +164,7 @@ def _pace_panel(scene: Scene, *, cells: int) -> Panel:
     table.add_row("answer, ms", Text(answer, BOLD), Text("median", SAND))
     table.add_row("shipped", Text(f"{scene.shipped:,}", BOLD), Text("this run", SAND))
     table.add_row("returned", Text(f"{scene.returned:,}", BOLD), Text("this run", SAND))
-    return _panel("Pace", Group(table, Text(scene.buyers, SAND, no_wrap=True)))
+    return _panel("Pace", Group(table, _buyers(scene)))
 
 
 def _house_panel(scene: Scene) -> Panel:
@@ -171,6 +172,10 @@ def _house_panel(scene: Scene) -> Panel:
     _add_house(table, scene)
     rows = [_part(part) for part in scene.parts]
     return _panel("House", Group(table, *rows))
+
+
+def _buyers(scene: Scene) -> Text:
+    return Text(scene.buyers, SAND, no_wrap=True, overflow="ellipsis")
 
 
 def _figures() -> Table:
@@ -271,12 +276,15 @@ def shelf(row: StockRow, cells: int) -> Text:
 
 
 def spark(rates: Sequence[float], cells: int) -> str:
-    """The last rates as a line of little bars; the highest of them is the full height."""
-    shown = rates[-cells:] if cells > 0 else ()
-    top = max(shown, default=0.0)
+    """All rates as a line of little bars, as many to a bar as needed; the highest is full."""
+    if cells <= 0:
+        return ""
+    size = max(1, -(-len(rates) // cells))
+    bars = [fmean(rates[at : at + size]) for at in range(0, len(rates), size)]
+    top = max(bars, default=0.0)
     if top <= 0:
-        return _SPARKS[0] * len(shown)
-    return "".join(_SPARKS[round(max(0.0, r) / top * (len(_SPARKS) - 1))] for r in shown)
+        return _SPARKS[0] * len(bars)
+    return "".join(_SPARKS[round(max(0.0, bar) / top * (len(_SPARKS) - 1))] for bar in bars)
 
 
 def duration(seconds: float) -> str:

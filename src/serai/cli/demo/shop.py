@@ -15,9 +15,8 @@ import httpx
 import msgspec
 
 from serai.cli.demo.api import Api
-from serai.cli.demo.goods import demo_products
-from serai.contexts.catalog.contract import Price, ProductInput, SavedBatch, VariantInput
-from serai.contexts.catalog.gateways.product_rows import ProductRow
+from serai.cli.demo.goods import Goods, demo_goods
+from serai.contexts.catalog.contract import SavedBatch
 from serai.contexts.tenancy.contract import SCOPES, Tenancy
 from serai.kernel.failure import Unavailable
 
@@ -45,7 +44,7 @@ class DemoShop(msgspec.Struct, frozen=True):
     tenant_id: UUID
     key: str
     api: Api
-    products: tuple[ProductRow, ...]
+    goods: tuple[Goods, ...]
     created: int
     header_path: Path
 
@@ -57,13 +56,13 @@ async def create_demo_shop(
     own = await _find_or_issue(tenancy, api_url=api_url, data_path=data_path, stop=stop)
     api = Api(api_url, own.key, stop=stop)
     try:
-        products = demo_products(api_url)
-        created = await _fill_catalog(api, products)
-        await _fill_shelves(api, products)
+        goods = demo_goods(api_url)
+        created = await _fill_catalog(api, goods)
+        await _fill_shelves(api, goods)
     except BaseException:
         await api.close()
         raise
-    return DemoShop(own.tenant_id, own.key, api, products, created, data_path / HEADER_FILE)
+    return DemoShop(own.tenant_id, own.key, api, goods, created, data_path / HEADER_FILE)
 
 
 async def _find_or_issue(
@@ -123,13 +122,12 @@ def _write(path: Path, content: bytes) -> None:
     new.replace(path)
 
 
-async def _fill_catalog(api: Api, products: Sequence[ProductRow]) -> int:
+async def _fill_catalog(api: Api, goods: Sequence[Goods]) -> int:
     there = {item["handle"] for item in await api.get_all("/v1/products", status="all")}
-    missing = [product for product in products if product.handle not in there]
+    missing = [ware.product for ware in goods if ware.handle not in there]
     created = 0
     for part in _chunks(missing, PRODUCTS_A_CALL):
-        body = {"products": [product_input(product) for product in part]}
-        answer = await api.post("/v1/products:batch", body)
+        answer = await api.post("/v1/products:batch", {"products": part})
         saved = _accepted(answer, SavedBatch)
         refused = [item for item in saved.items if item.status == "refused"]
         if refused:
@@ -138,39 +136,17 @@ async def _fill_catalog(api: Api, products: Sequence[ProductRow]) -> int:
     return created
 
 
-async def _fill_shelves(api: Api, products: Sequence[ProductRow]) -> None:
+async def _fill_shelves(api: Api, goods: Sequence[Goods]) -> None:
     """Receives the first stock of every SKU that never had any."""
     known = {item["sku"] for item in await api.get_all("/v1/stock-items")}
     moves = [
-        {"sku": variant.sku, "quantity": variant.stock, "reason": "opening"}
-        for product in products
-        for variant in product.variants
-        if variant.stock and variant.sku not in known
+        {"sku": sku, "quantity": units, "reason": "opening"}
+        for ware in goods
+        for sku, units in ware.stock.items()
+        if sku not in known
     ]
     for part in _chunks(moves, MOVES_A_CALL):
         _accepted(await api.post("/v1/stock-receipts", {"moves": part}), dict[str, Any])
-
-
-def product_input(product: ProductRow) -> ProductInput:
-    """A product of the list as the API takes it."""
-    return ProductInput(
-        title=product.title,
-        handle=product.handle,
-        description=product.description,
-        status=product.status,
-        categories=list(product.categories),
-        facets={name: list(values) for name, values in product.facets.items()},
-        media=list(product.media),
-        option_names=list(product.option_names),
-        variants=[
-            VariantInput(
-                sku=variant.sku,
-                options=variant.options,
-                prices=[Price(price.currency, price.amount_minor) for price in variant.prices],
-            )
-            for variant in product.variants
-        ],
-    )
 
 
 def _accepted(answer: httpx.Response, shape: Any) -> Any:

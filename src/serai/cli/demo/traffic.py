@@ -16,7 +16,7 @@ import httpx
 
 from serai.cli.demo.api import Api, GivenUp, rest
 from serai.cli.demo.buyers import Crowd, Visit, wanted_rate
-from serai.cli.demo.goods import SCARCE_UNITS_MAX
+from serai.cli.demo.goods import is_scarce
 
 BUYERS_MAX: Final = 32
 """Buyers in the shop at the same time; who comes when it is full goes elsewhere."""
@@ -136,7 +136,7 @@ class Traffic:
             await self._api.post("/v1/stock-receipts", {"moves": moves})
 
     def _is_due(self, shelf: int, free: int) -> bool:
-        if shelf <= SCARCE_UNITS_MAX:
+        if is_scarce(shelf):
             return free == 0 and self._chance.random() < SCARCE_RESTOCK_SHARE
         return free < shelf * RESTOCK_BELOW_SHARE
 

@@ -20,7 +20,7 @@ from serai.cli.replay.reads import Reads
 from serai.cli.replay.session import check_shop, enter_shop, find_installation
 from serai.cli.replay.stages import Stages
 from serai.cli.replay.steps import Steps
-from serai.cli.replay.verdict import Judgement, Seen, judge, judge_scarce
+from serai.cli.replay.verdict import Judgement, ScarceSeen, Seen, judge, judge_scarce
 from serai.settings import Settings
 
 app = typer.Typer(add_completion=False)
@@ -154,16 +154,14 @@ async def _judge(
     client: Client, steps: Steps, plan: Plan, expected: Figures | None, wish: Wish
 ) -> list[Judgement]:
     reads = Reads(client)
-    seen = Seen(
-        await reads.sum_orders(),
-        await reads.total_stock(),
-        await reads.list_returns(),
-        await reads.list_skus(),
-    )
+    totals, returns, skus = (
+        await reads.sum_orders(), await reads.list_returns(), await reads.list_skus()
+    )  # fmt: skip
     if wish.scarce is None:
+        seen = Seen(totals, await reads.total_stock(), returns, skus)
         return judge(expected or figures_of(plan), seen, plan.unsent)
     orders, items = await reads.list_orders(), await reads.list_stock()
-    return judge_scarce(plan, steps.supply_of, seen, orders, items)
+    return judge_scarce(plan, steps.supply_of, ScarceSeen(totals, orders, items, returns, skus))
 
 
 def _tenant_name(digest: str, wish: Wish) -> str:

@@ -6,6 +6,7 @@ anew, and how far it has come is asked of the shop, not of a file of ours.
 """
 
 import asyncio
+import collections
 import hashlib
 import itertools
 import time
@@ -100,6 +101,7 @@ class Steps:
         self._ids: dict[int, str] = {}
         self._statuses: dict[str, str] = {}
         self.refusals: list[Refusal] = []
+        self.moves_refused: collections.Counter[str] = collections.Counter()
         self.returns_passed_over = 0
         """Returns that have no confirmed order to come back to."""
 
@@ -107,7 +109,7 @@ class Steps:
         """How much could not be done for lack of stock."""
         return {
             "orders_refused": sum(self._statuses.get(i) == "cancelled" for i in self._ids.values()),
-            "write_offs_refused": sum(r.code == _NO_STOCK for r in self.refusals),
+            "write_offs_refused": self.moves_refused[WRITE_OFF],
             "returns_passed_over": self.returns_passed_over,
         }
 
@@ -279,7 +281,9 @@ class Steps:
                     {"sku": step.sku, "quantity": step.quantity, "reason": reason} for step in chunk
                 ]
             }
-            await self._send(path, body, reason, number)
+            answer = await self._send(path, body, reason, number)
+            if not answer.is_ok:
+                self.moves_refused[reason] += len(chunk)
             self._progress.advance(len(chunk))
 
         await self._client.for_each(_numbered(moves, size), move)
@@ -288,7 +292,8 @@ class Steps:
         answer = await self._client.post(
             path, msgspec.json.encode(body), key=self._key(kind, *names)
         )
-        self._note(answer, " ".join((kind, *map(str, names))))
+        if answer.code != _NO_STOCK or self._scarce is None:
+            self._note(answer, " ".join((kind, *map(str, names))))
         return answer
 
     def _note(self, answer: Answer, what: str) -> None:

@@ -43,6 +43,16 @@ class Seen(msgspec.Struct, frozen=True):
     skus: set[str]
 
 
+class ScarceSeen(msgspec.Struct, frozen=True):
+    """What a shop that lacked stock says that it holds."""
+
+    totals: Sequence[OrderTotals]
+    orders: Sequence[OrderSeen]
+    items: Sequence[StockItem]
+    returns: Sequence[ReturnSeen]
+    skus: set[str]
+
+
 def judge(expected: Figures, seen: Seen, unsent: Unsent) -> list[Judgement]:
     """Each expected figure beside the shop's own, and beside it what else must agree."""
     confirmed = _of_status(seen.totals, "confirmed")
@@ -98,63 +108,50 @@ def _agree(expected: Figures, seen: Seen, confirmed: OrderTotals) -> list[Judgem
 def judge_scarce(
     plan: Plan,
     supply_of: Callable[[Goods], int],
-    seen: Seen,
-    orders: Sequence[OrderSeen],
-    items: Sequence[StockItem],
+    seen: ScarceSeen,
 ) -> list[Judgement]:
     """That refusals are clean and nothing is oversold, whichever orders there was stock for."""
     known = {order.invoice: order for order in plan.orders}
-    confirmed = [o for o in orders if o.status == "confirmed"]
-    refused = [o for o in orders if o.status == "cancelled" and o.reason == "out_of_stock"]
-    totals = _of_status(seen.totals, "confirmed")
-    sold = _units_of(confirmed, known)
-    moved = moved_units(seen.stock)
+    confirmed = [order for order in seen.orders if order.status == "confirmed"]
+    refused = sum(o.status == "cancelled" and o.reason == "out_of_stock" for o in seen.orders)
+    bought = _units_of(confirmed, known)
+    back: collections.Counter[str] = collections.Counter()
+    for line in (line for returned in seen.returns for line in returned.lines):
+        back[line.sku] += line.quantity
+    stock = {item.sku: item for item in seen.items}
+    received = {sku: item.received for sku, item in stock.items()}
     supply = {goods.sku: supply_of(goods) + goods.received for goods in plan.goods.values()}
-    received = collections.Counter({item.sku: item.received for item in items})
-    oversold = [sku for sku, m in moved.items() if m.sold > supply.get(sku, 0) + m.returned]
-    unbalanced = [
-        item.sku
-        for item in items
-        if item.received != item.available + item.reserved + item.sold + item.written_off
-        or min(item.available, item.reserved, item.sold, item.written_off) < 0
-    ]
-    ledger = {sku: m.sold for sku, m in moved.items() if m.sold}
-    captured = sum(order.total_minor for order in confirmed)
-    refunded = sum(r.refund_minor for r in seen.returns)
-    wanted = {
-        sku: units for sku, units in supply.items() if units
-    }  # what was to be received, by stock code
-    return [
-        Judgement("skus", len(plan.goods), len(seen.skus), SHOP),
-        Judgement("orders", len(plan.orders), len(orders), SHOP),
-        Judgement(
-            "orders.confirmed_or_refused", len(plan.orders), len(confirmed) + len(refused), SHOP
-        ),
-        Judgement(
-            "orders.refused_for_another_reason",
-            0,
-            len(orders) - len(confirmed) - len(refused),
-            SHOP,
-        ),
-        Judgement("stock.received_otherwise", 0, _unlike(wanted, received), SHOP),
-        Judgement("stock.oversold_skus", 0, len(oversold), SHOP),
-        Judgement("stock.unbalanced_skus", 0, len(unbalanced), SHOP),
-        Judgement("stock.still_reserved", 0, sum(item.reserved for item in items), SHOP),
-        Judgement("stock.sold_unlike_orders", 0, _unlike(sold, ledger), SHOP),
-        Judgement("units_sold", sold.total(), sum(m.sold for m in moved.values()), SHOP),
-        Judgement("orders.captured_minor", captured, totals.captured_minor, SHOP),
-        Judgement("orders.units_shipped", sold.total(), totals.shipped, SHOP),
-        Judgement("orders.refunded_minor", refunded, totals.refunded_minor, SHOP),
-        Judgement(
-            "returns.units_restocked",
-            sum(line.quantity for r in seen.returns for line in r.lines),
-            sum(m.returned for m in moved.values()),
-            SHOP,
-        ),
-        Judgement(
-            "returns.not_refunded", 0, sum(r.status != "refunded" for r in seen.returns), SHOP
-        ),
-    ]
+    kept = {sku: units - back[sku] for sku, units in bought.items()}
+    oversold = sum(
+        units + _written_off(stock, sku) > supply.get(sku, 0) for sku, units in kept.items()
+    )
+    totals = _of_status(seen.totals, "confirmed")
+    found = {
+        "skus": (len(plan.goods), len(seen.skus)),
+        "orders": (len(plan.orders), len(seen.orders)),
+        "orders.confirmed_or_refused": (len(plan.orders), len(confirmed) + refused),
+        "orders.otherwise_ended": (0, len(seen.orders) - len(confirmed) - refused),
+        "orders.captured_minor": (sum(o.total_minor for o in confirmed), totals.captured_minor),
+        "orders.units_shipped": (bought.total(), totals.shipped),
+        "orders.units_returned": (back.total(), totals.returned),
+        "orders.refunded_minor": (sum(r.refund_minor for r in seen.returns), totals.refunded_minor),
+        "returns.not_refunded": (0, sum(r.status != "refunded" for r in seen.returns)),
+        "stock.oversold_skus": (0, oversold),
+        "stock.unbalanced_skus": (0, sum(not _is_balanced(item) for item in seen.items)),
+        "stock.still_reserved": (0, sum(item.reserved for item in seen.items)),
+        "stock.received_otherwise": (0, _unlike(supply, received)),
+        "stock.sold_otherwise": (0, _unlike(kept, {sku: i.sold for sku, i in stock.items()})),
+    }
+    return [Judgement(name, expected, value, SHOP) for name, (expected, value) in found.items()]
+
+
+def _written_off(stock: Mapping[str, StockItem], sku: str) -> int:
+    return stock[sku].written_off if sku in stock else 0
+
+
+def _is_balanced(item: StockItem) -> bool:
+    parts = (item.available, item.reserved, item.sold, item.written_off)
+    return item.received == sum(parts) and min(parts) >= 0
 
 
 def moved_units(stock: Iterable[StockTotal]) -> dict[str, Moved]:

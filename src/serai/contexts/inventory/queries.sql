@@ -144,12 +144,14 @@ ORDER BY id DESC LIMIT $4;
 
 -- name: total_movements
 -- Sums the ledger by SKU, kind and reason, a page of SKUs at a time.
-SELECT sku, kind, reason, sum(quantity)::bigint AS quantity
-FROM {inventory}.movements
-WHERE tenant_id = $1 AND sku IN (
-  SELECT DISTINCT sku FROM {inventory}.stock_items WHERE tenant_id = $1 AND sku > $2
-  ORDER BY sku LIMIT $3)
-GROUP BY sku, kind, reason ORDER BY sku, kind, reason;
+SELECT t.sku, t.kind, t.reason, t.quantity
+FROM (SELECT DISTINCT sku FROM {inventory}.stock_items WHERE tenant_id = $1 AND sku > $2
+      ORDER BY sku LIMIT $3) s
+CROSS JOIN LATERAL (
+  SELECT m.sku, m.kind, m.reason, sum(m.quantity)::bigint AS quantity
+  FROM {inventory}.movements m WHERE m.tenant_id = $1 AND m.sku = s.sku
+  GROUP BY m.sku, m.kind, m.reason) t
+ORDER BY t.sku, t.kind, t.reason;
 
 -- name: check_levels
 -- Finds stock items that the reservations or the ledger disagree with.

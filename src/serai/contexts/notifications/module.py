@@ -73,6 +73,8 @@ def build(s: Surroundings) -> Module:
                 },
             )
         ],
+        # One more than a round sends: a full round is not followed by the next at once, so that a
+        # backlog of mail leaves the machine to the orders.
         jobs=[Job("notifications.send", SEND_EVERY, send, chunk=handlers.SEND_CHUNK + 1)],
         checks=[
             Check(

@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 from litestar import Request, Response, get, post
 from litestar.openapi import ResponseSpec
+from litestar.params import FromPath, FromQuery, JSONBody
 
 from serai.contexts.payments import model
 from serai.contexts.payments.contract import (
@@ -51,7 +52,7 @@ SCANNED_MAX = 20_000
 
 Amount = Annotated[int, msgspec.Meta(ge=1, le=AMOUNT_MINOR_MAX)]
 Card = Annotated[str, msgspec.Meta(min_length=1, max_length=CARD_CHARS_MAX, pattern=r"^[ -~]+$")]
-Words = Annotated[str, msgspec.Meta(max_length=REASON_CHARS_MAX, pattern=r"^[^\\x00-\\x1f]*$")]
+Words = Annotated[str, msgspec.Meta(max_length=REASON_CHARS_MAX, pattern=r"^[^\x00-\x1f]*$")]
 
 ReadCallback = Callable[[Request[Any, Any, Any], bytes], Answer | None]
 """The news in a callback; None where its signature is not the provider's."""
@@ -130,7 +131,7 @@ def writing_routes(
         tags=["payments"],
     )
     async def pay_order(
-        request: Request[Any, Any, Any], order_id: UUID, data: PayOrderBody
+        request: Request[Any, Any, Any], order_id: FromPath[UUID], data: JSONBody[PayOrderBody]
     ) -> Response[bytes]:
         """Asks for the order's money. Follow the `Location` to see what becomes of it."""
         who = principal_of(request)
@@ -148,7 +149,7 @@ def writing_routes(
         tags=["payments"],
     )
     async def capture_payment(
-        request: Request[Any, Any, Any], intent_id: UUID, data: CaptureBody
+        request: Request[Any, Any, Any], intent_id: FromPath[UUID], data: JSONBody[CaptureBody]
     ) -> Response[bytes]:
         """Takes the held money, or part of it and lets the rest go. Once."""
         who = principal_of(request)
@@ -166,7 +167,7 @@ def writing_routes(
         tags=["payments"],
     )
     async def refund_payment(
-        request: Request[Any, Any, Any], intent_id: UUID, data: RefundBody
+        request: Request[Any, Any, Any], intent_id: FromPath[UUID], data: JSONBody[RefundBody]
     ) -> Response[bytes]:
         """Gives back part or all of what was captured and is not given back yet."""
         command = RefundPayment(
@@ -200,7 +201,9 @@ def reading_routes(database: Database, views: Views) -> list[Any]:
         summary="Read a payment",
         tags=["payments"],
     )
-    async def read_payment(request: Request[Any, Any, Any], intent_id: UUID) -> Response[bytes]:
+    async def read_payment(
+        request: Request[Any, Any, Any], intent_id: FromPath[UUID]
+    ) -> Response[bytes]:
         """A payment with its refunds, the newest thousand at most."""
         view = await access_payment(request, intent_id)
         return send_view(view, version=view.version)
@@ -214,10 +217,10 @@ def reading_routes(database: Database, views: Views) -> list[Any]:
     )
     async def list_payments(
         request: Request[Any, Any, Any],
-        order_id: UUID | None = None,
-        status: PaymentStatus | None = None,
-        cursor: str | None = None,
-        limit: int | None = None,
+        order_id: FromQuery[UUID | None] = None,
+        status: FromQuery[PaymentStatus | None] = None,
+        cursor: FromQuery[str | None] = None,
+        limit: FromQuery[int | None] = None,
     ) -> Response[bytes]:
         """Payments, newest first; of one order, or of one status.
 

@@ -151,6 +151,10 @@ class Tenancy(Protocol):
         """Makes another API key, for whoever lost the last one."""
         ...
 
+    async def revoke_key(self, tenant_id: UUID, key_id: UUID) -> None:
+        """Ends an API key for good."""
+        ...
+
     async def find_tenant(self, name: str) -> TenantView | None:
         """The tenant of that name."""
         ...

@@ -4,7 +4,7 @@ from serai.contexts.tenancy.gateways.directory import Directory
 from serai.contexts.tenancy.gateways.keyring import Keyring
 from serai.contexts.tenancy.gateways.register import Register
 from serai.contexts.tenancy.model import KeyAddress, KeyRecord
-from serai.contexts.tenancy.routes import routes
+from serai.contexts.tenancy.routes import reading_routes, writing_routes
 from serai.contexts.tenancy.store import PostgresTenants
 from serai.kernel.db import Database
 from serai.kernel.module import Module, Surroundings
@@ -27,6 +27,9 @@ def build(s: Surroundings) -> Module:
     keyring = Keyring(look_up)
     return Module(
         name="tenancy",
-        routes=routes(s.database, store, forget=keyring.forget),
+        routes=[
+            *reading_routes(s.database, store),
+            *writing_routes(s.database, store, forget=keyring.forget),
+        ],
         offers=Register(s.database, store, authenticator=keyring),
     )

@@ -50,10 +50,8 @@ class CreateKeyBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     label: Annotated[str, msgspec.Meta(max_length=LABEL_CHARS_MAX)] = ""
 
 
-def routes(
-    database: Database, tenants: Tenants, *, forget: Callable[[KeyAddress], None]
-) -> list[Any]:
-    """The routes. `forget` tells this process's memory of keys that one was changed."""
+def reading_routes(database: Database, tenants: Tenants) -> list[Any]:
+    """What tells and changes nothing."""
 
     @get(
         "/v1/tenant", guards=[requires("tenancy:read")], return_dto=None, tags=TAGS,
@@ -67,6 +65,34 @@ def routes(
         if tenant is None:
             raise NotFound("there is no such tenant")
         return send_view(WhoView(tenant, who.key_id, sorted(who.scopes)))
+
+    @get(
+        "/v1/api-keys", guards=[requires("tenancy:read")], return_dto=None, tags=TAGS,
+        responses={200: ResponseSpec(data_container=Page[KeyView])}, summary="List API keys",
+    )  # fmt: skip
+    async def list_api_keys(
+        request: Request[Any, Any, Any],
+        limit: FromQuery[int | None] = None,
+        cursor: FromQuery[str | None] = None,
+    ) -> Response[bytes]:
+        """The tenant's keys without their secrets, newest first, revoked ones too."""
+        who = principal_of(request)
+        size = page_size(limit)
+        position = decode_cursor(cursor, tuple[UUID])
+        before = position[0] if position else None
+        async with database.transaction(POOLED, (who.tenant_id,), is_read_only=True) as tx:
+            found = await tenants.list_keys(tx, who.tenant_id, before=before, limit=size + 1)
+        has_more = len(found) > size
+        following = encode_cursor([found[size - 1].id]) if has_more else None
+        return send_view(Page(found[:size], following))
+
+    return [show_tenant, list_api_keys]
+
+
+def writing_routes(
+    database: Database, tenants: Tenants, *, forget: Callable[[KeyAddress], None]
+) -> list[Any]:
+    """What changes keys. `forget` tells this process's memory of keys that one was changed."""
 
     @post(
         "/v1/api-keys", guards=[requires("tenancy:write")], dto=json_body(CreateKeyBody),
@@ -97,26 +123,6 @@ def routes(
         view = IssuedKeyView(made.id, made.label, made.scopes, made.created_at, text)
         return send(answer_with(view, status=201, location=f"/v1/api-keys/{made.id}"))
 
-    @get(
-        "/v1/api-keys", guards=[requires("tenancy:read")], return_dto=None, tags=TAGS,
-        responses={200: ResponseSpec(data_container=Page[KeyView])}, summary="List API keys",
-    )  # fmt: skip
-    async def list_api_keys(
-        request: Request[Any, Any, Any],
-        limit: FromQuery[int | None] = None,
-        cursor: FromQuery[str | None] = None,
-    ) -> Response[bytes]:
-        """The tenant's keys without their secrets, newest first, revoked ones too."""
-        who = principal_of(request)
-        size = page_size(limit)
-        position = decode_cursor(cursor, tuple[UUID])
-        before = position[0] if position else None
-        async with database.transaction(POOLED, (who.tenant_id,), is_read_only=True) as tx:
-            found = await tenants.list_keys(tx, who.tenant_id, before=before, limit=size + 1)
-        has_more = len(found) > size
-        following = encode_cursor([found[size - 1].id]) if has_more else None
-        return send_view(Page(found[:size], following))
-
     @delete(
         "/v1/api-keys/{key_id:uuid}", guards=[requires("tenancy:write")], status_code=204,
         tags=TAGS, summary="Revoke an API key",
@@ -132,4 +138,4 @@ def routes(
                 raise ended
         forget(KeyAddress(who.tenant_id, key_id))
 
-    return [show_tenant, create_api_key, list_api_keys, revoke_api_key]
+    return [create_api_key, revoke_api_key]

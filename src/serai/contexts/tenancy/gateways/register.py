@@ -13,6 +13,7 @@ from serai.contexts.tenancy.contract import (
     IssuedKeyView,
     IssuedTenant,
     NewKey,
+    RevokeKey,
     TenantView,
 )
 from serai.contexts.tenancy.ports import Tenants
@@ -65,6 +66,13 @@ class Register:
             )
             view = _or_raise(made)
         return IssuedKeyView(view.id, view.label, view.scopes, view.created_at, text)
+
+    async def revoke_key(self, tenant_id: UUID, key_id: UUID) -> None:
+        async with self._database.transaction(POOLED, (tenant_id,)) as tx:
+            [ended] = await handlers.revoke_keys(
+                [RevokeKey(tenant_id, key_id)], tx=tx, now=tx.now, tenants=self._tenants
+            )
+            _or_raise(ended)
 
     async def find_tenant(self, name: str) -> TenantView | None:
         async with self._database.transaction(
