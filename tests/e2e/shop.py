@@ -56,7 +56,7 @@ class Shop:
             wait_until(lambda url=url: ask(url).status == 200, f"{role} is ready")  # type: ignore[misc]
 
     def kill(self, role: str) -> None:
-        """kill -9."""
+        """Ends a process at once, as kill -9 does."""
         process = self._running.pop(role)
         process.send_signal(signal.SIGKILL)
         process.wait(10)

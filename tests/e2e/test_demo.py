@@ -194,6 +194,12 @@ def see_board(folder: Path) -> str:
     try:
         wait_until(lambda: "oversold units 0" in reads(), "a board that knows the stock")
         assert second.orders() == {"confirmed": 1}
+        items = second.ask("/v1/products?limit=200").json["items"]
+        assert len(items) == GOODS
+        # Its ports are others than the first run's, and the pictures have moved with it.
+        assert {item["picture"].startswith(second.url) for item in items} == {True}
+        stock = second.ask("/v1/stock-items?sku=MAP-WELLS").json["items"]
+        assert [item["sold"] for item in stock] == [1]
         second.process.send_signal(signal.SIGINT)
         with contextlib.suppress(OSError):  # EIO: whoever had the terminal is gone
             wait_until(lambda: bool(reads()) and second.process.poll() is not None, "its end")

@@ -1,4 +1,4 @@
-"""Through HTTP, from many connections, with real processes that are killed: never oversold, never lost."""
+"""Over HTTP from many connections, with processes that are killed: never oversold, never lost."""
 
 import asyncio
 from collections import Counter

@@ -56,7 +56,7 @@ class Keyring:
 class CatalogHouse:
     """The catalog's routes as an application, with a client for each tenant."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, body_bytes_max: int = BODY_BYTES_MAX) -> None:
         self.clock = ManualClock(BEGIN)
         database.clock = self.clock
         self.database = database
@@ -70,17 +70,27 @@ class CatalogHouse:
                 route_handlers=[*self.module.routes, *self.inventory.routes],
                 exception_handlers=EXCEPTION_HANDLERS,
                 middleware=[edge],
-                request_max_body_size=BODY_BYTES_MAX,
+                request_max_body_size=body_bytes_max,
                 state=State({"authenticator": Keyring()}),
                 logging_config=None,
                 openapi_config=None,
             )
 
-    def client(self, tenant: UUID, rights: str = "rw") -> httpx.AsyncClient:
-        """An HTTP client with a key of the tenant."""
+    def transport(self) -> httpx.ASGITransport:
+        """The way to the application, without a network."""
         app: Any = self.app
+        return httpx.ASGITransport(app, raise_app_exceptions=False)
+
+    def client(
+        self,
+        tenant: UUID,
+        rights: str = "rw",
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> httpx.AsyncClient:
+        """An HTTP client with a key of the tenant."""
         return httpx.AsyncClient(
-            transport=httpx.ASGITransport(app, raise_app_exceptions=False),
+            transport=transport or self.transport(),
             base_url="http://catalog.test",
             headers={"authorization": f"Bearer {tenant}:{rights}"},
         )

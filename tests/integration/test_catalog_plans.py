@@ -139,7 +139,7 @@ async def test_a_quote_costs_three_probes_a_row(
         connection,
         SQL.quote_skus,
         f"array_fill('{tenant}'::uuid, ARRAY[{wanted}])",
-        f"ARRAY(SELECT 'S' || n FROM generate_series(1, {wanted}) n)",
+        "'{" + ",".join(f"S{n}" for n in range(wanted)) + "}'",
         f"array_fill('USD'::text, ARRAY[{wanted}])",
         options=", ANALYZE, COSTS OFF, TIMING OFF",
     )

@@ -205,7 +205,7 @@ ITS_MATTER = "(tenant_id = a.tenant_id) AND (kind = a.kind) AND (thing_id = a.th
 async def test_every_row_is_found_by_its_whole_key_even_by_plans_made_for_empty_tables(
     postgres: EmbeddedPostgres, database_name: str
 ) -> None:
-    wanted = {
+    wanted: dict[str, Sequence[str]] = {
         "list_requested": [ITS_ORDER],
         # In the order of the ids, which is the order in which everybody locks.
         "settle_requested": [ITS_ORDER, "Sort Key: w.tenant_id, w.order_id", "Nested Loop"],
@@ -234,7 +234,7 @@ async def test_settling_touches_no_index(
     owner = await asyncpg.connect(postgres.owner_url(database_name))
     try:
         for _ in range(100):
-            row = await owner.fetchrow(
+            (row,) = await owner.fetch(
                 "SELECT n_tup_upd AS updated, n_tup_hot_upd AS hot FROM pg_stat_user_tables "
                 "WHERE schemaname = 'payments' AND relname = 'intents'"
             )

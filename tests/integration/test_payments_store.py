@@ -58,7 +58,7 @@ def key_of(intent: Intent) -> Key:
     return intent.tenant_id, intent.order_id
 
 
-def held(status: str = "requested", **changes: object) -> Intent:
+def held(status: str = "requested", **changes: Any) -> Intent:
     return intent_of(status, **({"tenant_id": A} | changes))
 
 
@@ -180,7 +180,7 @@ async def test_what_must_never_be_cannot_be_written(
 
 
 @pytest.mark.parametrize("broken", [{"amount_minor": -1}, {"currency": "EURO"}], ids=str)
-async def test_what_must_never_be_cannot_be_begun(shelf: Shelf, broken: dict[str, object]) -> None:
+async def test_what_must_never_be_cannot_be_begun(shelf: Shelf, broken: dict[str, Any]) -> None:
     with pytest.raises(REFUSALS):
         await shelf.hold(held(**broken))
 

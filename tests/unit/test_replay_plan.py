@@ -305,7 +305,13 @@ def test_cancellations_that_the_rules_count_and_nothing_can_be_sent_for() -> Non
 def test_a_price_is_sent_as_plain_text() -> None:
     prices = ["2.50", "1E+2", "0.001", "-0.00", "1.230000000"]
     plan = plan_of([Sale("1", "A", 1, price) for price in prices])
-    assert [line.unit_price for line in plan.orders[0].lines] == ["2.5", "100", "0.001", "0", "1.23"]
+    assert [line.unit_price for line in plan.orders[0].lines] == [
+        "2.5",
+        "100",
+        "0.001",
+        "0",
+        "1.23",
+    ]
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"skus": 1}', '{"skus": "one"}'])

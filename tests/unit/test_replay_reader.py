@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serai.cli.replay.reader import FileFault, Row, digest_of, read_rows
+from serai.cli.replay.reader import Content, FileFault, Row, examine, read_rows
 from serai.contexts.catalog.contract import RowProblem
 
 HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country"
@@ -54,17 +54,17 @@ def test_a_gzip_file_is_known_by_its_content_and_not_by_its_name(tmp_path: Path,
     path = tmp_path / name
     path.write_bytes(gzip.compress(content))
     assert codes(read(path)) == [(2, "")]
-    assert digest_of(path) == hashlib.sha256(content).hexdigest()
+    assert examine(path) == Content(hashlib.sha256(content).hexdigest(), 2)
     path.write_bytes(content)
     assert codes(read(path)) == [(2, "")]
-    assert digest_of(path) == hashlib.sha256(content).hexdigest()
+    assert examine(path) == Content(hashlib.sha256(content).hexdigest(), 2)
 
 
 def test_a_truncated_gzip_is_refused_before_a_row_is_read(tmp_path: Path) -> None:
     path = tmp_path / "retail.csv.gz"
     path.write_bytes(gzip.compress(f"{HEADER}\n{GOOD}\n".encode() * 50)[:-20])
     with pytest.raises(FileFault, match="cut off before its end"):
-        digest_of(path)
+        examine(path)
 
 
 def test_a_damaged_gzip_is_refused(tmp_path: Path) -> None:
@@ -73,17 +73,17 @@ def test_a_damaged_gzip_is_refused(tmp_path: Path) -> None:
     packed[-6] ^= 1
     path.write_bytes(bytes(packed))
     with pytest.raises(FileFault, match="damaged gzip file"):
-        digest_of(path)
+        examine(path)
 
 
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileFault, match="there is no file"):
-        digest_of(tmp_path / "gone.csv")
+        examine(tmp_path / "gone.csv")
     with pytest.raises(FileFault, match="is no file"):
-        digest_of(tmp_path)
+        examine(tmp_path)
     (tmp_path / "empty.csv").touch()
     with pytest.raises(FileFault, match="is empty"):
-        digest_of(tmp_path / "empty.csv")
+        examine(tmp_path / "empty.csv")
 
 
 @pytest.mark.parametrize(

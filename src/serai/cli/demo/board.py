@@ -8,6 +8,7 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
+import httpx
 from rich.console import Console, RenderableType
 from rich.live import Live
 
@@ -31,6 +32,7 @@ from serai.roles.connection import open_database
 DRAW_EVERY_S: Final = 0.5
 TELL_EVERY_S: Final = 5.0
 POOL_MAX: Final = 2
+LOOK_TRIES_MAX: Final = 3
 TITLE: Final = "demo shop"
 NO_TRAFFIC: Final = "no buyers: the shop is yours"
 _TITLES: Final = {"api": "API"}
@@ -105,7 +107,7 @@ async def run_demo(
                 stop=stop,
             )
         await _keep_open(supervisor, shop, database, traffic=traffic, stop=stop, console=console)
-    except GivenUp as error:
+    except (GivenUp, httpx.HTTPStatusError) as error:
         if not stop.is_set():
             raise Unavailable(f"the demo shop cannot be opened: {error}") from error
     finally:
@@ -123,8 +125,8 @@ async def _keep_open(
 ) -> None:
     shelves = {sku: units for ware in shop.goods for sku, units in ware.stock.items()}
     titles = {sku: ware.title for ware in shop.goods for sku in ware.stock}
-    # The board looks again soon anyway, so its own calls do not insist.
-    eyes = Api(supervisor.api_url, shop.key, stop=stop, tries_max=1)
+    # The board looks again soon anyway, so its own calls do not insist for long.
+    eyes = Api(supervisor.api_url, shop.key, stop=stop, tries_max=LOOK_TRIES_MAX)
     watcher = Watcher(
         api=eyes,
         worker_url=supervisor.worker_url,

@@ -18,6 +18,14 @@ WIDE_COLUMNS_MIN: Final = 130
 """From this width on stock and orders stand beside each other."""
 TALL_ROWS_MIN: Final = 28
 HEAD_ROWS: Final = 1
+COUNT_ROWS: Final = 4
+"""The heads of the columns, and orders placed, confirmed and cancelled."""
+PACE_SHARE: Final = 0.4
+PACE_FIGURES_CELLS: Final = 25
+HOUSE_FIGURES_CELLS: Final = 28
+"""What the figures, the frame and the air leave of a panel goes to the little bars."""
+STOCK_SHARE: Final = 0.54
+STOCK_BAR_SHARE: Final = 0.4
 FOOT_ROWS: Final = 2
 FRAME: Final = 2
 """Rows and columns that a panel's frame takes; a panel has one column of air on each side too."""
@@ -62,25 +70,26 @@ def draw(scene: Scene, *, width: int, height: int) -> RenderableType:
     """The whole board in `height` rows of `width` columns; made for 80 x 24 and more."""
     is_tall, is_wide = height >= TALL_ROWS_MIN, width >= WIDE_COLUMNS_MIN
     reasons = len(_REASONS) if is_tall else len(_REASONS) - 1
-    figure_rows = 4 + reasons + FRAME
+    figure_rows = COUNT_ROWS + reasons + FRAME
     list_rows = max(2 * FRAME, height - HEAD_ROWS - figure_rows - FOOT_ROWS)
     figures, lists = Layout(size=figure_rows), Layout(size=list_rows)
     orders = Layout(_orders_panel(scene, reasons))
     if is_wide:
-        share = width * 4 // 10
+        share = int(width * PACE_SHARE)
         figures.split_row(
             orders,
-            Layout(_pace_panel(scene, cells=share - 25), size=share),
+            Layout(_pace_panel(scene, cells=share - PACE_FIGURES_CELLS), size=share),
             Layout(_house_panel(scene)),
         )
-        part = width * 54 // 100
+        part = int(width * STOCK_SHARE)
         lists.split_row(
             Layout(_stock_panel(scene, width=part, rows=list_rows), size=part),
             Layout(_last_panel(scene, rows=list_rows)),
         )
     else:
         half = width // 2
-        figures.split_row(orders, Layout(_engine_panel(scene, cells=half - 28), size=half))
+        engine = _engine_panel(scene, cells=half - HOUSE_FIGURES_CELLS)
+        figures.split_row(orders, Layout(engine, size=half))
         stock_rows = (list_rows + FRAME) // 2
         lists.split_column(
             Layout(_stock_panel(scene, width=width, rows=stock_rows), size=stock_rows),
@@ -217,7 +226,8 @@ def _part(part: PartRow) -> Text:
 def _stock_panel(scene: Scene, *, width: int, rows: int) -> Panel:
     table = Table.grid(padding=(0, 1), expand=True)
     table.add_column(no_wrap=True, ratio=1, overflow="ellipsis")
-    cells = max(BAR_CELLS_MIN, (width - FRAME - AIR - STOCK_FIGURES_CELLS) * 2 // 5)
+    room = width - FRAME - AIR - STOCK_FIGURES_CELLS
+    cells = max(BAR_CELLS_MIN, int(room * STOCK_BAR_SHARE))
     table.add_column(no_wrap=True, width=cells)
     names = ("available", "reserved", "sold", "received")
     for name in names:

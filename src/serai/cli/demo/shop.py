@@ -9,14 +9,16 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import httpx
 import msgspec
+from msgspec import UnsetType
 
 from serai.cli.demo.api import Api
 from serai.cli.demo.goods import Goods, demo_goods
-from serai.contexts.catalog.contract import SavedBatch
+from serai.contexts.catalog.contract import ProductInput, SavedBatch, SaveMode
 from serai.contexts.tenancy.contract import SCOPES, Tenancy
 from serai.kernel.failure import Unavailable
 
@@ -39,13 +41,12 @@ class Credentials(msgspec.Struct, frozen=True):
 
 
 class DemoShop(msgspec.Struct, frozen=True):
-    """An open demo shop. `created` counts the products that were not there before."""
+    """An open demo shop."""
 
     tenant_id: UUID
     key: str
     api: Api
     goods: tuple[Goods, ...]
-    created: int
     header_path: Path
 
 
@@ -57,12 +58,12 @@ async def create_demo_shop(
     api = Api(api_url, own.key, stop=stop)
     try:
         goods = demo_goods(api_url)
-        created = await _fill_catalog(api, goods)
+        await _fill_catalog(api, goods)
         await _fill_shelves(api, goods)
     except BaseException:
         await api.close()
         raise
-    return DemoShop(own.tenant_id, own.key, api, goods, created, data_path / HEADER_FILE)
+    return DemoShop(own.tenant_id, own.key, api, goods, data_path / HEADER_FILE)
 
 
 async def _find_or_issue(
@@ -122,18 +123,35 @@ def _write(path: Path, content: bytes) -> None:
     new.replace(path)
 
 
-async def _fill_catalog(api: Api, goods: Sequence[Goods]) -> int:
-    there = {item["handle"] for item in await api.get_all("/v1/products", status="all")}
+async def _fill_catalog(api: Api, goods: Sequence[Goods]) -> None:
+    """Adds the products that are not there, and moves our pictures to where we answer now."""
+    there = {item["handle"]: item for item in await api.get_all("/v1/products", status="all")}
     missing = [ware.product for ware in goods if ware.handle not in there]
-    created = 0
-    for part in _chunks(missing, PRODUCTS_A_CALL):
-        answer = await api.post("/v1/products:batch", {"products": part})
+    moved = [
+        ProductInput(
+            title=there[ware.handle]["title"], handle=ware.handle, media=ware.product.media
+        )
+        for ware in goods
+        if ware.handle in there and _has_moved(there[ware.handle]["picture"], ware.product.media)
+    ]
+    await _save(api, missing, mode="create")
+    await _save(api, moved, mode="upsert")
+
+
+def _has_moved(picture: str | None, media: list[str] | UnsetType) -> bool:
+    """Whether a picture of ours stands at an address of a run on another port."""
+    if not media or picture is None or picture == media[0]:
+        return False
+    return urlsplit(picture).path == urlsplit(media[0]).path
+
+
+async def _save(api: Api, products: Sequence[ProductInput], *, mode: SaveMode) -> None:
+    for part in _chunks(products, PRODUCTS_A_CALL):
+        answer = await api.post(f"/v1/products:batch?mode={mode}", {"products": part})
         saved = _accepted(answer, SavedBatch)
         refused = [item for item in saved.items if item.status == "refused"]
         if refused:
             raise Unavailable(f"the catalog refused {refused[0].handle}: {refused[0].errors}")
-        created += saved.created
-    return created
 
 
 async def _fill_shelves(api: Api, goods: Sequence[Goods]) -> None:

@@ -15,7 +15,7 @@ from serai.cli.replay import outcome
 from serai.cli.replay.client import Client, ShopGone
 from serai.cli.replay.figures import Figures, figures_of, read_expectations
 from serai.cli.replay.plan import Plan, Planner
-from serai.cli.replay.reader import FileFault, digest_of, read_rows
+from serai.cli.replay.reader import FileFault, examine, read_rows
 from serai.cli.replay.reads import Reads
 from serai.cli.replay.session import check_shop, enter_shop, find_installation
 from serai.cli.replay.stages import Stages
@@ -27,6 +27,7 @@ app = typer.Typer(add_completion=False)
 
 CLIENTS: Final = 32
 CLIENTS_MAX: Final = 512
+ROWS_PER_LOOK: Final = 10_000
 DIGEST_SHOWN_CHARS: Final = 10
 
 
@@ -94,11 +95,9 @@ def replay(  # noqa: PLR0917 - an option is named on the command line
 
 async def _replay(wish: Wish, own: Settings) -> outcome.Outcome:
     expected = None if wish.expect is None else read_expectations(wish.expect)
-    digest = await asyncio.to_thread(digest_of, wish.file)
     with Stages(is_quiet=wish.is_quiet) as stages:
-        stages.start("reading", 0)
-        plan = await asyncio.to_thread(_plan, wish.file)
-        stages.start("entering", 0)
+        digest, plan = await asyncio.to_thread(_read, wish.file, stages)
+        stages.start("entering")
         async with find_installation(own) as (api_url, walled):
             shop = await enter_shop(api_url, walled, wish.tenant or _tenant_name(digest, wish))
             client = Client(api_url, shop.key, connections=wish.clients)
@@ -108,12 +107,12 @@ async def _replay(wish: Wish, own: Settings) -> outcome.Outcome:
                     progress=stages,
                 )  # fmt: skip
                 await _carry_out(steps)
-                stages.start("verdict", 0)
+                stages.start("verdict")
                 judgements = await _judge(client, steps, plan, expected, wish)
                 await client.delete(f"/v1/api-keys/{shop.key_id}")
             finally:
                 client.close()
-            stages.start("check", 0)
+            stages.start("check")
             report = await check_shop(shop)
     return outcome.Outcome(
         is_ok=all(j.is_met for j in judgements) and report.is_clean,
@@ -132,11 +131,17 @@ async def _replay(wish: Wish, own: Settings) -> outcome.Outcome:
     )
 
 
-def _plan(path: Path) -> Plan:
+def _read(path: Path, stages: Stages) -> tuple[str, Plan]:
+    """The file's digest and its plan."""
+    stages.start("reading")
+    content = examine(path)
+    stages.start("planning", content.lines)
     planner = Planner()
-    for row in read_rows(path):
+    for number, row in enumerate(read_rows(path), 1):
         planner.take(row)
-    return planner.plan
+        if number % ROWS_PER_LOOK == 0:
+            stages.reach(number)
+    return content.sha256, planner.plan
 
 
 async def _carry_out(steps: Steps) -> None:

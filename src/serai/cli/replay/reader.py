@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, NamedTuple
 
 import msgspec
 
@@ -49,19 +49,27 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     customer: str
 
 
-def digest_of(path: Path) -> str:
-    """The SHA-256 of a file's content, unpacked; FileFault unless it can be read to its end."""
+class Content(NamedTuple):
+    """What a file holds, unpacked: its SHA-256, and how many lines."""
+
+    sha256: str
+    lines: int
+
+
+def examine(path: Path) -> Content:
+    """Reads a file once to its end; FileFault unless that can be done."""
     digest = hashlib.sha256()
-    size = 0
+    size = lines = 0
     with _opened(path) as file:
         while chunk := _read(file, path):
             digest.update(chunk)
             size += len(chunk)
+            lines += chunk.count(b"\n")
             if size > CONTENT_BYTES_MAX:
                 raise FileFault(f"{path} holds more than {CONTENT_BYTES_MAX >> 30} GiB")
     if not size:
         raise FileFault(f"{path} is empty")
-    return digest.hexdigest()
+    return Content(digest.hexdigest(), lines)
 
 
 def read_rows(path: Path) -> Iterator[Row | RowProblem]:

@@ -10,7 +10,6 @@ from typing import Final, TypeVar
 import msgspec
 
 from serai.cli.check import Report, check_tenants
-from serai.cli.console import err
 from serai.cli.inside import go_inside
 from serai.cli.installation import read_runtime
 from serai.cli.supervise import Supervisor
@@ -48,8 +47,7 @@ async def find_installation(own: Settings) -> AsyncIterator[tuple[str, Settings]
     ours = msgspec.structs.replace(own, host="127.0.0.1", port=port, worker_port=worker_port)
     supervisor = Supervisor(ours, has_log_files=True)
     try:
-        with err.status("Starting a shop ..."):
-            await supervisor.start()
+        await supervisor.start()
         assert supervisor.urls is not None
         walled = msgspec.structs.replace(
             own, database_url="", database_app_url=supervisor.urls.app_url

@@ -68,10 +68,10 @@ class Stages:
             self._end()
         self._bars.stop()
 
-    def start(self, step: str, total: int) -> None:
-        """A step begins, and the one before it is over."""
+    def start(self, step: str, total: int | None = None) -> None:
+        """A step begins, of so many parts if that is known, and the one before it is over."""
         self._end()
-        self._step, self._total, self._began = step, total, time.monotonic()
+        self._step, self._total, self._began = step, total or 0, time.monotonic()
         self._bar = self._bars.add_task(step, total=total)
 
     def advance(self, parts: int = 1) -> None:
@@ -87,7 +87,7 @@ class Stages:
             return
         seconds = time.monotonic() - self._began
         self.stages.append(Stage(self._step, self._total, round(seconds, 3)))
-        self._bars.update(self._bar, completed=self._total)
+        self._bars.update(self._bar, total=self._total, completed=self._total)
         if not self._has_bars and not self._is_quiet:
             err.print(f"{self._step:<{NAME_WIDTH}} {self._total:>7,} in {seconds:,.1f} s")
         self._step = ""

@@ -51,8 +51,8 @@ class Refusal(msgspec.Struct, frozen=True):
 class Progress(Protocol):
     """Is shown how far a step is."""
 
-    def start(self, step: str, total: int) -> None:
-        """A step begins that has so many parts."""
+    def start(self, step: str, total: int | None = None) -> None:
+        """A step begins that has so many parts, if that is known."""
         ...
 
     def advance(self, parts: int = 1) -> None:
@@ -121,7 +121,7 @@ class Steps:
 
     async def look_around(self) -> None:
         """What of this plan is there already; Failure where the tenant's shop holds other trade."""
-        self._progress.start("looking", 0)
+        self._progress.start("looking")
         orders = {order.invoice: order for order in self._plan.orders}
         for seen in await self._reads.list_orders():
             order = orders.get(seen.reference or "")

@@ -324,7 +324,8 @@ WITH hits AS (
   SELECT h.product_id, sum(h.points)::bigint AS points
   FROM (SELECT w.product_id, q.term, max(w.weight * q.factor) AS points
         FROM unnest($4::int[], $5::text[], $6::int[]) AS q(term, stem, factor)
-        JOIN {catalog}.words w ON w.tenant_id = $1 AND w.stem = q.stem
+        CROSS JOIN LATERAL (SELECT w.product_id, w.weight FROM {catalog}.words w
+                            WHERE w.tenant_id = $1 AND w.stem = q.stem OFFSET 0) w
         WHERE $3 = 'words'
         GROUP BY w.product_id, q.term) h
   GROUP BY h.product_id
@@ -339,7 +340,8 @@ WITH hits AS (
   UNION ALL
   -- The first facet alone: that a product meets the others too is asked of each below.
   SELECT DISTINCT f.product_id, 0 FROM wanted q
-  JOIN {catalog}.facets f ON f.tenant_id = $1 AND f.name = q.name AND f.value = q.value
+  CROSS JOIN LATERAL (SELECT f.product_id FROM {catalog}.facets f
+                      WHERE f.tenant_id = $1 AND f.name = q.name AND f.value = q.value OFFSET 0) f
   WHERE $3 = 'facet' AND q.name = ($8::text[])[1]
   UNION ALL
   SELECT r.product_id, 0 FROM {catalog}.price_ranges r
@@ -390,7 +392,9 @@ WITH hits AS (
 ), counts AS (
   SELECT f.name, f.value, count(*) AS count,
          row_number() OVER (PARTITION BY f.name ORDER BY count(*) DESC, f.value) AS place
-  FROM matched m JOIN {catalog}.facets f ON f.tenant_id = $1 AND f.product_id = m.product_id
+  FROM matched m
+  CROSS JOIN LATERAL (SELECT f.name, f.value FROM {catalog}.facets f
+                      WHERE f.tenant_id = $1 AND f.product_id = m.product_id OFFSET 0) f
   WHERE $17 AND cardinality(m.met) + (f.name IN (SELECT name FROM wanted)
                                       AND f.name <> ALL (m.met))::int
                 = (SELECT count(DISTINCT name) FROM wanted)
@@ -405,8 +409,10 @@ UNION ALL
 
 -- name: find_handle
 -- Finds the product with a handle, if it is in one of the given states.
-SELECT p.product_id FROM {catalog}.products p
-WHERE p.tenant_id = $1 AND p.handle = $2 AND p.status = ANY ($3::text[]);
+SELECT p.product_id
+FROM (SELECT p.product_id, p.status FROM {catalog}.products p
+      WHERE p.tenant_id = $1 AND p.handle = $2 LIMIT 1) p
+WHERE p.status = ANY ($3::text[]);
 
 -- name: list_summaries
 -- Reads what a list shows of products, in the order given.

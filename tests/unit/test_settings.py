@@ -1,0 +1,87 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from serai import settings
+from serai.roles.connection import app_url, walled
+from serai.settings import Settings, SettingsError, environment_of, load
+
+
+def test_without_any_variable_everything_has_its_default() -> None:
+    assert load({}) == Settings()
+    assert load({"PATH": "/bin", "XSERAI_PORT": "1"}) == Settings()
+
+
+def test_variables_are_read_by_their_types() -> None:
+    own = load({"SERAI_PORT": "81", "SERAI_DRAIN_S": "2.5", "SERAI_METRICS": "false"})
+    assert (own.port, own.drain_s, own.metrics) == (81, 2.5, False)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("SERAI_PORTS", "1"),
+        ("SERAI_PORT", ""),
+        ("SERAI_PORT", "0"),
+        ("SERAI_PORT", "65536"),
+        ("SERAI_PORT", "80.5"),
+        ("SERAI_METRICS", "perhaps"),
+        ("SERAI_DRAIN_S", "nan"),
+        ("SERAI_DRAIN_S", "0"),
+        ("SERAI_POOL_MAX", "1"),
+        ("SERAI_PAYMENT_PROVIDER", "ftp://x"),
+        ("SERAI_LOG_LEVEL", "loud"),
+    ],
+)
+def test_what_cannot_be_run_with_is_refused_by_name(variable: str, value: str) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        load({variable: value})
+    name = variable.removeprefix("SERAI_")
+    assert name in str(refusal.value) or name.lower() in str(refusal.value)
+
+
+@given(
+    st.builds(
+        Settings,
+        port=st.integers(1, 65535),
+        drain_s=st.floats(0.1, 600),
+        metrics=st.booleans(),
+        data_dir=st.text(st.characters(blacklist_categories=["Cs", "Cc"])),
+    )
+)
+def test_settings_survive_their_way_to_a_child_process(own: Settings) -> None:
+    assert load(environment_of(own)) == own
+
+
+def test_options_stand_above_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SERAI_PORT", "81")
+    monkeypatch.setenv("SERAI_HOST", "0.0.0.0")  # noqa: S104 - nothing listens
+    own = settings.load_with(port=82, host=None)
+    assert (own.port, own.host) == (82, "0.0.0.0")  # noqa: S104
+
+
+@pytest.mark.parametrize(
+    ("owner", "app"),
+    [
+        (
+            "postgresql://u:p%40@h:1/d",
+            "postgresql://u:p%40@h:1/d?options=-c%20role%3Dserai_app",
+        ),
+        (
+            "postgresql://u@/d?host=%2Ftmp%2Fx&port=5",
+            "postgresql://u@/d?host=%2Ftmp%2Fx&port=5&options=-c%20role%3Dserai_app",
+        ),
+        (
+            "postgresql://h/d?options=-c%20geqo%3Doff",
+            "postgresql://h/d?options=-c%20geqo%3Doff%20-c%20role%3Dserai_app",
+        ),
+    ],
+)
+def test_the_walled_url_is_the_owners_with_another_role(owner: str, app: str) -> None:
+    assert walled(owner).replace("%2F", "/") == app.replace("%2F", "/")
+
+
+def test_a_url_that_is_given_is_not_derived() -> None:
+    assert app_url(Settings(database_url="postgresql://a/b", database_app_url="x")) == "x"
+    with pytest.raises(SettingsError):
+        app_url(Settings())
