@@ -28,6 +28,30 @@ EVERYTHING = frozenset({"catalog:read", "catalog:write", "inventory:read", "inve
 READ_ONLY = frozenset({"catalog:read"})
 BODY_BYTES_MAX = 2 * 1024 * 1024
 
+FULL: dict[str, Any] = {
+    "title": "Dune tent",
+    "handle": "dune-tent",
+    "description": "Two poles, no fuss.",
+    "status": "published",
+    "categories": ["Camp > Tents"],
+    "facets": {"colour": ["sand", "indigo"], "material": ["canvas"]},
+    "media": ["https://x.example/tent.png"],
+    "option_names": ["Size"],
+    "variants": [
+        {
+            "sku": "TENT S/1",
+            "options": {"Size": "Small"},
+            "prices": [
+                {"currency": "USD", "amount_minor": 12900},
+                {"currency": "JPY", "amount_minor": 19000},
+            ],
+            "barcode": "4006381333931",
+            "media": ["https://x.example/small.png"],
+        },
+        {"sku": "TENT-L", "options": {"Size": "Large"}},
+    ],
+}  # fmt: skip
+
 
 class OneHome:
     """A directory that knows the pooled home only."""
@@ -129,3 +153,17 @@ def product(title: str, **more: Any) -> dict[str, Any]:
     price = more.pop("price", 1250)
     variant = {"sku": sku, "prices": [{"currency": "USD", "amount_minor": price}]}
     return {"title": title, "status": "published", "variants": [variant], **more}
+
+
+async def leaf(client: httpx.AsyncClient, path: str, **query: str) -> list[Any]:
+    """Every item of a list, page by page."""
+    items: list[Any] = []
+    cursor: str | None = None
+    while True:
+        more = {} if cursor is None else {"cursor": cursor}
+        answer = await client.get(path, params={**query, **more})
+        assert answer.status_code == 200, answer.text
+        items += answer.json()["items"]
+        cursor = answer.json()["next"]
+        if cursor is None:
+            return items

@@ -243,6 +243,7 @@ async def test_a_matter_is_moved_given_up_or_forgotten(shelf: Shelf) -> None:
     moved = msgspec.structs.replace(looks[things[0]], due_at=later(5))
     given_up = msgspec.structs.replace(looks[things[1]], due_at=None)
     await shelf("move_looks", [moved, given_up])
-    await shelf("end_looks", [looks[things[2]]])
+    await shelf("end_looks", "refund", [(A, things[0])])
+    await shelf("end_looks", "intent", [(A, things[2]), (B, things[0])])
     assert [each.thing_id for each in await look(shelf, 5)] == [things[0]]
     assert [each.thing_id for each in await look(shelf, 10**6)] == [things[0]]

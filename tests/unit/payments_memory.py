@@ -147,9 +147,9 @@ class MemoryBooks:
         for look in looks:
             self.looks[look.tenant_id, look.kind, look.thing_id] = look
 
-    async def end_looks(self, looks: Sequence[Look], *, tx: Tx) -> None:
-        for look in looks:
-            self.looks.pop((look.tenant_id, look.kind, look.thing_id), None)
+    async def end_looks(self, kind: Kind, keys: Sequence[Key], *, tx: Tx) -> None:
+        for tenant_id, thing_id in keys:
+            self.looks.pop((tenant_id, kind, thing_id), None)
 
 
 class MemoryDatabase(Database):

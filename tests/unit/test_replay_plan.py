@@ -152,7 +152,7 @@ other_rows = st.builds(
 files = st.lists(plain_rows | plain_rows | other_rows, max_size=30)
 
 
-@settings(max_examples=300)
+@settings(max_examples=1000)
 @given(rows=files)
 def test_a_plan_comes_to_what_the_rules_say(rows: list[Sale]) -> None:
     plan = plan_of(rows)
@@ -186,7 +186,7 @@ def given_expectations() -> Callable[[str], dict[str, Any]]:
     return found
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(rows=files)
 def test_a_plan_agrees_with_the_given_expectations_on_any_file(
     rows: list[Sale], tmp_path_factory: pytest.TempPathFactory
@@ -206,18 +206,6 @@ def test_a_plan_agrees_with_the_given_expectations_on_any_file(
     theirs = path.with_name("expected.json")
     theirs.write_text(json.dumps(expected(str(path))))
     assert figures_of(planner.plan) == read_expectations(theirs)
-
-
-def test_the_real_file_comes_to_the_given_figures() -> None:
-    path = DATA / "online_retail.csv.gz"
-    if not path.exists():
-        pytest.skip("the data folder ../shared/data is not there, so the real file is not planned")
-    planner = Planner()
-    for row in read_rows(path):
-        planner.take(row)
-    assert planner.plan.problems == []
-    assert planner.plan.rows == 541_909
-    assert figures_of(planner.plan) == read_expectations(DATA / "expected.json")
 
 
 def test_a_return_is_cut_into_pieces_of_the_oldest_lines_first() -> None:

@@ -100,7 +100,14 @@ class Checkout:
         if carded:
             await self._payments.request_payments(carded, tx=tx, now=now)
         waiting = [
-            ExpectPayment(d.tenant_id, d.key, placed.total_minor, placed.currency, d.cause)
+            ExpectPayment(
+                d.tenant_id,
+                d.key,
+                placed.total_minor,
+                placed.currency,
+                d.cause,
+                placed.is_capture_manual,
+            )
             for d, placed in reserved
             if placed.total_minor and placed.card is None
         ]

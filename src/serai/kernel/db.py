@@ -54,6 +54,7 @@ _OUTAGES = (
     asyncpg.LockNotAvailableError,
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.InvalidCachedStatementError,
+    asyncpg.InternalClientError,
     OSError,
     TimeoutError,
 )

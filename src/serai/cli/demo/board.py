@@ -1,6 +1,7 @@
 """Runs the demo: opens its shop, lets buyers in, and shows a live board until told to stop."""
 
 import asyncio
+import logging
 import os
 import shlex
 import time
@@ -96,6 +97,7 @@ async def run_demo(
 ) -> None:
     """Opens the demo shop on a running installation and shows it until `stop` is set."""
     assert supervisor.urls is not None, "the installation is started first"
+    _log_to(supervisor.log_path("board"))
     database = await open_database(supervisor.urls.app_url, pool_max=POOL_MAX)
     try:
         tenancy = compose(supervisor.settings, database).tenancy
@@ -153,7 +155,7 @@ async def _keep_open(
 
 async def run_board(board: Board, *, console: Console, stop: asyncio.Event) -> None:
     """Draws the board on a terminal, twice a second; elsewhere says a line every five seconds."""
-    if not console.is_terminal:
+    if not console.is_terminal or console.is_dumb_terminal:
         await _tell_lines(board, console, stop)
         return
 
@@ -179,6 +181,15 @@ async def _tell_lines(board: Board, console: Console, stop: asyncio.Event) -> No
         await rest(TELL_EVERY_S, stop)
         if not stop.is_set():
             console.print(tell(board.scene()), soft_wrap=True, highlight=False)
+
+
+def _log_to(path: Path) -> None:
+    """Lets libraries warn in a file: the terminal is drawn on."""
+    path.parent.mkdir(exist_ok=True)
+    handler = logging.FileHandler(path, delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    handler.setLevel(logging.WARNING)
+    logging.getLogger().addHandler(handler)
 
 
 def _standing(child: Child) -> Standing:

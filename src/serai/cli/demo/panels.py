@@ -88,7 +88,7 @@ def draw(scene: Scene, *, width: int, height: int) -> RenderableType:
         )
     else:
         half = width // 2
-        engine = _engine_panel(scene, cells=half - HOUSE_FIGURES_CELLS)
+        engine = _engine_panel(scene, width=half)
         figures.split_row(orders, Layout(engine, size=half))
         stock_rows = (list_rows + FRAME) // 2
         lists.split_column(
@@ -157,13 +157,24 @@ def _reasons(scene: Scene, rows: int) -> list[tuple[str, int]]:
     return [*shown, (name, sum(units for _, units in rest))]
 
 
-def _engine_panel(scene: Scene, *, cells: int) -> Panel:
+def _engine_panel(scene: Scene, *, width: int) -> Panel:
     """Pace and house in one, for a narrow terminal."""
     table = _figures()
     _add_house(table, scene)
-    _add_pace(table, scene, cells)
-    parts = Text("  ").join(_part(part) for part in scene.parts)
-    return _panel("Engine", Group(table, parts, _buyers(scene)))
+    _add_pace(table, scene, width - HOUSE_FIGURES_CELLS)
+    parts = _in_rows([_part(part) for part in scene.parts], width - FRAME - AIR)
+    return _panel("Engine", Group(table, *parts, _buyers(scene)))
+
+
+def _in_rows(words: Sequence[Text], cells: int) -> list[Text]:
+    """Words beside each other where there is room, none of them broken."""
+    rows: list[Text] = []
+    for word in words:
+        if rows and rows[-1].cell_len + 2 + word.cell_len <= cells:
+            rows[-1].append("  ").append_text(word)
+        else:
+            rows.append(word)
+    return rows
 
 
 def _pace_panel(scene: Scene, *, cells: int) -> Panel:

@@ -21,7 +21,9 @@ STILLNESS_MAX_S: Final = 120.0
 """How long a replay goes on asking while nothing at all moves forward."""
 PAUSE_S: Final = 0.05
 PAUSE_MAX_S: Final = 3.0
+DOUBLINGS_MAX: Final = 10
 BUSY: Final = (429, 502, 503, 504)
+BUG: Final = 500
 BUGS_MAX: Final = 3
 """Answers 500 to one request, after which it is not asked again."""
 _HEAD_END: Final = b"\r\n\r\n"
@@ -108,7 +110,7 @@ class Client:
         """Rests before the next attempt, longer each time; ShopGone when the patience is over."""
         if self.is_still():
             raise ShopGone(f"nothing moved for {self.stillness_max_s:.0f} s: {reason}")
-        rest_s = min(PAUSE_S * 2.0**attempt, PAUSE_MAX_S)
+        rest_s = min(PAUSE_S * 2.0 ** min(attempt, DOUBLINGS_MAX), PAUSE_MAX_S)
         await asyncio.sleep(rest_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
 
     def close(self) -> None:
@@ -128,8 +130,8 @@ class Client:
                 reason = f"{what}: {str(error) or type(error).__name__}"
             else:
                 status = status_of(data)
-                bugs += status == 500  # noqa: PLR2004 - the server's own mistake
-                if status not in BUSY and not 0 < bugs < BUGS_MAX:
+                bugs += status == BUG
+                if status not in BUSY and (status != BUG or bugs == BUGS_MAX):
                     self.note_progress()
                     body = data[data.find(_HEAD_END) + len(_HEAD_END) :]
                     return Answer(status, body, "" if status < 300 else code_of(status, data))  # noqa: PLR2004

@@ -20,6 +20,7 @@ from rich.text import Text
 from serai.cli.console import err
 
 NAME_WIDTH: Final = 10
+BAR_WIDTH: Final = 24
 
 
 class Stage(msgspec.Struct, frozen=True):
@@ -45,7 +46,8 @@ class Stages:
         self._is_quiet = is_quiet
         self._has_bars = err.is_terminal and not is_quiet
         self._bars = Progress(
-            TextColumn(f"{{task.description:<{NAME_WIDTH}}}"), BarColumn(), MofNCompleteColumn(),
+            TextColumn(f"{{task.description:<{NAME_WIDTH}}}"),
+            BarColumn(bar_width=BAR_WIDTH), MofNCompleteColumn(),
             _Rate(), TimeElapsedColumn(), TimeRemainingColumn(),
             console=err, disable=not self._has_bars,
         )  # fmt: skip

@@ -30,6 +30,7 @@ SUPPLY: Final = "supply"
 RECEIPT: Final = "receipt"
 WRITE_OFF: Final = "write-off"
 LOOK_S: Final = 0.5
+LOOK_MAX_S: Final = 2.0
 LOOK_SHARE: Final = 0.1
 """How much of the time the shop may be busy with telling how far it is."""
 KEY_BYTES: Final = 16
@@ -271,7 +272,8 @@ class Steps:
                 raise ShopGone(
                     f"{still_open} {what}, and nothing moved for {began - moved_at:.0f} s"
                 )
-            await asyncio.sleep(max(LOOK_S, (time.monotonic() - began) / LOOK_SHARE))
+            busy_s = (time.monotonic() - began) / LOOK_SHARE
+            await asyncio.sleep(min(max(LOOK_S, busy_s), LOOK_MAX_S))
 
     async def _move(self, path: str, moves: Sequence[Move], reason: str, size: int) -> None:
         async def move(numbered: tuple[int, Sequence[Move]]) -> None:

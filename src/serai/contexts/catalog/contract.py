@@ -1,5 +1,6 @@
 """What others may know of the catalog: its bounds, inputs, refusals, events, views and prices."""
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -17,6 +18,8 @@ ProductStatus = Literal["draft", "published", "archived"]
 SaveMode = Literal["create", "upsert"]
 LayoutName = Literal["serai", "vendure", "shopify"]
 
+CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+"""What a line of text may not hold: a title, a SKU, the name of an option."""
 TITLE_CHARS_MAX: Final = 255
 HANDLE_CHARS_MAX: Final = 120
 DESCRIPTION_CHARS_MAX: Final = 65_536

@@ -10,11 +10,9 @@ from serai.contexts.catalog.contract import (
     SavedBatch,
     VariantView,
 )
-from serai.contexts.catalog.gateways.csv_rows import PriceRow, ProductRow, VariantRow
 from serai.contexts.catalog.gateways.product_file import read_file, read_upload
 from serai.contexts.catalog.handlers import changing, saving
 from serai.contexts.catalog.handlers.commands import CreateProduct, SaveProducts
-from serai.contexts.catalog.model.text import make_handle
 from serai.contexts.catalog.ports import FileProduct
 from serai.contexts.catalog.routes import imports, reading, writing
 from serai.contexts.catalog.routes.imports import explain
@@ -27,16 +25,7 @@ from serai.kernel.idempotency import Answer
 from serai.kernel.module import Check, Module, Surroundings
 from serai.kernel.web import answer_with
 
-__all__ = [
-    "FileProduct",
-    "PriceRow",
-    "ProductRow",
-    "VariantRow",
-    "build",
-    "explain",
-    "make_handle",
-    "read_file",
-]
+__all__ = ["FileProduct", "build", "explain", "read_file"]
 
 
 def build(s: Surroundings) -> Module:

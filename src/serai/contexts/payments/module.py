@@ -43,6 +43,7 @@ from serai.kernel.failure import Unavailable
 from serai.kernel.idempotency import Answer as HttpAnswer
 from serai.kernel.module import Check, Consumer, Finding, Job, Module, Outside, Surroundings
 from serai.kernel.web import answer_with, decode_json
+from serai.settings import SettingsError
 
 CALLBACK_TOLERANCE_S = 300.0
 """How long after its signing a callback is taken; the sandbox signs each attempt anew."""
@@ -201,7 +202,7 @@ def choose_provider(settings: Any, clock: Clock) -> SandboxOnDisk | HttpSandbox:
         return SandboxOnDisk(settings.data_path / SANDBOX_JOURNAL, clock)
     if name.startswith(("http://", "https://")):
         return HttpSandbox(name, timeout_s=settings.payment_timeout_s)
-    raise ValueError(f"SERAI_PAYMENT_PROVIDER is {name!r}; it must be `direct` or a URL")
+    raise SettingsError(f"SERAI_PAYMENT_PROVIDER is {name!r}; it must be `direct` or a URL")
 
 
 def _consumer(asking: Asking, with_books: dict[str, Any]) -> Consumer:

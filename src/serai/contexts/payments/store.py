@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -130,10 +129,18 @@ class PostgresBooks:
         return [Look(*row) for row in rows]
 
     async def move_looks(self, looks: Sequence[Look], *, tx: Tx) -> None:
-        await tx.execute(SQL.move_looks, *_matters(looks), [look.due_at for look in looks])
+        await tx.execute(
+            SQL.move_looks,
+            [look.tenant_id for look in looks],
+            [look.kind for look in looks],
+            [look.thing_id for look in looks],
+            [look.due_at for look in looks],
+        )
 
-    async def end_looks(self, looks: Sequence[Look], *, tx: Tx) -> None:
-        await tx.execute(SQL.end_looks, *_matters(looks))
+    async def end_looks(self, kind: Kind, keys: Sequence[Key], *, tx: Tx) -> None:
+        tenants, things = _columns(keys)
+        # The kind stands beside each id: as one value the planner would walk all of that kind.
+        await tx.execute(SQL.end_looks, tenants, [kind] * len(keys), things)
 
     async def find_payment(self, tenant_id: UUID, order_id: UUID, *, tx: Tx) -> PaymentView | None:
         row = await tx.fetchrow(SQL.find_payment, tenant_id, order_id)
@@ -185,11 +192,3 @@ class PostgresBooks:
     ) -> list[Record]:
         """Intents and refunds that have been open for too long."""
         return await tx.fetch(SQL.check_open, tenant_id, asked_before, settled_before, limit)
-
-
-def _matters(looks: Sequence[Look]) -> tuple[Any, ...]:
-    return (
-        [look.tenant_id for look in looks],
-        [look.kind for look in looks],
-        [look.thing_id for look in looks],
-    )

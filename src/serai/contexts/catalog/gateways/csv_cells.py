@@ -6,6 +6,7 @@ from typing import Final
 
 from serai.contexts.catalog.contract import (
     CATEGORY_CHARS_MAX,
+    CONTROL,
     DESCRIPTION_CHARS_MAX,
     FACET_CHARS_MAX,
     HANDLE_CHARS_MAX,
@@ -13,7 +14,7 @@ from serai.contexts.catalog.contract import (
     URL_CHARS_MAX,
 )
 from serai.contexts.catalog.gateways.product_rows import STOCK_UNITS_MAX, PriceRow
-from serai.contexts.catalog.model.fields import CONTROL, HANDLE, is_media_address, tidy_path
+from serai.contexts.catalog.model.fields import HANDLE, is_media_address, tidy_path
 from serai.contexts.catalog.model.text import make_handle
 from serai.kernel.money import exponent
 

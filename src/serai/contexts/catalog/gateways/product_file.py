@@ -16,7 +16,7 @@ from serai.contexts.catalog.gateways.csv_rows import read_products
 from serai.contexts.catalog.gateways.product_rows import ProductRow
 from serai.contexts.catalog.ports import FileProduct, FileReading
 
-UPLOAD_BYTES_MAX: Final = 32 * 1024 * 1024
+UPLOAD_BYTES_MAX: Final = 8 * 1024 * 1024
 """What an uploaded file may unpack to; a larger one goes through `serai import`."""
 UPLOAD_FINDINGS_MAX: Final = 20_000
 """Products and problems that one uploaded file may have."""

@@ -11,6 +11,7 @@ from serai.contexts.catalog.contract import (
     BARCODE_CHARS_MAX,
     CATEGORIES_PER_PRODUCT_MAX,
     CATEGORY_CHARS_MAX,
+    CONTROL,
     DESCRIPTION_CHARS_MAX,
     FACET_CHARS_MAX,
     FACET_VALUES_PER_PRODUCT_MAX,
@@ -37,7 +38,6 @@ from serai.contexts.catalog.model.text import make_handle
 from serai.kernel.money import is_currency
 
 HANDLE: Final = re.compile(r"[a-z0-9]+(?:[-_]+[a-z0-9]+)*")
-CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _URL_CHARS: Final = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+")
 _STEP: Final = ">"
 

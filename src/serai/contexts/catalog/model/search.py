@@ -5,9 +5,14 @@ from typing import Final, Literal, get_args
 
 import msgspec
 
-from serai.contexts.catalog.contract import CATEGORY_CHARS_MAX, FACET_CHARS_MAX, ProductStatus
+from serai.contexts.catalog.contract import (
+    CATEGORY_CHARS_MAX,
+    CONTROL,
+    FACET_CHARS_MAX,
+    ProductStatus,
+)
 from serai.contexts.catalog.model import text
-from serai.contexts.catalog.model.fields import CONTROL, tidy_path
+from serai.contexts.catalog.model.fields import tidy_path
 from serai.contexts.catalog.model.products import Product
 from serai.kernel.failure import Invalid
 from serai.kernel.money import AMOUNT_MINOR_MAX, is_currency

@@ -158,6 +158,7 @@ async def hear_callbacks(
     """
     keys = [(c.tenant_id, c.order_id) for c in commands]
     intents = await books.lock_intents(unique(keys), tx=tx)
+    were_open = [key for key, intent in intents.items() if model.is_open(intent)]
     changes = Changes(intents, tx=tx, now=now, new_id=new_id)
     outcomes: list[Refused | None] = []
     for command, key in zip(commands, keys, strict=True):
@@ -171,6 +172,9 @@ async def hear_callbacks(
             changes.follow(model.settle(intent, said, now), _cause(command.cause, intent))
         outcomes.append(None)
     await changes.save(books)
+    settled = [key for key in were_open if not model.is_open(intents[key])]
+    if settled:
+        await books.end_looks("intent", settled, tx=tx)
     return outcomes
 
 

@@ -110,7 +110,7 @@ class Looks(Protocol):
         """Sets when open matters are due next."""
         ...
 
-    async def end_looks(self, looks: Sequence[Look], *, tx: Tx) -> None:
+    async def end_looks(self, kind: Kind, keys: Sequence[Key], *, tx: Tx) -> None:
         """Forgets matters that are settled."""
         ...
 

@@ -123,7 +123,7 @@ class Looking:
 
     async def _put_back(self, looks: Sequence[Look], still_open: set[Key], *, tx: Tx) -> None:
         """Says when the matters that are still open are looked at next, and forgets the others."""
-        settled = [look for look in looks if (look.tenant_id, look.thing_id) not in still_open]
+        settled = [key for key in _keys(looks) if key not in still_open]
         later = []
         for look in looks:
             if (look.tenant_id, look.thing_id) in still_open:
@@ -138,7 +138,7 @@ class Looking:
         if later:
             await self._books.move_looks(later, tx=tx)
         if settled:
-            await self._books.end_looks(settled, tx=tx)
+            await self._books.end_looks(looks[0].kind, settled, tx=tx)
 
 
 def _of_kind(looks: Sequence[Look], kind: Kind) -> list[Look]:
