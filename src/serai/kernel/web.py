@@ -177,7 +177,8 @@ def claim_of(
         return None
     if not 1 <= len(key) <= KEY_CHARS_MAX or not key.isprintable() or not key.isascii():
         raise Invalid(f"`Idempotency-Key` must be 1 to {KEY_CHARS_MAX} printable ASCII characters")
-    operation = f"{request.method} {request.url.path}"
+    query = request.scope["query_string"].decode("latin-1")
+    operation = f"{request.method} {request.url.path}?{query}"
     return Claim(key, idempotency.fingerprint(operation, body))
 
 

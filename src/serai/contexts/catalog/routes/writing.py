@@ -41,7 +41,6 @@ from serai.contexts.catalog.routes.bodies import (
 )
 from serai.kernel import ids
 from serai.kernel.batch import Batch
-from serai.kernel.idempotency import fingerprint
 from serai.kernel.web import (
     carry_out,
     cause_of,
@@ -100,12 +99,7 @@ def product_routes(writers: Writers) -> list[Any]:
         """
         who = principal_of(request)
         command = SaveProducts(who.tenant_id, mode, decode_items(data), cause_of(request))
-        body = await request.body()
-        claim = claim_of(request, body)
-        if claim is not None:
-            # The mode is part of what is asked for, and it stands outside the path and the body.
-            operation = f"{request.method} {request.url.path} {mode}"
-            claim = msgspec.structs.replace(claim, fingerprint=fingerprint(operation, body))
+        claim = claim_of(request, await request.body())
         return send(await writers.save.submit(command, home=who.home, claim=claim))
 
     @patch("/v1/products/{product_id:uuid}", guards=guards, dto=json_body(ProductPatch),
