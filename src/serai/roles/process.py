@@ -24,6 +24,8 @@ _log = structlog.get_logger(__name__)
 FAILED: Final = 1
 UNAVAILABLE: Final = 3
 LIFELINE_BYTES: Final = 64
+GC_THRESHOLDS: Final = (20_000, 50, 100)
+"""Batches make and drop thousands of objects that no cycle holds; the collector may look seldom."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,6 +79,7 @@ async def _live(parts: Sequence[Part], settings: Settings, url: str, *, has_life
         # What was imported and built lives as long as we do: the collector need not walk it.
         gc.collect()
         gc.freeze()
+        gc.set_threshold(*GC_THRESHOLDS)
         try:
             return await _run_parts(parts, process)
         finally:

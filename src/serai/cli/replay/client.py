@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 
 from serai.cli.bench.load import answer_bytes, code_of, status_of
 
-ANSWER_TIMEOUT_S: Final = 45.0
-"""Longer than a batch of the server may take, so that it is the server who gives up first."""
+ANSWER_TIMEOUT_S: Final = 70.0
+"""Longer than the server takes before it gives a batch or a report up: it is to say so first."""
 CONNECT_TIMEOUT_S: Final = 10.0
 STILLNESS_MAX_S: Final = 120.0
 """How long a replay goes on asking while nothing at all moves forward."""

@@ -95,9 +95,9 @@ class Reads:
         answer = await self._client.get("/v1/order-totals")
         return msgspec.json.decode(_expect(answer), type=list[OrderTotals])
 
-    async def list_orders(self) -> list[OrderSeen]:
-        """Every order."""
-        return [order async for order in self._pages("/v1/orders", OrderSeen)]
+    async def list_orders(self, query: str = "") -> list[OrderSeen]:
+        """Every order, or those that a query such as `status=placed` finds."""
+        return [order async for order in self._pages("/v1/orders", OrderSeen, query)]
 
     async def total_stock(self) -> list[StockTotal]:
         """The ledger by stock code, kind and reason."""
@@ -115,9 +115,9 @@ class Reads:
         """The SKU of every variant."""
         return {variant.sku async for variant in self._pages("/v1/variants", _Variant)}
 
-    async def _pages(self, path: str, model: type[T]) -> AsyncIterator[T]:
+    async def _pages(self, path: str, model: type[T], query: str = "") -> AsyncIterator[T]:
         decoder: Any = msgspec.json.Decoder(_page_of(model))
-        start = f"{path}?limit={PAGE}"
+        start = f"{path}?limit={PAGE}{'&' if query else ''}{query}"
         cursor: str | None = ""
         while cursor is not None:
             address = f"{start}&cursor={quote(cursor)}" if cursor else start
