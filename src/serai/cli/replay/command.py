@@ -51,14 +51,15 @@ class Wish(msgspec.Struct, frozen=True):
 def replay(  # noqa: PLR0917 - an option is named on the command line
     file: Annotated[Path, typer.Argument(help="A retail file: CSV in UTF-8, plain or gzipped.")],
     expect: Annotated[
-        Path | None, typer.Option(help="The figures it must end with. [those of the file's plan]")
+        Path | None,
+        typer.Option(help="The figures it must end with; else those of the file's own plan."),
     ] = None,
     scarce: Annotated[
         float | None,
         typer.Option(min=0, max=1, help="Supply only this share of the units asked for."),
     ] = None,
     tenant: Annotated[
-        str | None, typer.Option(help="The shop to replay into. [one made for this file]")
+        str | None, typer.Option(help="The shop to replay into; else one made for this file.")
     ] = None,
     clients: Annotated[
         int, typer.Option(min=1, max=CLIENTS_MAX, help="Requests under way at a time.")

@@ -21,10 +21,11 @@ from serai.cli.replay.client import Answer, Client, ShopGone
 from serai.cli.replay.marks import Bundle, bundle
 from serai.cli.replay.plan import CURRENCY, Goods, Move, Order, Plan
 from serai.cli.replay.reads import Reads
-from serai.contexts.payments.gateways.sandbox_cards import APPROVED
 
 PRODUCTS_PER_CALL: Final = 250
 MOVES_PER_CALL: Final = 500
+CARD: Final = "4000009901000003"
+"""The sandbox's card that is approved at once: the file does not say how anything was paid."""
 SUPPLY: Final = "supply"
 """Why units are received that the file does not mention: so that it can be filled."""
 RECEIPT: Final = "receipt"
@@ -190,7 +191,7 @@ class Steps:
                     "reference": order.invoice,
                     "customer": order.customer or None,
                     "lines": order.lines,
-                    "payment": {"card": APPROVED},
+                    "payment": {"card": CARD},
                 }
                 answer = await self._send("/v1/orders", body, "order", order.invoice)
                 if answer.is_ok:
