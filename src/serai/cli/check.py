@@ -82,7 +82,7 @@ async def check_tenants(house: Composition, tenants: list[TenantView], *, is_qui
             home = await house.homes.home_of(tenant.id)
             for module, check in checks:
                 progress.update(bar, description=f"{tenant.name}: {check.name}")
-                async with house.database.transaction(home, (tenant.id,), is_read_only=True) as tx:
+                async with house.database.transaction(home, (tenant.id,), is_report=True) as tx:
                     findings = await check.run(tx, tenant.id)
                 found[f"{module}.{check.name}"] += [
                     Violation(tenant.name, finding.detail) for finding in findings

@@ -143,15 +143,15 @@ WHERE tenant_id = $1 AND sku = $2 AND ($3::bigint IS NULL OR id < $3)
 ORDER BY id DESC LIMIT $4;
 
 -- name: total_movements
--- Sums the ledger by SKU, kind and reason, a page of SKUs at a time.
-SELECT t.sku, t.kind, t.reason, t.quantity
+-- Sums the ledger by SKU, kind and reason, a page of SKUs at a time; one that never moved has no kind.
+SELECT s.sku, t.kind, t.reason, t.quantity
 FROM (SELECT DISTINCT sku FROM {inventory}.stock_items WHERE tenant_id = $1 AND sku > $2
       ORDER BY sku LIMIT $3) s
-CROSS JOIN LATERAL (
-  SELECT m.sku, m.kind, m.reason, sum(m.quantity)::bigint AS quantity
+LEFT JOIN LATERAL (
+  SELECT m.kind, m.reason, sum(m.quantity)::bigint AS quantity
   FROM {inventory}.movements m WHERE m.tenant_id = $1 AND m.sku = s.sku
-  GROUP BY m.sku, m.kind, m.reason) t
-ORDER BY t.sku, t.kind, t.reason;
+  GROUP BY m.kind, m.reason) t ON true
+ORDER BY s.sku, t.kind, t.reason;
 
 -- name: check_levels
 -- Finds stock items that the reservations or the ledger disagree with.

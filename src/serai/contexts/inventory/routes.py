@@ -251,9 +251,9 @@ def reading_routes(database: Database, stock: StockReads) -> list[Any]:
         after = decode_cursor(cursor, tuple[str]) or ("",)
         async with database.transaction(who.home, (who.tenant_id,), is_report=True) as tx:
             rows = await stock.total_movements(who.tenant_id, after[0], size, tx=tx)
-        items = [TotalView(**dict(row)) for row in rows]
-        is_full = len({item.sku for item in items}) >= size
-        return send_view(Page(items, encode_cursor([items[-1].sku]) if is_full else None))
+        items = [TotalView(**dict(row)) for row in rows if row["kind"] is not None]
+        is_full = len({row["sku"] for row in rows}) >= size
+        return send_view(Page(items, encode_cursor([rows[-1]["sku"]]) if is_full else None))
 
     @get("/v1/reservations/{reservation_id:uuid}", guards=guards, tags=["inventory"],
          summary="Read a reservation",
