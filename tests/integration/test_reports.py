@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -47,7 +48,7 @@ async def test_a_sku_that_never_moved_does_not_end_the_pages(house: House) -> No
             house.tenant,
         )
     await house.receive(zebra=7)
-    app = build_app(Settings(), house.composition)
+    app: Any = build_app(Settings(), house.composition)
     skus: list[str] = []
     cursor: str | None = None
     transport = httpx.ASGITransport(app=app)
