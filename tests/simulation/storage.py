@@ -356,6 +356,7 @@ class Session:
 
     async def _take(self, place: Place) -> None:
         storage = self.storage
+        self._stand()
         lock = storage.locks.get(place)
         if lock is None:
             storage.locks[place] = _Lock(self)
@@ -378,6 +379,11 @@ class Session:
         finally:
             alarm.cancel()
             self.waits_for = self._waits_in = None
+        self._stand()
+
+    def _stand(self) -> None:
+        if not self.is_open:
+            raise asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of it")
 
     def _closes_a_circle(self, lock: _Lock) -> bool:
         """Whether those in front, directly or through others, wait for what this session holds."""
