@@ -7,7 +7,7 @@ the text that asyncpg would have sent, and the adversary decides what becomes of
 import asyncio
 import collections
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -18,18 +18,11 @@ from serai.kernel.db import IDLE_IN_TRANSACTION_TIMEOUT_MS, Database
 from serai.kernel.failure import Unavailable
 from tests.simulation import twins
 from tests.simulation.loop import Owner
-from tests.simulation.storage import Session, Storage
+from tests.simulation.storage import Row, Session, Storage
 
 _WALL = re.compile(r"SET LOCAL serai\.tenants = '\{([^}]*)\}'")
 
 Hearer = Callable[[Any, int, str, object], None]
-
-
-class SimRecord(dict[str, Any]):
-    """A row as asyncpg hands it out: by name like a mapping, in a loop its values."""
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self.values())
 
 
 class Fate(Protocol):
@@ -103,17 +96,17 @@ class SimConnection:
         self.on_commit: list[Callable[[], None]] = []
         """What is to be noted if, and only if, the open transaction commits."""
 
-    async def fetch(self, text: str, *args: Any) -> list[SimRecord]:
+    async def fetch(self, text: str, *args: Any) -> list[Row]:
         answer = await self._ask(text, args)
-        return [SimRecord(row) for row in answer] if isinstance(answer, list) else []
+        return answer if isinstance(answer, list) else []
 
-    async def fetchrow(self, text: str, *args: Any) -> SimRecord | None:
+    async def fetchrow(self, text: str, *args: Any) -> Row | None:
         rows = await self.fetch(text, *args)
         return rows[0] if rows else None
 
     async def fetchval(self, text: str, *args: Any) -> Any:
         row = await self.fetchrow(text, *args)
-        return None if row is None else next(iter(row))
+        return None if row is None else next(iter(row.values()))
 
     async def execute(self, text: str, *args: Any) -> str:
         if text.startswith("BEGIN"):

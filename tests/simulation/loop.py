@@ -150,6 +150,11 @@ class SimLoop(asyncio.BaseEventLoop):
         finally:
             _set_running_loop(None)
 
+    def run_for(self, length_s: float) -> None:
+        """Takes the steps of so much virtual time."""
+        until = self._now + length_s
+        self.run_while(lambda: self._now < until)
+
     def _turn(self) -> bool:
         """One round: what is ready now, or the jump to the next time. False where nothing is."""
         timers, queue = self._timers, self._queue

@@ -38,7 +38,7 @@ async def answer(session: Session, text: str, args: tuple[Any, ...]) -> Answer:
     """What the statement with this text answers."""
     entry = _twins.get(text)
     if entry is None:
-        raise NoTwin(text)
+        raise NoTwin(text.partition("*/")[0].strip("/* "))
     return await entry[1](session, *args)
 
 
