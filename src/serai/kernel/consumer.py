@@ -142,6 +142,8 @@ class GroupRunner:
         """
         await self._adopt()
         if not self._cursors:
+            # Whoever serves the partitions was woken as well; once they are ours, we look anyway.
+            self._woken.clear()
             return 0, False
         if _now() >= self._letters_at:
             await self._retry_letters()
