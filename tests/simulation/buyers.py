@@ -2,8 +2,9 @@
 
 import asyncio
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
+from functools import partial
 from random import Random
 from typing import Any
 from uuid import UUID
@@ -97,19 +98,19 @@ class Buyers:
         for place in plan.places:
             self._placed[place.name] = self._world.loop.create_future()
         for place in plan.places:
-            self._start(self._place(place), place.at)
+            self._start(partial(self._place, place), place.at)
         for step in plan.steps:
             if not step.order or step.order in self._placed:
-                self._start(self._take_step(step), step.at)
+                self._start(partial(self._take_step, step), step.at)
 
-    def _start(self, coroutine: Any, after_s: float) -> None:
+    def _start(self, begin: Callable[[], Coroutine[Any, Any, None]], after_s: float) -> None:
         self.running += 1
 
         async def later() -> None:
             await asyncio.sleep(after_s)
-            await coroutine
+            await begin()
 
-        task = self._world.loop.create_task(later())
+        task = self._world.loop.create_task(later(), context=self._world.outside.context)
         task.add_done_callback(self._ended)
 
     def _ended(self, task: "asyncio.Task[None]") -> None:

@@ -16,6 +16,10 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 
+TURN_S = 1e-6
+"""What a round of steps takes: time goes on even where nobody waits."""
+
+
 class StepsExhausted(Exception):
     """A simulation took more steps than any sound one does: something spins."""
 
@@ -150,6 +154,10 @@ class SimLoop(asyncio.BaseEventLoop):
         finally:
             _set_running_loop(None)
 
+    def grant(self, steps: int) -> None:
+        """Allows so many steps from now on."""
+        self._steps_left = steps
+
     def run_for(self, length_s: float) -> None:
         """Takes the steps of so much virtual time."""
         until = self._now + length_s
@@ -164,6 +172,7 @@ class SimLoop(asyncio.BaseEventLoop):
             if not timers:
                 return False
             self._now = max(self._now, timers[0][0])
+        self._now += TURN_S
         while timers and timers[0][0] <= self._now:
             queue.append(heapq.heappop(timers)[2])
         self._steps_left -= len(queue)

@@ -36,11 +36,18 @@ class SimProvider:
     """`PaymentProvider` of one process. The book is one for all, and outlives them."""
 
     def __init__(
-        self, book: SandboxBook, owner: Owner, fate: VendorFate, now: Callable[[], float]
+        self,
+        book: SandboxBook,
+        owner: Owner,
+        fate: VendorFate,
+        *,
+        outside: Owner,
+        now: Callable[[], float],
     ) -> None:
         self._book = book
         self._owner = owner
         self._fate = fate
+        self._outside = outside
         self._now = now
 
     async def charge(self, charges: Sequence[Charge]) -> list[Answer]:
@@ -78,7 +85,7 @@ class SimProvider:
         loop = asyncio.get_running_loop()
         if kind == "late":
             # The question is on its way, whatever becomes of the one who asked it.
-            loop.call_later(delay_s, do, list(things), context=OUTSIDE.context)
+            loop.call_later(delay_s, do, list(things), context=self._outside.context)
         elif kind == "silent":
             do(things)
         await asyncio.sleep(VENDOR_TIMEOUT_S)
@@ -101,7 +108,3 @@ class SimProvider:
 
     def _look_up(self, keys: Sequence[str]) -> list[Verdict]:
         return self._book.look_up(keys, now=self._now())
-
-
-OUTSIDE = Owner("outside")
-"""The world beyond our processes; it neither crashes nor freezes."""

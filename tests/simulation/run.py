@@ -16,9 +16,8 @@ from tests.simulation.buyers import Buyers
 from tests.simulation.house import without_http
 from tests.simulation.loop import StepsExhausted
 from tests.simulation.plan import HORIZON_S, PRICES_MINOR, Plan, draw_plan
-from tests.simulation.provider import OUTSIDE
 from tests.simulation.statements import everything
-from tests.simulation.world import BEGAN, BURIALS_MAX, World
+from tests.simulation.world import BEGAN, BURIALS_MAX, STEPS_MAX, World
 
 REST_STEP_S = 0.25
 REST_MAX_S = 40.0
@@ -66,20 +65,19 @@ def _run(world: World) -> None:
     tenants = [ids.new_id() for _ in range(world.plan.tenants)]
     everything.found(world.storage, tenants, PRICES_MINOR, now=BEGAN)
     buyers = Buyers(world, tenants)
-    loop = world.loop
-    OUTSIDE.tasks.clear()
+    loop, outside = world.loop, world.outside.context
     for kind, count in (("api", world.plan.apis), ("worker", world.plan.workers)):
         for index in range(count):
             world.start(kind, index)
-    callbacks = loop.create_task(world.carry_callbacks())
+    loop.create_task(world.carry_callbacks(), context=outside)
     try:
-        stocked = loop.create_task(buyers.stock_up())
+        stocked = loop.create_task(buyers.stock_up(), context=outside)
         loop.run_while(lambda: not stocked.done())
-        loop.call_soon(buyers.begin)
+        loop.call_soon(buyers.begin, context=outside)
         for fault in world.plan.faults:
-            loop.call_later(fault.at, world.adversary.begin, fault, context=OUTSIDE.context)
+            loop.call_later(fault.at, world.adversary.begin, fault, context=outside)
         loop.run_for(_active_s(world.plan))
-        loop.call_soon(world.heal)
+        loop.call_soon(world.heal, context=outside)
         if _comes_to_rest(world, buyers):
             invariants.check_all(world, buyers)
         else:
@@ -89,7 +87,6 @@ def _run(world: World) -> None:
     except StepsExhausted:
         world.find("everything comes to rest", "the steps of a whole history are used up")
     finally:
-        callbacks.cancel()
         _tear_down(world)
 
 
@@ -118,8 +115,9 @@ def _tear_down(world: World) -> None:
     for process in world.processes.values():
         process.is_dead = True
         process.is_frozen = False
+    world.loop.grant(STEPS_MAX)
     for _ in range(BURIALS_MAX):
-        tasks = [t for p in world.all_processes for t in p.tasks]
+        tasks = [t for owner in (*world.all_processes, world.outside) for t in owner.tasks]
         if not tasks:
             return
         for task in tasks:

@@ -31,7 +31,7 @@ from tests.simulation.database import Server
 from tests.simulation.house import PoisonedError, Process, SimClock
 from tests.simulation.loop import Owner, SimLoop
 from tests.simulation.plan import GROUPS, Fault, Plan
-from tests.simulation.provider import OUTSIDE, SimProvider
+from tests.simulation.provider import SimProvider
 from tests.simulation.statements.tables import TABLES
 from tests.simulation.storage import Storage
 
@@ -54,6 +54,8 @@ class World:
     def __init__(self, plan: Plan, *, is_tracing: bool) -> None:
         self.plan = plan
         self.loop = SimLoop(steps_max=STEPS_MAX)
+        self.outside = Owner("outside")
+        """Clients, the provider and time itself: they neither crash nor freeze."""
         self.draw = Random(f"world {plan.seed}")  # noqa: S311 - a seed decides
         self.skew = timedelta(0)
         self.counts: collections.Counter[str] = collections.Counter()
@@ -135,7 +137,9 @@ class World:
         """Starts a process: an API or a worker."""
         process = Process(kind, index, generation)
         ahead = self.draw.uniform(-CLOCKS_APART_MAX_S, CLOCKS_APART_MAX_S)
-        provider = SimProvider(self.book, process, self.adversary, self.timestamp)
+        provider = SimProvider(
+            self.book, process, self.adversary, outside=self.outside, now=self.timestamp
+        )
         clock = SimClock(self.now, timedelta(seconds=ahead))
         process.build(self.server, provider, clock, self, batch_max=self.plan.batch_max)
         self.processes[kind, index] = process
@@ -149,7 +153,7 @@ class World:
     def _run_part(self, process: Process, part: Any) -> None:
         task = self.loop.create_task(part, context=process.context)
         task.add_done_callback(
-            lambda done: self._part_ended(process, done), context=OUTSIDE.context
+            lambda done: self._part_ended(process, done), context=self.outside.context
         )
 
     def _part_ended(self, process: Process, done: "asyncio.Task[None]") -> None:
@@ -176,7 +180,7 @@ class World:
         self._bury(owner, 0)
         generation = int(owner.name.rpartition(".")[2]) + 1
         self.loop.call_later(
-            after_s, self.start, owner.kind, owner.index, generation, context=OUTSIDE.context
+            after_s, self.start, owner.kind, owner.index, generation, context=self.outside.context
         )
 
     def _bury(self, process: Process, times: int) -> None:
@@ -186,7 +190,7 @@ class World:
         if process.tasks:
             assert times < BURIALS_MAX, f"{process.name} does not die: {list(process.tasks)[:3]}"
             self.loop.call_later(
-                BURY_EVERY_S, self._bury, process, times + 1, context=OUTSIDE.context
+                BURY_EVERY_S, self._bury, process, times + 1, context=self.outside.context
             )
 
     def living(self, kind: str) -> list[Process]:
@@ -269,7 +273,7 @@ class World:
         self.storage.committed[table].put(key, row)
 
     def _after(self, delay_s: float, do: Any, *args: Any) -> None:
-        self.loop.call_later(delay_s, do, *args, context=OUTSIDE.context)
+        self.loop.call_later(delay_s, do, *args, context=self.outside.context)
 
     def heal(self) -> None:
         """Nothing goes wrong any more, and what was broken is whole again."""
@@ -307,7 +311,7 @@ class World:
             else:
                 reply.set_result(done.result())
 
-        task.add_done_callback(answer, context=OUTSIDE.context)
+        task.add_done_callback(answer, context=self.outside.context)
         try:
             return await reply
         except asyncio.CancelledError:
