@@ -11,7 +11,7 @@ from tests.simulation.plan import Fault, Plan
 FAST_S = 0.002
 SLOW_S = 0.05
 SLOW_SHARE = 0.03
-AT_ONCE_SHARE = 0.6
+AT_ONCE_SHARE = 0.7
 LATE_CHARGE_MAX_S = 3.0
 """Shorter than payments hold a lost question for possibly under way."""
 

@@ -22,6 +22,8 @@ from tests.simulation.storage import Row, Session, Storage
 
 _WALL = re.compile(r"SET LOCAL serai\.tenants = '\{([^}]*)\}'")
 
+SERIAL_POLL_S = 0.0005
+
 Hearer = Callable[[Any, int, str, object], None]
 
 
@@ -48,6 +50,9 @@ class Server:
         self.storage = storage
         self.fate = fate
         self.is_down = False
+        self.is_serial = False
+        """Lets one transaction begin only when the one before has ended: for comparisons."""
+        self.serving: SimConnection | None = None
         self.connections: dict[SimConnection, None] = {}
         storage.on_notify = self._notify
 
@@ -136,6 +141,10 @@ class SimConnection:
 
     async def _begin(self, text: str) -> None:
         await self._travel("begin")
+        while self._server.is_serial and self._server.serving is not None:
+            await _pass(SERIAL_POLL_S)
+            self._check()
+        self._server.serving = self
         found = _WALL.search(text)
         assert found is not None, "every transaction of ours names its tenants"
         wall = [UUID(one) for one in found[1].split(",") if one]
@@ -156,6 +165,8 @@ class SimConnection:
 
     def _end(self, *, is_commit: bool) -> None:
         session, self.session = self.session, None
+        if self._server.serving is self:
+            self._server.serving = None
         if session is not None and session.is_open:
             if is_commit:
                 session.commit()
@@ -226,7 +237,7 @@ class SimConnection:
         """What PostgreSQL does to a session that holds a transaction and says nothing for long."""
         session = self.session
         if session is not None and session.is_open and session.waits_for is None:
-            session.abort()
+            self._end(is_commit=False)
 
 
 class SimPool:

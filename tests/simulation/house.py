@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
@@ -11,6 +12,7 @@ from unittest import mock
 import asyncpg
 
 from serai.contexts.notifications import module as notifications_module
+from serai.contexts.notifications.gateways.defaults import load_defaults
 from serai.contexts.notifications.model.mails import Mail
 from serai.contexts.notifications.model.messages import Outcome
 from serai.contexts.payments import module as payments_module
@@ -31,6 +33,10 @@ SETTINGS = Settings(payment_deadline_s=12.0, payment_timeout_s=4.0, log_level="c
 POOL_MAX = 6
 _WORLD_FAILS = (Unavailable, LostLease, asyncpg.PostgresError, asyncpg.InterfaceError, OSError,
                 asyncio.CancelledError)  # fmt: skip
+
+
+_defaults = functools.cache(load_defaults)
+"""Read once; a process reads its files each time that it starts."""
 
 
 class PoisonedError(Exception):
@@ -97,6 +103,7 @@ class Process(Owner):
         with (
             mock.patch.object(payments_module, "choose_provider", return_value=provider),
             mock.patch.object(notifications_module, "mailer_of", return_value=SilentMailer()),
+            mock.patch.object(notifications_module, "load_defaults", _defaults),
         ):
             self.composition = compose(SETTINGS, database, clock=clock)
         self.batches = {batch.name: batch for batch in self.composition.batches}

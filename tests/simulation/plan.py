@@ -8,7 +8,7 @@ from random import Random
 
 from serai.contexts.payments.gateways import sandbox_cards as cards
 
-HORIZON_S = 4.0
+HORIZON_S = 2.5
 """Virtual seconds in which buyers begin and faults happen."""
 PRICES_MINOR = {"anvil": 1999, "bell": 350, "candle": 5}
 SKUS = tuple(PRICES_MINOR)
@@ -99,10 +99,10 @@ def draw_plan(seed: int) -> Plan:
     kinds, weights = list(FAULTS), list(FAULTS.values())
     faults = [
         Fault(
-            at=round(draw.uniform(0.0, HORIZON_S), 3),
+            at=round(draw.uniform(0.0, HORIZON_S) ** 2 / HORIZON_S, 3),
             kind=draw.choices(kinds, weights)[0],
             target=draw.randrange(8),
-            length_s=round(draw.uniform(0.2, 4.5), 3),
+            length_s=round(draw.uniform(0.1, 3.2), 3),
             count=draw.randint(1, 3),
         )
         for _ in range(draw.choice((0, 1, 2, 3, 4, 5)))
@@ -126,7 +126,7 @@ def _draw_place(draw: Random, number: int, tenants: int) -> Place:
     return Place(
         name=f"order-{number}",
         # Crowds: most buyers come within the same blink.
-        at=round(draw.choice((0.0, 0.0, 0.5, 2.0)) + draw.uniform(0.0, 0.02), 4),
+        at=round(draw.choice((0.0, 0.0, 0.2, 0.8)) + draw.uniform(0.0, 0.02), 4),
         tenant=draw.randrange(tenants),
         lines=tuple((sku, draw.randint(1, 3)) for sku in skus),
         card=None if draw.random() < 0.1 else draw.choice(CARDS),
@@ -154,7 +154,7 @@ def _draw_steps(draw: Random, place: Place) -> list[Step]:
     return [
         Step(
             name=f"{kind} {place.name}",
-            at=round(place.at + draw.choice((0.01, 0.1, 0.6)) + draw.uniform(0.0, 0.6), 4),
+            at=round(place.at + draw.choice((0.01, 0.1, 0.4)) + draw.uniform(0.0, 0.3), 4),
             kind=kind,
             tenant=place.tenant,
             order=place.name,

@@ -1,16 +1,16 @@
 """The payment provider: the product's own sandbox book, behind a wire that the adversary holds."""
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Protocol, TypeVar
 
+from serai.contexts.payments.gateways.sandbox import DirectSandbox
 from serai.contexts.payments.gateways.sandbox_book import SandboxBook
-from serai.contexts.payments.gateways.sandbox_wire import Verdict, answer_of
 from serai.contexts.payments.ports import Answer, Capture, Charge, Refund
 from tests.simulation.loop import Owner
 
 Thing = TypeVar("Thing", Charge, Capture, Refund, str)
-Do = Callable[[Sequence[Thing]], list[Verdict]]
+Do = Callable[[Sequence[Thing]], Coroutine[Any, Any, list[Answer]]]
 
 VENDOR_TIMEOUT_S = 0.5
 """How long a call waits for an answer that does not come."""
@@ -44,29 +44,32 @@ class SimProvider:
         outside: Owner,
         now: Callable[[], float],
     ) -> None:
-        self._book = book
+        self._sandbox = DirectSandbox(book, now=now)
         self._owner = owner
         self._fate = fate
         self._outside = outside
-        self._now = now
 
     async def charge(self, charges: Sequence[Charge]) -> list[Answer]:
-        return await self._call(charges, self._charge, [charge.key for charge in charges])
+        return await self._call(charges, self._sandbox.charge, [charge.key for charge in charges])
 
     async def authorise(self, charges: Sequence[Charge]) -> list[Answer]:
-        return await self._call(charges, self._authorise, [charge.key for charge in charges])
+        return await self._call(
+            charges, self._sandbox.authorise, [charge.key for charge in charges]
+        )
 
     async def capture(self, captures: Sequence[Capture]) -> list[Answer]:
-        return await self._call(captures, self._capture, [capture.key for capture in captures])
+        return await self._call(
+            captures, self._sandbox.capture, [capture.key for capture in captures]
+        )
 
     async def void(self, keys: Sequence[str]) -> list[Answer]:
-        return await self._call(keys, self._void, keys)
+        return await self._call(keys, self._sandbox.void, keys)
 
     async def refund(self, refunds: Sequence[Refund]) -> list[Answer]:
-        return await self._call(refunds, self._refund, [refund.key for refund in refunds])
+        return await self._call(refunds, self._sandbox.refund, [refund.key for refund in refunds])
 
     async def look_up(self, keys: Sequence[str]) -> list[Answer]:
-        return await self._call(keys, self._look_up, keys)
+        return await self._call(keys, self._sandbox.look_up, keys)
 
     async def aclose(self) -> None:
         """Holds nothing."""
@@ -78,33 +81,18 @@ class SimProvider:
         self._fate.at("before_vendor", self._owner)
         kind, delay_s = self._fate.of_call()
         if kind == "heard":
-            answers = [answer_of(verdict) for verdict in do(things)]
+            answers = await do(things)
             self._fate.at("after_vendor", self._owner)
             await asyncio.sleep(self._fate.latency_s())
             return answers
         loop = asyncio.get_running_loop()
         if kind == "late":
             # The question is on its way, whatever becomes of the one who asked it.
-            loop.call_later(delay_s, do, list(things), context=self._outside.context)
+            loop.call_later(delay_s, self._arrive, do, things, context=self._outside.context)
         elif kind == "silent":
-            do(things)
+            await do(things)
         await asyncio.sleep(VENDOR_TIMEOUT_S)
         return [Answer(key, "unknown", None, "timeout", 0) for key in keys]
 
-    def _charge(self, charges: Sequence[Charge]) -> list[Verdict]:
-        return self._book.charge(charges, capture=True, now=self._now())
-
-    def _authorise(self, charges: Sequence[Charge]) -> list[Verdict]:
-        return self._book.charge(charges, capture=False, now=self._now())
-
-    def _capture(self, captures: Sequence[Capture]) -> list[Verdict]:
-        return self._book.capture(captures, now=self._now())
-
-    def _void(self, keys: Sequence[str]) -> list[Verdict]:
-        return self._book.void(keys, now=self._now())
-
-    def _refund(self, refunds: Sequence[Refund]) -> list[Verdict]:
-        return self._book.refund(refunds, now=self._now())
-
-    def _look_up(self, keys: Sequence[str]) -> list[Verdict]:
-        return self._book.look_up(keys, now=self._now())
+    def _arrive(self, do: Do[Thing], things: Sequence[Thing]) -> None:
+        asyncio.get_running_loop().create_task(do(things), context=self._outside.context)

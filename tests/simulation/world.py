@@ -40,6 +40,7 @@ STEPS_MAX = 400_000
 CALLBACK_DELAY_S = 0.05
 LATE_DELAY_S = 1.5
 CLOCKS_APART_MAX_S = 0.2
+RESTART_MAX_S = 0.6
 BURY_EVERY_S = 0.001
 BURIALS_MAX = 200
 
@@ -180,7 +181,12 @@ class World:
         self._bury(owner, 0)
         generation = int(owner.name.rpartition(".")[2]) + 1
         self.loop.call_later(
-            after_s, self.start, owner.kind, owner.index, generation, context=self.outside.context
+            min(after_s, RESTART_MAX_S),
+            self.start,
+            owner.kind,
+            owner.index,
+            generation,
+            context=self.outside.context,
         )
 
     def _bury(self, process: Process, times: int) -> None:
