@@ -302,23 +302,57 @@ class Session:
         return True
 
     async def _insert(self, table: str, row: Row) -> str | None:
-        """Writes a new row; the name of the key that forbids it, if one does."""
-        self._will_write()
+        """Writes a new row; the name of the key that forbids it, if one does.
+
+        A row that stands in the way is neither locked, nor does it cost a transaction id.
+        """
+        self._may_write()
         definition = self.storage.tables[table]
         self._check(definition, row)
         key = definition.key_of(row)
-        await self._take((table, key))
-        if self._exists(table, key):
+        if await self._meets(
+            table, (table, key), lambda: key if self._exists(table, key) else None
+        ):
             return f"{table}_pkey"
         for label, columns in definition.unique.items():
             values = tuple([row[column] for column in columns])
-            if None in values:
-                continue
-            await self._take((f"{table}:{label}", values))
-            if self._is_taken(table, label, columns, values):
+            if None not in values and await self._meets(
+                table,
+                (f"{table}:{label}", values),
+                lambda label=label, columns=columns, values=values: self._owner_of(  # type: ignore[misc]
+                    table, label, columns, values
+                ),
+            ):
                 return label
+        self._will_write()
         self._own.setdefault(table, {})[key] = row
         return None
+
+    async def _meets(self, table: str, place: Place, find: Callable[[], Key | None]) -> bool:
+        """Whether a row stands at a place; where none does, the place is this session's now.
+
+        Waits for who inserts there, or changes the row that stands there; not for who locks it.
+        """
+        while True:
+            standing = find()
+            if standing is not None and not self._is_being_changed(table, standing):
+                return True
+            wanted = place if standing is None else (table, standing)
+            is_new = wanted not in self.held
+            await self._take(wanted)
+            if standing is None and find() is None:
+                return False
+            if is_new:
+                del self.held[wanted]
+                self.storage.release(wanted)
+
+    def _is_being_changed(self, table: str, key: Key) -> bool:
+        lock = self.storage.locks.get((table, key))
+        return lock is not None and lock.holder is not self and lock.holder.has_changed(table, key)
+
+    def has_changed(self, table: str, key: Key) -> bool:
+        """Whether this session has written a row."""
+        return key in self._own.get(table, {})
 
     def _exists(self, table: str, key: Key) -> bool:
         own = self._own.get(table)
@@ -326,19 +360,25 @@ class Session:
             return own[key] is not None
         return key in self.storage.committed[table].rows
 
-    def _is_taken(self, table: str, label: str, columns: tuple[str, ...], values: Key) -> bool:
+    def _owner_of(
+        self, table: str, label: str, columns: tuple[str, ...], values: Key
+    ) -> Key | None:
+        """The key of the row that has these values, which only one row may have."""
         own = self._own.get(table, {})
         holder = self.storage.committed[table].unique[label].get(values)
         if holder is not None and holder not in own:
-            return True
-        return any(
-            row is not None and tuple([row[column] for column in columns]) == values
-            for row in own.values()
-        )
+            return holder
+        for key, row in own.items():
+            if row is not None and tuple([row[column] for column in columns]) == values:
+                return key
+        return None
 
-    def _will_write(self) -> None:
+    def _may_write(self) -> None:
         if self.is_read_only:
             raise asyncpg.ReadOnlySQLTransactionError("cannot write in a read-only transaction")
+
+    def _will_write(self) -> None:
+        self._may_write()
         _ = self.xid
 
     def _check(self, table: Table, row: Row) -> None:
