@@ -175,6 +175,9 @@ def take_back(
         return NotFound("there is no such order")
     if order.status != "confirmed":
         return ReturnNotPossible(f"the order is {order.status}; only confirmed orders take returns")
+    if order.is_cancelling:
+        # The cancellation gives all units and all money back; some would come back twice.
+        return ReturnNotPossible("the order is being cancelled; all of it is given back")
     by_number = {line.line_no: line for line in lines}
     wanted: dict[int, int] = {}
     for piece in command.lines:
