@@ -21,6 +21,7 @@ from serai.contexts.orders.ports import OrderReads, Settlements
 from serai.kernel import ids, money
 from serai.kernel.batch import Batch
 from serai.kernel.db import Database
+from serai.kernel.express import EXPRESS
 from serai.kernel.failure import Invalid, NotFound
 from serai.kernel.idempotency import Answer
 from serai.kernel.web import (
@@ -159,7 +160,7 @@ def writing_routes(
     """Placing and cancelling."""
 
     @post("/v1/orders", guards=[requires("orders:write")], dto=json_body(PlaceOrderBody),
-          return_dto=None, tags=["orders"], summary="Place an order",
+          return_dto=None, opt=EXPRESS, tags=["orders"], summary="Place an order",
           responses={201: ResponseSpec(data_container=OrderView)})  # fmt: skip
     async def place_order(request: Request[Any, Any, Any], data: PlaceOrderBody) -> Response[bytes]:
         """Accepted orders are on disk and carried to their end. `Prefer: wait=2` waits for it."""
