@@ -36,7 +36,7 @@ FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::bigint[], $6::ti
 -- name: sell_reservations
 -- Turns what is promised to orders into sold units, in the stock items and in the ledger.
 WITH taken AS (
-  UPDATE {inventory}.reservations r SET state = 'sold'
+  UPDATE {inventory}.reservations r SET state = 'sold', expires_at = NULL
   FROM (SELECT o.tenant_id, o.order_id FROM unnest($1::uuid[], $2::uuid[]) AS o(tenant_id, order_id)
         ORDER BY o.tenant_id, o.order_id) o
   WHERE r.tenant_id = o.tenant_id AND r.order_id = o.order_id AND r.state = 'reserved'
@@ -66,7 +66,7 @@ WITH held AS (
   WHERE r.state IN ('reserved', 'sold')
   ORDER BY r.tenant_id, r.order_id, r.sku, r.location FOR UPDATE OF r
 ), freed AS (
-  UPDATE {inventory}.reservations r SET state = 'released'
+  UPDATE {inventory}.reservations r SET state = 'released', expires_at = NULL
   FROM held h WHERE r.tenant_id = h.tenant_id AND r.order_id = h.order_id
     AND r.sku = h.sku AND r.location = h.location
 ), sums AS (
