@@ -2,9 +2,9 @@
 
 A route that says `opt=EXPRESS` is declared, documented and answered by Litestar like any other.
 What asks for it in the plainest form (its exact path, JSON of a known length) goes past the
-framework's resolving of parameters, which costs more than all that the route itself does. Its guards, its
-decoder, its function and its failures are called in the same order, so the answers are the same.
-Everything else takes the long way.
+framework's resolving of parameters, which costs more than all that the route itself does. Its
+guards, its decoder, its function and its failures are called in the same order, so the answers
+are the same. Everything else takes the long way.
 """
 
 from collections.abc import Mapping
