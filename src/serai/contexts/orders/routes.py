@@ -220,18 +220,23 @@ def reading_routes(database: Database, book: OrderReads) -> list[Any]:
         status: FromQuery[Literal["placed", "confirmed", "cancelled"] | None] = None,
         reference: FromQuery[str | None] = None,
         customer: FromQuery[str | None] = None,
+        unpaid: FromQuery[Literal["true"] | None] = None,
         cursor: FromQuery[str | None] = None,
         limit: FromQuery[int | None] = None,
     ) -> Response[bytes]:
-        """Newest first, all or by one of status, reference and customer."""
-        if sum(given is not None for given in (status, reference, customer)) > 1:
-            raise Invalid("filter by one of status, reference and customer")
+        """Newest first, all or by one of status, reference, customer and unpaid=true.
+
+        Unpaid are orders of which goods have left and whose money will not come.
+        """
+        if sum(given is not None for given in (status, reference, customer, unpaid)) > 1:
+            raise Invalid("filter by one of status, reference, customer and unpaid")
         who, size = principal_of(request), page_size(limit)
         position = decode_cursor(cursor, tuple[UUID])
         async with database.transaction(who.home, (who.tenant_id,), is_read_only=True) as tx:
             views = await book.list_orders(
                 who.tenant_id, before=position[0] if position else None, status=status,
-                reference=reference, customer=customer, limit=size + 1, tx=tx,
+                reference=reference, customer=customer, is_unpaid=unpaid is not None,
+                limit=size + 1, tx=tx,
             )  # fmt: skip
         more = encode_cursor([views[size - 1].id]) if len(views) > size else None
         return send_view(Page(views[:size], more))
