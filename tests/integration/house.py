@@ -1,7 +1,7 @@
 """The whole house in one process on a real PostgreSQL, driven step by step until it rests."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -71,10 +71,16 @@ class House:
         ]  # fmt: skip
         return self
 
-    async def rest(self) -> None:
-        """Runs consumers until none has anything to do."""
+    async def rest(self, *, without: Collection[str] = ()) -> None:
+        """Runs consumers until none has anything to do; groups named `without` stay behind."""
+        groups = [c.group for c in self.composition.consumers]
+        runners = [
+            runner
+            for group, runner in zip(groups, self._runners, strict=True)
+            if group not in without
+        ]
         for _ in range(ROUNDS_MAX):
-            counts = [(await runner.step())[0] for runner in self._runners]
+            counts = [(await runner.step())[0] for runner in runners]
             if not any(counts):
                 return
         raise AssertionError("the house does not come to rest")

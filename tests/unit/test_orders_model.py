@@ -82,7 +82,7 @@ def test_a_total_beyond_any_amount_is_refused() -> None:
 def order(status: str = "confirmed", *, is_cancelling: bool = False) -> Order:
     return Order(
         TENANT, ORDER, status, None, is_cancelling, "GBP", 1000, 1000, 0, None, None, None,  # type: ignore[arg-type]
-        NOW, None, 2,
+        NOW, None, 2, is_unpaid=False,
     )  # fmt: skip
 
 

@@ -106,7 +106,7 @@ def compose(settings: Settings, database: Database, *, clock: Clock | None = Non
         shipping,
         returns,
         notifications,
-        checkout_flow.build(s, **lead),
+        checkout_flow.build(s, **lead, shipping=shipping.offers),
         cancellation_flow.build(s, **lead, shipping=shipping.offers),
         returns_flow.build(s, **lead, returns=returns.offers),
     )

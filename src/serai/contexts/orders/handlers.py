@@ -16,6 +16,8 @@ from serai.contexts.orders.contract import (
     OrderConfirmed,
     OrderNotCancellable,
     OrderPlaced,
+    OrderRef,
+    OrderUnpaid,
     OrderView,
     ReturnLines,
     Taken,
@@ -111,6 +113,17 @@ async def cancel_orders(
                 command.cause,
             )
     return set(cancelled)
+
+
+async def mark_unpaid(refs: Sequence[OrderRef], *, tx: Tx, book: OrderBook) -> None:
+    """Marks orders whose money will not come, and says so, of each order once."""
+    if not refs:
+        return
+    marked = await book.mark_unpaid([(r.tenant_id, r.order_id) for r in refs], tx=tx)
+    for ref in refs:
+        if ref.order_id in marked:
+            currency, total = marked.pop(ref.order_id)
+            tx.announce(ref.tenant_id, OrderUnpaid(ref.order_id, currency, total), ref.cause)
 
 
 async def request_cancellations(

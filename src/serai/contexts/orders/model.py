@@ -96,13 +96,14 @@ class Order(msgspec.Struct, frozen=True):
     placed_at: datetime
     settled_at: datetime | None
     version: int
+    is_unpaid: bool
 
     def view(self) -> OrderView:
         """The order as the API shows it."""
         return OrderView(
             self.id, self.status, self.reason, self.currency, self.total_minor, self.captured_minor,
             self.refunded_minor, self.reference, self.customer, self.email, self.placed_at,
-            self.settled_at, self.version,
+            self.settled_at, self.version, self.is_unpaid,
         )  # fmt: skip
 
 

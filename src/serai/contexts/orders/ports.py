@@ -43,6 +43,10 @@ class OrderBook(Protocol):
         """Takes back the wish to cancel."""
         ...
 
+    async def mark_unpaid(self, keys: Sequence[Key], *, tx: Tx) -> dict[UUID, tuple[str, int]]:
+        """Marks confirmed orders as unpaid; currency and total of those that were not, by id."""
+        ...
+
     async def lock_orders(self, keys: Sequence[Key], *, tx: Tx) -> dict[Key, Order]:
         """Locks orders in id order."""
         ...
@@ -91,6 +95,7 @@ class OrderReads(Protocol):
         status: str | None,
         reference: str | None,
         customer: str | None,
+        is_unpaid: bool,
         limit: int,
         tx: Tx,
     ) -> list[OrderView]:

@@ -34,10 +34,18 @@ UPDATE {orders}.orders o SET is_cancelling = false, version = o.version + 1
 FROM unnest($1::uuid[], $2::uuid[]) AS c(tenant_id, id)
 WHERE o.tenant_id = c.tenant_id AND o.id = c.id AND o.status = 'confirmed';
 
+-- name: mark_unpaid
+-- Marks confirmed orders whose money will not come; those that are marked already do not come back.
+UPDATE {orders}.orders o SET is_unpaid = true, version = o.version + 1
+FROM unnest($1::uuid[], $2::uuid[]) AS c(tenant_id, id)
+WHERE o.tenant_id = c.tenant_id AND o.id = c.id AND o.status = 'confirmed' AND NOT o.is_unpaid
+RETURNING o.id, o.currency, o.total_minor;
+
 -- name: lock_orders
 -- Locks orders in id order and reads them.
 SELECT o.tenant_id, o.id, o.status, o.reason, o.is_cancelling, o.currency, o.total_minor, o.captured_minor,
-       o.refunded_minor, o.reference, o.customer, o.email, o.placed_at, o.settled_at, o.version
+       o.refunded_minor, o.reference, o.customer, o.email, o.placed_at, o.settled_at, o.version,
+       o.is_unpaid
 FROM {orders}.orders o
 JOIN (SELECT DISTINCT w.tenant_id, w.id FROM unnest($1::uuid[], $2::uuid[]) AS w(tenant_id, id)) w
   ON o.tenant_id = w.tenant_id AND o.id = w.id
@@ -96,7 +104,7 @@ WHERE o.tenant_id = c.tenant_id AND o.id = c.id;
 -- name: find_order
 -- Reads one order.
 SELECT id, status, reason, currency, total_minor, captured_minor, refunded_minor, reference, customer, email,
-       placed_at, settled_at, version
+       placed_at, settled_at, version, is_unpaid
 FROM {orders}.orders WHERE tenant_id = $1 AND id = $2;
 
 -- name: find_statuses
@@ -108,7 +116,8 @@ FROM {orders}.orders o JOIN unnest($1::uuid[], $2::uuid[]) AS w(tenant_id, id)
 -- name: list_settled
 -- Lists which of the given orders have reached an end.
 SELECT o.id, o.status, o.reason, o.currency, o.total_minor, o.captured_minor, o.refunded_minor, o.reference,
-       o.customer, o.email, o.placed_at, o.settled_at, o.version
+       o.customer, o.email, o.placed_at, o.settled_at, o.version,
+       o.is_unpaid
 FROM {orders}.orders o JOIN unnest($1::uuid[], $2::uuid[]) AS w(tenant_id, id)
   ON o.tenant_id = w.tenant_id AND o.id = w.id
 WHERE o.status <> 'placed';
@@ -116,7 +125,7 @@ WHERE o.status <> 'placed';
 -- name: list_orders
 -- Lists orders, newest first, a page at a time.
 SELECT id, status, reason, currency, total_minor, captured_minor, refunded_minor, reference, customer, email,
-       placed_at, settled_at, version
+       placed_at, settled_at, version, is_unpaid
 FROM {orders}.orders
 WHERE tenant_id = $1 AND ($2::uuid IS NULL OR id < $2) AND ($3::text IS NULL OR status = $3)
 ORDER BY id DESC LIMIT $4;
@@ -124,7 +133,7 @@ ORDER BY id DESC LIMIT $4;
 -- name: list_orders_by_reference
 -- Lists the orders that carry a reference of the client's, newest first.
 SELECT id, status, reason, currency, total_minor, captured_minor, refunded_minor, reference, customer, email,
-       placed_at, settled_at, version
+       placed_at, settled_at, version, is_unpaid
 FROM {orders}.orders
 WHERE tenant_id = $1 AND reference = $3 AND ($2::uuid IS NULL OR id < $2)
 ORDER BY id DESC LIMIT $4;
@@ -132,10 +141,24 @@ ORDER BY id DESC LIMIT $4;
 -- name: list_orders_by_customer
 -- Lists the orders of a customer, newest first.
 SELECT id, status, reason, currency, total_minor, captured_minor, refunded_minor, reference, customer, email,
-       placed_at, settled_at, version
+       placed_at, settled_at, version, is_unpaid
 FROM {orders}.orders
 WHERE tenant_id = $1 AND customer = $3 AND ($2::uuid IS NULL OR id < $2)
 ORDER BY id DESC LIMIT $4;
+
+-- name: list_unpaid_orders
+-- Lists orders that are marked as unpaid, newest first, a page at a time.
+SELECT id, status, reason, currency, total_minor, captured_minor, refunded_minor, reference, customer, email,
+       placed_at, settled_at, version, is_unpaid
+FROM {orders}.orders
+WHERE tenant_id = $1 AND is_unpaid AND ($2::uuid IS NULL OR id < $2)
+ORDER BY id DESC LIMIT $3;
+
+-- name: list_trusting
+-- Lists which of the given orders are confirmed and not marked as unpaid.
+SELECT o.id
+FROM {orders}.orders o JOIN unnest($2::uuid[]) AS w(id) ON o.id = w.id
+WHERE o.tenant_id = $1 AND o.status = 'confirmed' AND NOT o.is_unpaid;
 
 -- name: sum_orders
 -- Sums a tenant's orders by status: how many, lines, units, money, customers and guests.
@@ -154,7 +177,7 @@ WHERE o.tenant_id = $1 GROUP BY o.status ORDER BY o.status;
 
 -- name: check_orders
 -- Finds orders whose lines, money or time do not add up.
-SELECT o.id, o.status, o.total_minor, o.captured_minor, o.refunded_minor, o.placed_at,
+SELECT o.id, o.status, o.is_unpaid, o.total_minor, o.captured_minor, o.refunded_minor, o.placed_at,
        COALESCE(l.amount_minor, 0) AS lines_minor, COALESCE(l.lines, 0) AS lines
 FROM {orders}.orders o
 LEFT JOIN (
@@ -164,5 +187,6 @@ LEFT JOIN (
 WHERE o.tenant_id = $1 AND (
   o.total_minor <> COALESCE(l.amount_minor, 0) OR COALESCE(l.lines, 0) = 0
   OR (o.status = 'placed' AND o.placed_at < $2)
+  OR (o.is_unpaid AND o.status <> 'confirmed')
   OR (o.status = 'cancelled' AND o.captured_minor <> o.refunded_minor AND o.settled_at < $2))
 LIMIT $3;

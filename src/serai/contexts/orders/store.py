@@ -90,6 +90,10 @@ class PostgresOrders:
     async def keep_orders(self, keys: Sequence[Key], *, tx: Tx) -> None:
         await tx.execute(SQL.keep_orders, [t for t, _ in keys], [o for _, o in keys])
 
+    async def mark_unpaid(self, keys: Sequence[Key], *, tx: Tx) -> dict[UUID, tuple[str, int]]:
+        rows = await tx.fetch(SQL.mark_unpaid, [t for t, _ in keys], [o for _, o in keys])
+        return {row["id"]: (row["currency"], row["total_minor"]) for row in rows}
+
     async def lock_orders(self, keys: Sequence[Key], *, tx: Tx) -> dict[Key, Order]:
         rows = await tx.fetch(SQL.lock_orders, [t for t, _ in keys], [o for _, o in keys])
         return {(row["tenant_id"], row["id"]): Order(**dict(row)) for row in rows}
@@ -132,6 +136,13 @@ class PostgresOrders:
         rows = await tx.fetch(SQL.find_statuses, [t for t, _ in keys], [o for _, o in keys])
         return {(row["tenant_id"], row["id"]): row["status"] for row in rows}
 
+    async def list_trusting(
+        self, tenant_id: UUID, order_ids: Sequence[UUID], *, tx: Tx
+    ) -> list[UUID]:
+        """Which of a tenant's orders are confirmed and not marked as unpaid."""
+        rows = await tx.fetch(SQL.list_trusting, tenant_id, list(order_ids))
+        return [row["id"] for row in rows]
+
     async def find_order(self, tenant_id: UUID, order_id: UUID, *, tx: Tx) -> OrderView | None:
         """One order with its lines, or None."""
         row = await tx.fetchrow(SQL.find_order, tenant_id, order_id)
@@ -160,11 +171,14 @@ class PostgresOrders:
         status: str | None,
         reference: str | None,
         customer: str | None,
+        is_unpaid: bool,
         limit: int,
         tx: Tx,
     ) -> list[OrderView]:
         """A page of orders, newest first, by one of the filters."""
-        if reference is not None:
+        if is_unpaid:
+            rows = await tx.fetch(SQL.list_unpaid_orders, tenant_id, before, limit)
+        elif reference is not None:
             rows = await tx.fetch(SQL.list_orders_by_reference, tenant_id, before, reference, limit)
         elif customer is not None:
             rows = await tx.fetch(SQL.list_orders_by_customer, tenant_id, before, customer, limit)

@@ -232,3 +232,9 @@ class Payments(Protocol):
     ) -> list[bool]:
         """Records refunds and announces them; False where more is asked than is left."""
         ...
+
+    async def list_ended(
+        self, tenant_id: UUID, *, before: datetime, after: UUID, limit: int, tx: Tx
+    ) -> list[UUID]:
+        """Orders, by id from the first after `after` on, whose payment ended without money."""
+        ...

@@ -120,6 +120,13 @@ class Offers:
             commands, tx=tx, now=now, books=self._books, new_id=ids.new_id
         )
 
+    async def list_ended(
+        self, tenant_id: UUID, *, before: datetime, after: UUID, limit: int, tx: Tx
+    ) -> list[UUID]:
+        return await self._books.list_ended(
+            tenant_id, before=before, after=after, limit=limit, tx=tx
+        )
+
 
 class CallbackReader:
     """Lets in what the sandbox signed not long ago, in the words of the port."""

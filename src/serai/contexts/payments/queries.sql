@@ -166,6 +166,13 @@ FROM {payments}.intents i
 WHERE i.tenant_id = $1 AND i.status = $2 AND i.order_id < $3 AND i.order_id >= $4
 ORDER BY i.order_id DESC LIMIT $5;
 
+-- name: list_ended
+-- Lists the orders whose payment ended without money before the given time, a page at a time.
+SELECT i.order_id
+FROM {payments}.intents i
+WHERE i.tenant_id = $1 AND i.order_id > $2 AND i.status IN ('declined', 'withdrawn') AND i.settled_at < $3
+ORDER BY i.order_id LIMIT $4;
+
 -- name: check_captures
 -- Finds payments of which not once what was asked for was captured.
 SELECT i.order_id, i.status, i.amount_minor, i.captured_minor

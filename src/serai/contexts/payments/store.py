@@ -173,6 +173,13 @@ class PostgresBooks:
         )
         return [PaymentView(*row) for row in rows], end
 
+    async def list_ended(
+        self, tenant_id: UUID, *, before: datetime, after: UUID, limit: int, tx: Tx
+    ) -> list[UUID]:
+        """Orders whose payment had ended without money before a time, by id."""
+        rows = await tx.fetch(SQL.list_ended, tenant_id, after, before, limit)
+        return [row["order_id"] for row in rows]
+
     async def check_captures(self, tenant_id: UUID, limit: int, *, tx: Tx) -> list[Record]:
         """Orders with more than one capture."""
         return await tx.fetch(SQL.check_captures, tenant_id, limit)
