@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 from litestar import Request, Response, delete, get, post
 from litestar.openapi import ResponseSpec
+from litestar.params import FromPath, FromQuery, JSONBody
 
 from serai.contexts.inventory.contract import (
     DEFAULT_LOCATION,
@@ -151,21 +152,27 @@ def writing_routes(
 
     @post("/v1/stock-receipts", guards=[requires("inventory:write")], dto=json_body(MovesBody),
           return_dto=None, responses=spec, tags=["inventory"], summary="Receive units")  # fmt: skip
-    async def receive(request: Request[Any, Any, Any], data: MovesBody) -> Response[bytes]:
+    async def receive(
+        request: Request[Any, Any, Any], data: JSONBody[MovesBody]
+    ) -> Response[bytes]:
         """Units come in and are available at once: all moves or none."""
         return await make(request, *(_move("receipt", m) for m in data.moves))
 
     @post("/v1/stock-write-offs", guards=[requires("inventory:write")], dto=json_body(MovesBody),
           return_dto=None, responses=spec, tags=["inventory"],
           summary="Write units off")  # fmt: skip
-    async def write_off(request: Request[Any, Any, Any], data: MovesBody) -> Response[bytes]:
+    async def write_off(
+        request: Request[Any, Any, Any], data: JSONBody[MovesBody]
+    ) -> Response[bytes]:
         """Available units are lost, broken or given away: all moves or none."""
         return await make(request, *(_move("write_off", m) for m in data.moves))
 
     @post("/v1/stock-transfers", guards=[requires("inventory:write")], dto=json_body(TransferBody),
           return_dto=None, responses=spec, tags=["inventory"],
           summary="Transfer units")  # fmt: skip
-    async def transfer(request: Request[Any, Any, Any], data: TransferBody) -> Response[bytes]:
+    async def transfer(
+        request: Request[Any, Any, Any], data: JSONBody[TransferBody]
+    ) -> Response[bytes]:
         """Available units go from one location to another."""
         step = Move(
             "transfer",
@@ -181,7 +188,9 @@ def writing_routes(
     @post("/v1/reservations", guards=[requires("inventory:write")], dto=json_body(ReserveBody),
           return_dto=None, tags=["inventory"], summary="Reserve units for a while",
           responses={201: ResponseSpec(data_container=ReservationView)})  # fmt: skip
-    async def reserve_units(request: Request[Any, Any, Any], data: ReserveBody) -> Response[bytes]:
+    async def reserve_units(
+        request: Request[Any, Any, Any], data: JSONBody[ReserveBody]
+    ) -> Response[bytes]:
         """Holds units, all or none, until the time limit; then they are available again."""
         who = principal_of(request)
         command = ReserveStock(
@@ -193,7 +202,7 @@ def writing_routes(
     @delete("/v1/reservations/{reservation_id:uuid}", guards=[requires("inventory:write")],
             status_code=200, tags=["inventory"], summary="Release a reservation")  # fmt: skip
     async def release_units(
-        request: Request[Any, Any, Any], reservation_id: UUID
+        request: Request[Any, Any, Any], reservation_id: FromPath[UUID]
     ) -> Response[bytes]:
         """Makes the units available again before the time limit."""
         who = principal_of(request)
@@ -210,9 +219,12 @@ def reading_routes(database: Database, stock: StockReads) -> list[Any]:
     @get("/v1/stock-items", guards=guards, tags=["inventory"], summary="List stock items",
          responses={200: ResponseSpec(data_container=Page[StockItemView])})  # fmt: skip
     async def list_stock(
-        request: Request[Any, Any, Any], sku: str | None = None, location: str | None = None,
-        cursor: str | None = None, limit: int | None = None,
-    ) -> Response[bytes]:  # fmt: skip
+        request: Request[Any, Any, Any],
+        sku: FromQuery[str | None] = None,
+        location: FromQuery[str | None] = None,
+        cursor: FromQuery[str | None] = None,
+        limit: FromQuery[int | None] = None,
+    ) -> Response[bytes]:
         """By SKU and location, with every unit accounted for."""
         who, size = principal_of(request), page_size(limit)
         after = decode_cursor(cursor, tuple[str, str]) or ("", "")
@@ -226,9 +238,9 @@ def reading_routes(database: Database, stock: StockReads) -> list[Any]:
          responses={200: ResponseSpec(data_container=Page[MovementView])})  # fmt: skip
     async def list_movements(
         request: Request[Any, Any, Any],
-        sku: str,
-        cursor: str | None = None,
-        limit: int | None = None,
+        sku: FromQuery[str],
+        cursor: FromQuery[str | None] = None,
+        limit: FromQuery[int | None] = None,
     ) -> Response[bytes]:
         """The ledger of one SKU, newest first."""
         who, size = principal_of(request), page_size(limit)
@@ -244,7 +256,9 @@ def reading_routes(database: Database, stock: StockReads) -> list[Any]:
     @get("/v1/stock-totals", guards=guards, tags=["inventory"], summary="Sum movements by SKU",
          responses={200: ResponseSpec(data_container=Page[TotalView])})  # fmt: skip
     async def total(
-        request: Request[Any, Any, Any], cursor: str | None = None, limit: int | None = None
+        request: Request[Any, Any, Any],
+        cursor: FromQuery[str | None] = None,
+        limit: FromQuery[int | None] = None,
     ) -> Response[bytes]:
         """The ledger summed by SKU, kind and reason; a page holds `limit` SKUs."""
         who, size = principal_of(request), page_size(limit)
@@ -259,7 +273,7 @@ def reading_routes(database: Database, stock: StockReads) -> list[Any]:
          summary="Read a reservation",
          responses={200: ResponseSpec(data_container=ReservationView)})  # fmt: skip
     async def read_reservation(
-        request: Request[Any, Any, Any], reservation_id: UUID
+        request: Request[Any, Any, Any], reservation_id: FromPath[UUID]
     ) -> Response[bytes]:
         """What is held under this id."""
         who = principal_of(request)
@@ -289,7 +303,9 @@ def location_routes(database: Database, stock: StockReads) -> list[Any]:
 
     @post("/v1/locations", guards=[requires("inventory:write")], dto=json_body(LocationBody),
           return_dto=None, tags=["inventory"], summary="Add or rename a location")  # fmt: skip
-    async def put_location(request: Request[Any, Any, Any], data: LocationBody) -> Response[bytes]:
+    async def put_location(
+        request: Request[Any, Any, Any], data: JSONBody[LocationBody]
+    ) -> Response[bytes]:
         """Safe to repeat: the code is the identity."""
         who = principal_of(request)
         async with database.transaction(who.home, (who.tenant_id,)) as tx:
