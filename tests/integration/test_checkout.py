@@ -11,6 +11,7 @@ import pytest
 from serai.contexts.orders.contract import OrderNotCancellable
 from serai.contexts.orders.handlers import RequestCancellation
 from serai.contexts.payments.gateways import sandbox_cards
+from serai.contexts.payments.handlers.requests import CapturePayment, RefundPayment
 from serai.kernel import ids
 from serai.kernel.db import Database
 from serai.kernel.events import Cause
@@ -147,3 +148,19 @@ async def test_an_authorised_order_is_confirmed_and_not_captured(house: House) -
     await house.rest()
     order = await house.order(order_id)
     assert (order["status"], order["captured_minor"]) == ("confirmed", 0)
+
+
+async def test_a_refund_heard_before_its_capture_counts_no_money_twice(house: House) -> None:
+    order_id = await house.place(("tent", 1), is_capture_manual=True)
+    await house.rest()
+    cause = Cause(ids.new_id())
+    capture = CapturePayment(house.tenant, order_id, None, cause)
+    await house.submit("payments.capture_payments", capture)
+    await house.rest(without="checkout")
+    refund = RefundPayment(house.tenant, order_id, ids.new_id(), 250, None, cause)
+    await house.submit("payments.refund_payments", refund)
+    await house.rest(without="checkout")
+    assert (await house.order(order_id))["refunded_minor"] == 250
+    await house.rest()
+    order = await house.order(order_id)
+    assert (order["captured_minor"], order["refunded_minor"]) == (1000, 250)
