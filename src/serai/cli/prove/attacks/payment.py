@@ -12,8 +12,8 @@ from serai.cli.prove.attacks.attack import Attack
 from serai.cli.prove.attacks.ground import Ground, Move, cost, count, unexpected
 from serai.cli.prove.attacks.session import Reply
 from serai.cli.prove.attacks.shop import LATE
+from serai.contexts.payments.contract import CALLBACKS_PATH
 
-CALLBACKS: Final = "/v1/payment-callbacks/sandbox"
 UNAUTHENTICATED: Final = 401
 
 
@@ -151,7 +151,7 @@ class Provider:
         digest = hmac.new((secret or self._secret).encode(), at + b"." + body, hashlib.sha256)
         signature = f"t={at.decode()},v1={digest.hexdigest()}"
         headers = {"Content-Type": "application/json", "Sandbox-Signature": signature}
-        return await self._session.post_raw(CALLBACKS, body, headers)
+        return await self._session.post_raw(CALLBACKS_PATH, body, headers)
 
 
 async def call_back(ground: Ground) -> None:
