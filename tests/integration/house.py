@@ -45,7 +45,7 @@ class House:
             Settings(data_dir=str(folder)), database, clock=self.clock
         )
         self.batches = {batch.name: batch for batch in self.composition.batches}
-        self._runners: list[GroupRunner] = []
+        self._runners: dict[str, GroupRunner] = {}
         self._workers = Workers(
             database=database, homes=self.composition.homes, consumers=(),
             timers=self.composition.timers,
@@ -62,25 +62,21 @@ class House:
         membership = Membership(self.database, POOLED, worker, groups)
         await membership.ensure()
         await membership.beat()
-        self._runners = [
-            GroupRunner(
+        self._runners = {
+            consumer.group: GroupRunner(
                 consumer, database=self.database, home=POOLED, worker=worker,
                 membership=membership, wake=Wake(self.database),
             )
             for consumer in self.composition.consumers
-        ]  # fmt: skip
+        }  # fmt: skip
         return self
 
     async def rest(self, *, without: Collection[str] = ()) -> None:
         """Runs consumers until none has anything to do; groups named `without` stay behind."""
-        groups = [c.group for c in self.composition.consumers]
-        runners = [
-            runner
-            for group, runner in zip(groups, self._runners, strict=True)
-            if group not in without
-        ]
+        assert set(without) <= set(self._runners)
+        running = [runner for group, runner in self._runners.items() if group not in without]
         for _ in range(ROUNDS_MAX):
-            counts = [(await runner.step())[0] for runner in runners]
+            counts = [(await runner.step())[0] for runner in running]
             if not any(counts):
                 return
         raise AssertionError("the house does not come to rest")

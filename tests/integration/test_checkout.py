@@ -12,6 +12,7 @@ from serai.contexts.orders.contract import OrderNotCancellable, OrderUnpaid
 from serai.contexts.orders.handlers import RequestCancellation
 from serai.contexts.payments.gateways import sandbox_cards
 from serai.contexts.payments.handlers.answers import HearCallback
+from serai.contexts.payments.handlers.requests import CapturePayment, RefundPayment
 from serai.contexts.payments.model import key_of
 from serai.contexts.payments.ports import Answer
 from serai.contexts.shipping.handlers import DispatchOrder
@@ -286,3 +287,19 @@ async def test_a_lost_hold_and_a_cancellation_undo_an_order_once(house: House) -
     assert await house.stock("tent") == (10, 0, 0, 0)
     messages = await house.rows("SELECT kind FROM notifications.messages")
     assert Counter(m["kind"] for m in messages) == {"order_confirmed": 2, "order_cancelled": 2}
+
+
+async def test_a_refund_heard_before_its_capture_counts_no_money_twice(house: House) -> None:
+    order_id = await house.place(("tent", 1), is_capture_manual=True)
+    await house.rest()
+    cause = Cause(ids.new_id())
+    capture = CapturePayment(house.tenant, order_id, None, cause)
+    await house.submit("payments.capture_payments", capture)
+    await house.rest(without=("checkout",))
+    refund = RefundPayment(house.tenant, order_id, ids.new_id(), 250, None, cause)
+    await house.submit("payments.refund_payments", refund)
+    await house.rest(without=("checkout",))
+    assert (await house.order(order_id))["refunded_minor"] == 250
+    await house.rest()
+    order = await house.order(order_id)
+    assert (order["captured_minor"], order["refunded_minor"]) == (1000, 250)

@@ -115,6 +115,13 @@ def test_each_piece_is_refunded_at_its_own_rounding() -> None:
     assert [kept.returned for kept in lines] == [3, 1]
 
 
+def test_nothing_comes_back_from_an_order_that_is_being_undone() -> None:
+    lines = [line(1, 3, "1")]
+    taken = model.take_back(give_back((1, 1)), order(is_cancelling=True), lines)
+    assert isinstance(taken, ReturnNotPossible)
+    assert lines[0].returned == 0
+
+
 @given(st.lists(st.tuples(st.integers(1, 3), st.integers(1, 5)), min_size=1, max_size=6))
 def test_no_more_comes_back_than_was_bought_and_a_refusal_changes_nothing(
     pieces: list[tuple[int, int]],

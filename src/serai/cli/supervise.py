@@ -25,6 +25,7 @@ from serai.cli.installation import (
     sole_run,
     write_runtime,
 )
+from serai.contexts.payments.contract import CALLBACKS_PATH
 from serai.kernel.embedded import EmbeddedError, EmbeddedPostgres
 from serai.kernel.failure import Unavailable
 from serai.roles.connection import app_url
@@ -222,7 +223,7 @@ class Supervisor:
         return [
             "-m", "serai.contexts.payments.gateways.sandbox_server",
             "--port", str(port),
-            "--callback-url", f"{self.api_url}/v1/payments/callbacks",
+            "--callback-url", f"{self.api_url}{CALLBACKS_PATH}",
             "--callback-secret", self.settings.callback_secret,
             "--journal", str(self.settings.data_path / "sandbox.jsonl"),
         ]  # fmt: skip

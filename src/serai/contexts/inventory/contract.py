@@ -86,6 +86,8 @@ class Reserved(msgspec.Struct, frozen=True):
     """The promise was made."""
 
     order_id: UUID
+    wants: tuple[Want, ...]
+    expires_at: datetime | None
 
 
 class Inventory(Protocol):

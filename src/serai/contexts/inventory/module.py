@@ -68,7 +68,8 @@ def build(s: Surroundings) -> Module:
     return Module(
         name="inventory",
         routes=[
-            *routes.writing_routes(move, reserve, release, s.clock),
+            *routes.moving_routes(move),
+            *routes.reservation_routes(reserve, release, s.database, stock, clock=s.clock),
             *routes.reading_routes(s.database, stock),
             *routes.location_routes(s.database, stock),
         ],
@@ -91,8 +92,8 @@ def _moved(count: int) -> Answer:
 
 
 def _reserved(reserved: Reserved) -> Answer:
-    location = f"/v1/reservations/{reserved.order_id}"
-    return answer_with({"id": reserved.order_id}, status=201, location=location)
+    view = routes.view_of(reserved.order_id, reserved.expires_at, reserved.wants)
+    return answer_with(view, status=201, location=f"/v1/reservations/{reserved.order_id}")
 
 
 def _released(_nothing: None) -> Answer:

@@ -42,6 +42,12 @@ class Stock(Protocol):
         """Undoes promises and sales of orders; returns the orders that held something."""
         ...
 
+    async def lock_limited(
+        self, reservations: Sequence[tuple[UUID, UUID]], *, tx: Tx
+    ) -> set[tuple[UUID, UUID]]:
+        """Locks those that are open and have a time limit: reservations that are no order's."""
+        ...
+
     async def insert_movements(
         self, movements: Sequence[Movement], *, tx: Tx, now: datetime
     ) -> None:

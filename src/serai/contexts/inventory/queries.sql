@@ -89,6 +89,15 @@ WITH held AS (
 )
 SELECT DISTINCT tenant_id, order_id FROM held;
 
+-- name: lock_limited
+-- Locks those of the given reservations that are open and have a time limit.
+SELECT r.tenant_id, r.order_id
+FROM {inventory}.reservations r
+JOIN (SELECT DISTINCT o.tenant_id, o.order_id FROM unnest($1::uuid[], $2::uuid[]) AS o(tenant_id, order_id)) o
+  ON r.tenant_id = o.tenant_id AND r.order_id = o.order_id
+WHERE r.state = 'reserved' AND r.expires_at IS NOT NULL
+ORDER BY r.tenant_id, r.order_id, r.sku, r.location FOR UPDATE OF r;
+
 -- name: insert_movements
 -- Writes movements into the ledger.
 INSERT INTO {inventory}.movements (tenant_id, sku, location, kind, quantity, reason, reference, moved_at)

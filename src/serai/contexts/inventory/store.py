@@ -74,6 +74,14 @@ class PostgresStock:
         )
         return {row["order_id"] for row in rows}
 
+    async def lock_limited(
+        self, reservations: Sequence[tuple[UUID, UUID]], *, tx: Tx
+    ) -> set[tuple[UUID, UUID]]:
+        rows = await tx.fetch(
+            SQL.lock_limited, [t for t, _ in reservations], [r for _, r in reservations]
+        )
+        return {(row["tenant_id"], row["order_id"]) for row in rows}
+
     async def insert_movements(
         self, movements: Sequence[Movement], *, tx: Tx, now: datetime
     ) -> None:

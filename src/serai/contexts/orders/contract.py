@@ -219,7 +219,7 @@ class Orders(Protocol):
     async def record_captures(
         self, records: Sequence[RefundRecord], *, tx: Tx, now: datetime
     ) -> None:
-        """Notes money that was captured for orders."""
+        """Notes the money that was captured for orders: of each once, whatever was heard before."""
         ...
 
     async def record_refunds(

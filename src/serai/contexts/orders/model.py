@@ -176,6 +176,9 @@ def take_back(
         return NotFound("there is no such order")
     if order.status != "confirmed":
         return ReturnNotPossible(f"the order is {order.status}; only confirmed orders take returns")
+    if order.is_cancelling:
+        # Both would put the same units back on the shelf and give the same money back.
+        return ReturnNotPossible("the order is being cancelled")
     by_number = {line.line_no: line for line in lines}
     wanted: dict[int, int] = {}
     for piece in command.lines:

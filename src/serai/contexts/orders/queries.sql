@@ -82,10 +82,10 @@ FROM (
 WHERE l.tenant_id = r.tenant_id AND l.order_id = r.order_id AND l.line_no = r.line_no;
 
 -- name: record_captures
--- Adds captured money to orders.
-UPDATE {orders}.orders o SET captured_minor = o.captured_minor + c.amount_minor, version = o.version + 1
+-- Notes the one capture of orders; a refund that was heard before it has noted part of it already.
+UPDATE {orders}.orders o SET captured_minor = greatest(o.captured_minor, c.amount_minor), version = o.version + 1
 FROM (
-  SELECT tenant_id, id, sum(amount_minor)::bigint AS amount_minor
+  SELECT tenant_id, id, max(amount_minor) AS amount_minor
   FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) AS u(tenant_id, id, amount_minor) GROUP BY 1, 2
 ) c
 WHERE o.tenant_id = c.tenant_id AND o.id = c.id;

@@ -15,6 +15,7 @@ from serai.contexts.orders.contract import (
     REFERENCE_CHARS_MAX,
     SKU_CHARS_MAX,
     OrderView,
+    Status,
 )
 from serai.contexts.orders.handlers import RequestCancellation
 from serai.contexts.orders.model import PlaceLine, PlaceOrder
@@ -218,7 +219,7 @@ def reading_routes(database: Database, book: OrderReads) -> list[Any]:
     async def list_orders(
         request: Request[Any, Any, Any],
         *,
-        status: FromQuery[Literal["placed", "confirmed", "cancelled"] | None] = None,
+        status: FromQuery[Status | None] = None,
         reference: FromQuery[str | None] = None,
         customer: FromQuery[str | None] = None,
         unpaid: FromQuery[Literal["true"] | None] = None,

@@ -13,6 +13,8 @@ from serai.kernel.failure import Refused, Unprocessable
 
 CARD_CHARS_MAX = 32
 REASON_CHARS_MAX = 200
+CALLBACKS_PATH = "/v1/payment-callbacks/sandbox"
+"""Where the sandbox brings its news; whoever starts it as a server tells it so."""
 
 PaymentStatus = Literal[
     "awaiting", "requested", "authorised", "captured", "declined", "unknown", "withdrawn"
