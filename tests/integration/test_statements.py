@@ -33,6 +33,7 @@ HOT = {
     ],
     "serai.contexts.inventory": [
         "lock_levels", "change_levels", "sell_reservations", "release_reservations", "list_sold",
+        "return_units",
     ],
 }  # fmt: skip
 

@@ -107,6 +107,16 @@ class PostgresStock:
             sold.setdefault(key, []).append((row["location"], row["quantity"]))
         return sold
 
+    async def return_units(self, movements: Sequence[Movement], *, tx: Tx) -> None:
+        await tx.execute(
+            SQL.return_units,
+            [m.tenant_id for m in movements],
+            [m.reference for m in movements],
+            [m.sku for m in movements],
+            [m.location for m in movements],
+            [m.quantity for m in movements],
+        )
+
     async def list_expired(
         self, tenants: Sequence[UUID], now: datetime, limit: int, *, tx: Tx
     ) -> list[tuple[UUID, UUID]]:

@@ -22,7 +22,7 @@ from serai.contexts.orders.contract import (
     ReturnLines,
     Taken,
 )
-from serai.contexts.orders.model import Draft, PlaceOrder
+from serai.contexts.orders.model import Back, Draft, PlaceOrder
 from serai.contexts.orders.ports import OrderBook
 from serai.contexts.shipping.contract import ShipmentDispatched
 from serai.kernel.db import Tx
@@ -164,17 +164,18 @@ async def return_lines(
     orders = await book.lock_orders(keys, tx=tx)
     lines = await book.list_lines(keys, tx=tx)
     outcomes: list[Taken | Refused] = []
-    units: dict[tuple[UUID, UUID, int], int] = {}
+    back: dict[tuple[UUID, UUID, int], Back] = {}
     for command, key in zip(commands, keys, strict=True):
         taken = model.take_back(command, orders.get(key), lines.get(key, ()))
         outcomes.append(taken)
         if isinstance(taken, Refused):
             continue
-        for piece in command.lines:
-            place = (*key, piece.line_no)
-            units[place] = units.get(place, 0) + piece.quantity
-    if units:
-        await book.return_lines(units, tx=tx)
+        for piece in taken.lines:
+            total = back.setdefault((*key, piece.line_no), Back())
+            total.quantity += piece.quantity
+            total.refund_minor += piece.refund_minor
+    if back:
+        await book.return_lines(back, tx=tx)
     return outcomes
 
 

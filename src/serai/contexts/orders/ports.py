@@ -12,7 +12,7 @@ from serai.contexts.orders.contract import (
     OrderView,
     RefundRecord,
 )
-from serai.contexts.orders.model import Draft, KeptLine, Order
+from serai.contexts.orders.model import Back, Draft, KeptLine, Order
 from serai.kernel.db import Record, Tx
 from serai.kernel.tenant import Home
 
@@ -59,8 +59,8 @@ class OrderBook(Protocol):
         """Notes that orders are to be cancelled."""
         ...
 
-    async def return_lines(self, units: Mapping[tuple[UUID, UUID, int], int], *, tx: Tx) -> None:
-        """Adds returned units to lines (tenant, order, line number)."""
+    async def return_lines(self, back: Mapping[tuple[UUID, UUID, int], Back], *, tx: Tx) -> None:
+        """Adds returned units and their money to lines (tenant, order, line number)."""
         ...
 
     async def ship_lines(self, units: Sequence[tuple[UUID, UUID, int, int]], *, tx: Tx) -> None:

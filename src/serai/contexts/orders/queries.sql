@@ -53,7 +53,8 @@ ORDER BY o.tenant_id, o.id FOR UPDATE OF o;
 
 -- name: list_lines
 -- Reads the lines of orders.
-SELECT l.tenant_id, l.order_id, l.line_no, l.sku, l.quantity, l.unit_price, l.amount_minor, l.shipped, l.returned
+SELECT l.tenant_id, l.order_id, l.line_no, l.sku, l.quantity, l.unit_price, l.amount_minor, l.shipped, l.returned,
+       l.refund_minor
 FROM {orders}.lines l
 JOIN (SELECT DISTINCT w.tenant_id, w.id FROM unnest($1::uuid[], $2::uuid[]) AS w(tenant_id, id)) w
   ON l.tenant_id = w.tenant_id AND l.order_id = w.id
@@ -66,9 +67,10 @@ FROM unnest($1::uuid[], $2::uuid[]) AS c(tenant_id, id)
 WHERE o.tenant_id = c.tenant_id AND o.id = c.id;
 
 -- name: return_lines
--- Adds returned units to lines.
-UPDATE {orders}.lines l SET returned = l.returned + r.quantity
-FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::bigint[]) AS r(tenant_id, order_id, line_no, quantity)
+-- Adds returned units, and what is promised back for them, to lines.
+UPDATE {orders}.lines l SET returned = l.returned + r.quantity, refund_minor = l.refund_minor + r.refund_minor
+FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::bigint[], $5::bigint[])
+  AS r(tenant_id, order_id, line_no, quantity, refund_minor)
 WHERE l.tenant_id = r.tenant_id AND l.order_id = r.order_id AND l.line_no = r.line_no;
 
 -- name: ship_lines

@@ -16,7 +16,7 @@ from serai.contexts.orders.contract import (
     RefundRecord,
     Status,
 )
-from serai.contexts.orders.model import Draft, KeptLine, Order
+from serai.contexts.orders.model import Back, Draft, KeptLine, Order
 from serai.contexts.orders.ports import Key
 from serai.kernel import queries
 from serai.kernel.db import Record, Tx
@@ -105,7 +105,7 @@ class PostgresOrders:
             lines.setdefault((row["tenant_id"], row["order_id"]), []).append(
                 KeptLine(
                     row["line_no"], row["sku"], row["quantity"], row["unit_price"],
-                    row["amount_minor"], row["shipped"], row["returned"],
+                    row["amount_minor"], row["shipped"], row["returned"], row["refund_minor"],
                 )
             )  # fmt: skip
         return lines
@@ -113,13 +113,14 @@ class PostgresOrders:
     async def request_cancellations(self, keys: Sequence[Key], *, tx: Tx) -> None:
         await tx.execute(SQL.request_cancellations, [t for t, _ in keys], [o for _, o in keys])
 
-    async def return_lines(self, units: Mapping[tuple[UUID, UUID, int], int], *, tx: Tx) -> None:
+    async def return_lines(self, back: Mapping[tuple[UUID, UUID, int], Back], *, tx: Tx) -> None:
         await tx.execute(
             SQL.return_lines,
-            [t for t, _, _ in units],
-            [o for _, o, _ in units],
-            [n for _, _, n in units],
-            list(units.values()),
+            [t for t, _, _ in back],
+            [o for _, o, _ in back],
+            [n for _, _, n in back],
+            [b.quantity for b in back.values()],
+            [b.refund_minor for b in back.values()],
         )
 
     async def ship_lines(self, units: Sequence[tuple[UUID, UUID, int, int]], *, tx: Tx) -> None:
