@@ -195,9 +195,9 @@ class Database:
         """One transaction that sees the rows of `tenants` only; commits when the block ends well.
 
         With `is_transport` the kernel's own tables are seen for every tenant: the log and the
-        timers carry the messages of all. With `is_report` it is read-only, and the planner may scan
-        and hash: for sums over everything a tenant has. Failures of the world come out as
-        Unavailable.
+        timers carry the messages of all. With `is_report` it is read-only, sees one snapshot, and
+        the planner may scan and hash: for sums over everything a tenant has. Failures of the world
+        come out as Unavailable.
         """
         connection = await self._acquire()
         is_clean = False
@@ -280,6 +280,9 @@ def _begin(
     # One round trip. The only values are UUID objects, whose text is hexadecimal by construction.
     wall = ",".join(str(UUID(int=tenant.int)) for tenant in tenants)
     begin = "BEGIN READ ONLY" if is_read_only else "BEGIN"
+    if is_report:
+        # One snapshot: what is compared was true at the same moment.
+        begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
     parts = [begin, f"SET LOCAL serai.tenants = '{{{wall}}}'"]
     if is_transport:
         parts.append("SET LOCAL serai.transport = 'on'")

@@ -315,3 +315,30 @@ SELECT (SELECT count(*) FROM {kernel}.flows WHERE ended_at IS NULL) AS flows,
 -- Puts the deadline of a running flow instance off.
 UPDATE {kernel}.flows SET deadline_at = $4
 WHERE tenant_id = $2 AND flow = $1 AND key = $3 AND ended_at IS NULL;
+
+-- name: check_handled
+-- Finds events that a group has passed and neither handled nor parked.
+SELECT h.group_name, o.type, o.event_id, o.key
+FROM unnest($2::text[], $3::text[], $4::text[]) AS h(group_name, topic, type)
+JOIN {kernel}.positions p ON p.group_name = h.group_name AND p.topic = h.topic
+JOIN {kernel}.outbox o ON o.topic = p.topic AND o.partition = p.partition AND o.type = h.type
+  AND (o.xid, o.seq) <= (p.xid, p.seq)
+WHERE o.tenant_id = $1
+  AND NOT EXISTS (SELECT 1 FROM {kernel}.inbox i WHERE i.group_name = h.group_name AND i.event_id = o.event_id)
+  AND NOT EXISTS (SELECT 1 FROM {kernel}.dead_letters d
+                  WHERE d.group_name = h.group_name AND d.event_id = o.event_id)
+ORDER BY o.event_id LIMIT $5;
+
+-- name: check_letters
+-- Finds parked messages that are given up, or have been tried again for too long.
+SELECT group_name, type, event_id, key, state, attempts, error
+FROM {kernel}.dead_letters
+WHERE tenant_id = $1 AND (state = 'dead' OR parked_at < $2)
+ORDER BY event_id LIMIT $3;
+
+-- name: check_flows
+-- Finds running flows that have no deadline, or whose deadline has passed long ago.
+SELECT flow, key, state, deadline_at
+FROM {kernel}.flows
+WHERE tenant_id = $1 AND ended_at IS NULL AND (deadline_at IS NULL OR deadline_at < $2)
+ORDER BY flow, key LIMIT $3;

@@ -198,3 +198,11 @@ WHERE s.tenant_id = $1
     OR s.received <> s.available + s.reserved + s.sold + s.written_off
     OR least(s.received, s.available, s.reserved, s.sold, s.written_off) < 0)
 LIMIT $2;
+
+-- name: tell_stock
+-- Sums what is promised and was sold to the orders of a range of ids.
+SELECT order_id, COALESCE(sum(quantity) FILTER (WHERE state = 'reserved'), 0)::bigint AS reserved,
+       COALESCE(sum(quantity) FILTER (WHERE state = 'sold'), 0)::bigint AS sold
+FROM {inventory}.reservations
+WHERE tenant_id = $1 AND order_id > $2 AND order_id <= $3
+GROUP BY order_id;

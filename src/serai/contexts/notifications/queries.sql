@@ -148,3 +148,11 @@ SELECT m.id, m.order_id, m.kind, m.status, m.attempts, m.due_at
 FROM {notifications}.messages m
 WHERE m.tenant_id = $1 AND m.status IN ('queued', 'sending') AND m.due_at < $2
 ORDER BY m.due_at LIMIT $3;
+
+-- name: tell_unconfirmed
+-- Lists those of the given orders for which no confirmation was ever queued.
+SELECT w.order_id FROM unnest($2::uuid[]) AS w(order_id)
+WHERE NOT EXISTS (
+  SELECT 1 FROM {notifications}.messages m
+  WHERE m.tenant_id = $1 AND m.order_id = w.order_id AND m.round > 0 AND m.kind = 'order_confirmed')
+ORDER BY w.order_id;

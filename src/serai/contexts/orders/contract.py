@@ -259,3 +259,28 @@ class OrderView(msgspec.Struct, frozen=True):
     version: int
     is_unpaid: bool = False
     lines: list[LineView] | None = None
+
+
+class OrderTestimony(msgspec.Struct, frozen=True):
+    """What an order says of itself; units are sums over its lines."""
+
+    order_id: UUID
+    status: Status
+    is_unpaid: bool
+    total_minor: int
+    captured_minor: int
+    refunded_minor: int
+    has_email: bool
+    settled_at: datetime | None
+    units: int
+    shipped: int
+
+
+class OrderWitness(Protocol):
+    """Tells what orders say, for those who compare it with what others say of them."""
+
+    async def tell_orders(
+        self, tenant_id: UUID, *, after: UUID, limit: int, tx: Tx
+    ) -> list[OrderTestimony]:
+        """The orders above an id, by id."""
+        ...

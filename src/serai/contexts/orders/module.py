@@ -12,6 +12,7 @@ from serai.contexts.orders.contract import (
     CancelOrder,
     ConfirmOrder,
     OrderRef,
+    OrderTestimony,
     OrderView,
     RefundRecord,
     ReturnLines,
@@ -71,6 +72,11 @@ class Offers:
         self, tenant_id: UUID, order_ids: Sequence[UUID], *, tx: Tx
     ) -> list[UUID]:
         return await self._book.list_trusting(tenant_id, order_ids, tx=tx)
+
+    async def tell_orders(
+        self, tenant_id: UUID, *, after: UUID, limit: int, tx: Tx
+    ) -> list[OrderTestimony]:
+        return await self._book.tell_orders(tenant_id, after=after, limit=limit, tx=tx)
 
     async def record_captures(
         self, records: Sequence[RefundRecord], *, tx: Tx, now: datetime

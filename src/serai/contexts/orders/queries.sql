@@ -192,3 +192,14 @@ WHERE o.tenant_id = $1 AND (
   OR (o.is_unpaid AND o.status <> 'confirmed')
   OR (o.status = 'cancelled' AND o.captured_minor <> o.refunded_minor AND o.settled_at < $2))
 LIMIT $3;
+
+-- name: tell_orders
+-- Reads what orders say of themselves, above an id and by id, a page at a time.
+SELECT o.id AS order_id, o.status, o.is_unpaid, o.total_minor, o.captured_minor, o.refunded_minor,
+       o.email IS NOT NULL AS has_email, o.settled_at, COALESCE(l.units, 0)::bigint AS units,
+       COALESCE(l.shipped, 0)::bigint AS shipped
+FROM (SELECT * FROM {orders}.orders WHERE tenant_id = $1 AND id > $2 ORDER BY id LIMIT $3) o
+LEFT JOIN LATERAL (
+  SELECT sum(l.quantity) AS units, sum(l.shipped) AS shipped
+  FROM {orders}.lines l WHERE l.tenant_id = $1 AND l.order_id = o.id) l ON true
+ORDER BY o.id;

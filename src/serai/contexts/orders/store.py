@@ -12,6 +12,7 @@ from serai.contexts.orders.contract import (
     ConfirmOrder,
     LineView,
     OrderedLine,
+    OrderTestimony,
     OrderView,
     RefundRecord,
     Status,
@@ -143,6 +144,13 @@ class PostgresOrders:
         """Which of a tenant's orders are confirmed and not marked as unpaid."""
         rows = await tx.fetch(SQL.list_trusting, tenant_id, list(order_ids))
         return [row["id"] for row in rows]
+
+    async def tell_orders(
+        self, tenant_id: UUID, *, after: UUID, limit: int, tx: Tx
+    ) -> list[OrderTestimony]:
+        """What the orders above an id say of themselves."""
+        rows = await tx.fetch(SQL.tell_orders, tenant_id, after, limit)
+        return [OrderTestimony(**dict(row)) for row in rows]
 
     async def find_order(self, tenant_id: UUID, order_id: UUID, *, tx: Tx) -> OrderView | None:
         """One order with its lines, or None."""

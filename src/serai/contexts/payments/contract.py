@@ -240,3 +240,24 @@ class Payments(Protocol):
     ) -> list[UUID]:
         """Orders, by id from the first after `after` on, whose payment ended without money."""
         ...
+
+
+class PaymentTestimony(msgspec.Struct, frozen=True):
+    """Where an order's money is; `moved_at` is when any of it last came to rest."""
+
+    order_id: UUID
+    status: PaymentStatus
+    captured_minor: int
+    refunding_minor: int
+    refunded_minor: int
+    moved_at: datetime | None
+
+
+class PaymentWitness(Protocol):
+    """Tells what payments say of orders, for those who compare it with what others say."""
+
+    async def tell_payments(
+        self, tenant_id: UUID, *, after: UUID, until: UUID, tx: Tx
+    ) -> list[PaymentTestimony]:
+        """Of all orders with ids above one and up to another."""
+        ...

@@ -17,6 +17,7 @@ from serai.contexts.payments.contract import (
     ExpectPayment,
     PaymentRef,
     PaymentRequested,
+    PaymentTestimony,
     PaymentWithdrawn,
     RefundRequested,
     RequestPayment,
@@ -126,6 +127,11 @@ class Offers:
         return await self._books.list_ended(
             tenant_id, before=before, after=after, limit=limit, tx=tx
         )
+
+    async def tell_payments(
+        self, tenant_id: UUID, *, after: UUID, until: UUID, tx: Tx
+    ) -> list[PaymentTestimony]:
+        return await self._books.tell_payments(tenant_id, after=after, until=until, tx=tx)
 
 
 class CallbackReader:

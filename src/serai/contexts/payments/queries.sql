@@ -221,3 +221,14 @@ SELECT o.kind, o.thing_id, o.status, o.since FROM (
   WHERE l.tenant_id = $1 AND l.due_at = 'infinity'
 ) o
 ORDER BY o.thing_id LIMIT $4;
+
+-- name: tell_payments
+-- Reads where the money of the orders of a range of ids is, and when any of it last came to rest.
+SELECT i.order_id, i.status, i.captured_minor, i.refunding_minor, i.refunded_minor,
+       greatest(i.settled_at, r.settled_at) AS moved_at
+FROM {payments}.intents i
+LEFT JOIN (
+  SELECT order_id, max(settled_at) AS settled_at FROM {payments}.refunds
+  WHERE tenant_id = $1 AND order_id > $2 AND order_id <= $3 GROUP BY order_id
+) r ON r.order_id = i.order_id
+WHERE i.tenant_id = $1 AND i.order_id > $2 AND i.order_id <= $3;
