@@ -245,14 +245,23 @@ class Database:
             with contextlib.suppress(*_OUTAGES, asyncpg.PostgresError):
                 await pool.release(connection)
 
-    async def connect(self) -> Any:
-        """A connection of its own outside the pool, for LISTEN; the caller closes it."""
+    @contextlib.asynccontextmanager
+    async def session(self) -> AsyncIterator[Any]:
+        """A connection of its own outside the pool, for what lasts: LISTEN, a lock of the session.
+
+        It is closed at the end of the block. Failures of the world come out as Unavailable.
+        """
+        connection = None
         try:
-            return await asyncpg.connect(
+            connection = await asyncpg.connect(
                 self._url, timeout=CONNECT_TIMEOUT_S, server_settings=session_settings()
             )
+            yield connection
         except _OUTAGES as error:
             raise Unavailable(f"no database connection: {type(error).__name__}") from error
+        finally:
+            if connection is not None:
+                connection.terminate()
 
 
 def session_settings() -> dict[str, str]:

@@ -71,6 +71,37 @@ FROM {kernel}.members
 WHERE group_name = ANY ($1::text[]) AND seen_at > clock_timestamp() - make_interval(secs => $2)
 GROUP BY group_name;
 
+-- name: hold_presence
+-- Shows on this session, until it ends, that a worker lives; false where another session does so.
+SELECT pg_try_advisory_lock(hashtextextended($1::uuid::text, 0));
+
+-- name: drop_absent
+-- Forgets workers whose session has ended, and frees what they held: the dead are not waited for.
+WITH present AS MATERIALIZED (
+  SELECT (classid::bigint << 32) | objid::bigint AS key FROM pg_locks
+  WHERE locktype = 'advisory' AND objsubid = 1 AND granted
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+), absent AS MATERIALIZED (
+  SELECT w.worker FROM (
+    SELECT owner AS worker FROM {kernel}.leases
+    WHERE group_name = ANY ($1::text[]) AND owner IS NOT NULL
+    UNION SELECT worker FROM {kernel}.members WHERE group_name = ANY ($1::text[])) w
+  WHERE w.worker <> $2 AND hashtextextended(w.worker::text, 0) NOT IN (SELECT key FROM present)
+), gone AS (
+  SELECT group_name, worker FROM {kernel}.members
+  WHERE group_name = ANY ($1::text[]) AND worker IN (SELECT worker FROM absent)
+  FOR UPDATE SKIP LOCKED
+), forgotten AS (
+  DELETE FROM {kernel}.members m USING gone
+  WHERE m.group_name = gone.group_name AND m.worker = gone.worker
+), free AS (
+  SELECT group_name, partition FROM {kernel}.leases
+  WHERE group_name = ANY ($1::text[]) AND owner IN (SELECT worker FROM absent)
+  ORDER BY group_name, partition FOR UPDATE SKIP LOCKED
+)
+UPDATE {kernel}.leases l SET owner = NULL, lease_until = '-infinity'
+FROM free WHERE l.group_name = free.group_name AND l.partition = free.partition;
+
 -- name: renew_leases
 -- Prolongs a worker's leases; one whose row is locked is in a batch of its own and needs no renewal.
 WITH mine AS (
@@ -101,6 +132,11 @@ WHERE owner = $1 AND ($2::text IS NULL OR (group_name = $2 AND partition = ANY (
 -- name: list_leases
 -- Lists what a worker holds, with the fences under which it holds them.
 SELECT group_name, partition, fence FROM {kernel}.leases WHERE owner = $1;
+
+-- name: count_unserved
+-- Counts the partitions of the given groups that nobody holds now.
+SELECT count(*)::int FROM {kernel}.leases
+WHERE group_name = ANY ($1::text[]) AND (owner IS NULL OR lease_until < clock_timestamp());
 
 -- name: move_positions
 -- Moves a group's positions if, and only if, the worker still owns the partitions under its fences.
