@@ -68,7 +68,10 @@ def build(s: Surroundings) -> Module:
     return Module(
         name="inventory",
         routes=[
-            *routes.writing_routes(move, reserve, release, s.clock),
+            *routes.writing_routes(move),
+            *routes.reservation_routes(
+                reserve, release, database=s.database, stock=stock, clock=s.clock
+            ),
             *routes.reading_routes(s.database, stock),
             *routes.location_routes(s.database, stock),
         ],

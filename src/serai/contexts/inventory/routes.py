@@ -136,13 +136,8 @@ class LocationBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     priority: Annotated[int, msgspec.Meta(ge=-1000, le=1000)] = 0
 
 
-def writing_routes(
-    move: Batch[MoveStock, int],
-    reserve: Batch[ReserveStock, Any],
-    release: Batch[ReleaseReservation, None],
-    clock: Clock,
-) -> list[Any]:
-    """Receipts, write-offs, transfers and reservations."""
+def writing_routes(move: Batch[MoveStock, int]) -> list[Any]:
+    """Receipts, write-offs and transfers."""
 
     async def make(request: Request[Any, Any, Any], *moves: Move) -> Response[bytes]:
         who = principal_of(request)
@@ -185,6 +180,19 @@ def writing_routes(
         )
         return await make(request, step)
 
+    return [receive, write_off, transfer]
+
+
+def reservation_routes(
+    reserve: Batch[ReserveStock, Any],
+    release: Batch[ReleaseReservation, None],
+    *,
+    database: Database,
+    stock: StockReads,
+    clock: Clock,
+) -> list[Any]:
+    """Reservations with a time limit: made, read and released."""
+
     @post("/v1/reservations", guards=[requires("inventory:write")], dto=json_body(ReserveBody),
           return_dto=None, tags=["inventory"], summary="Reserve units for a while",
           responses={201: ResponseSpec(data_container=ReservationView)})  # fmt: skip
@@ -209,11 +217,27 @@ def writing_routes(
         command = ReleaseReservation(who.tenant_id, reservation_id, cause_of(request))
         return await carry_out(request, release, command, is_keyed=False)
 
-    return [receive, write_off, transfer, reserve_units, release_units]
+    @get("/v1/reservations/{reservation_id:uuid}", guards=[requires("inventory:read")],
+         tags=["inventory"], summary="Read a reservation",
+         responses={200: ResponseSpec(data_container=ReservationView)})  # fmt: skip
+    async def read_reservation(
+        request: Request[Any, Any, Any], reservation_id: FromPath[UUID]
+    ) -> Response[bytes]:
+        """What is held under this id."""
+        who = principal_of(request)
+        async with database.transaction(who.home, (who.tenant_id,), is_read_only=True) as tx:
+            rows = await stock.find_reservation(who.tenant_id, reservation_id, tx=tx)
+        held = [row for row in rows if row["state"] == "reserved"]
+        if not held:
+            raise ReservationNotFound("no open reservation has this id")
+        wants = [Want(row["sku"], row["quantity"]) for row in held]
+        return send_view(ReservationView(reservation_id, held[0]["expires_at"], wants))
+
+    return [reserve_units, release_units, read_reservation]
 
 
 def reading_routes(database: Database, stock: StockReads) -> list[Any]:
-    """Stock items, the ledger and reservations."""
+    """Stock items and the ledger."""
     guards = [requires("inventory:read")]
 
     @get("/v1/stock-items", guards=guards, tags=["inventory"], summary="List stock items",
@@ -270,23 +294,7 @@ def reading_routes(database: Database, stock: StockReads) -> list[Any]:
         is_full = len({row["sku"] for row in rows}) >= size
         return send_view(Page(items, encode_cursor([rows[-1]["sku"]]) if is_full else None))
 
-    @get("/v1/reservations/{reservation_id:uuid}", guards=guards, tags=["inventory"],
-         summary="Read a reservation",
-         responses={200: ResponseSpec(data_container=ReservationView)})  # fmt: skip
-    async def read_reservation(
-        request: Request[Any, Any, Any], reservation_id: FromPath[UUID]
-    ) -> Response[bytes]:
-        """What is held under this id."""
-        who = principal_of(request)
-        async with database.transaction(who.home, (who.tenant_id,), is_read_only=True) as tx:
-            rows = await stock.find_reservation(who.tenant_id, reservation_id, tx=tx)
-        held = [row for row in rows if row["state"] == "reserved"]
-        if not held:
-            raise ReservationNotFound("no open reservation has this id")
-        wants = [Want(row["sku"], row["quantity"]) for row in held]
-        return send_view(ReservationView(reservation_id, held[0]["expires_at"], wants))
-
-    return [list_stock, list_movements, total, read_reservation]
+    return [list_stock, list_movements, total]
 
 
 def location_routes(database: Database, stock: StockReads) -> list[Any]:
