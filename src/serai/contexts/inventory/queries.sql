@@ -1,3 +1,7 @@
+-- Reservations are locked by tenant, order, SKU and location, and after them stock items by tenant, SKU
+-- and location; tests/integration/test_lock_order.py asserts the plans. A batch that promises units locks
+-- the items first: the reservations it adds are of orders that nobody else knows yet.
+
 -- name: lock_levels
 -- Locks the stock items of the given SKUs in SKU order and reads what is available.
 SELECT s.tenant_id, s.sku, s.location, s.received, s.available, s.reserved, s.sold, s.written_off
