@@ -1,3 +1,7 @@
+-- Reservations are locked by tenant, order, SKU and location, and after them stock items by tenant, SKU
+-- and location; tests/integration/test_lock_order.py asserts the plans. A batch that promises units locks
+-- the items first: the reservations it adds are of orders that nobody else knows yet.
+
 -- name: lock_levels
 -- Locks the stock items of the given SKUs in SKU order and reads what is available.
 SELECT s.tenant_id, s.sku, s.location, s.received, s.available, s.reserved, s.sold, s.written_off
@@ -123,7 +127,7 @@ FROM (
   SELECT tenant_id, order_id, sku, location, sum(quantity)::bigint AS quantity
   FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::bigint[])
     AS u(tenant_id, order_id, sku, location, quantity)
-  GROUP BY 1, 2, 3, 4
+  GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
 ) b
 WHERE r.tenant_id = b.tenant_id AND r.order_id = b.order_id AND r.sku = b.sku AND r.location = b.location;
 

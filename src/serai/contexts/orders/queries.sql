@@ -1,3 +1,7 @@
+-- Orders are locked by tenant and id, and lines, whose order is locked or not, by tenant, order and
+-- number after them. An UPDATE takes its rows as its join meets them, which is the order of the sorted
+-- side: tests/integration/test_lock_order.py asserts the plans.
+
 -- name: insert_orders
 -- Writes new orders.
 INSERT INTO {orders}.orders (tenant_id, id, status, currency, total_minor, reference, customer, email, goods, placed_at)
@@ -16,7 +20,11 @@ FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::text[], $5::bigint[], $6::num
 -- Confirms orders that are placed and notes the money that was captured for them.
 UPDATE {orders}.orders o
 SET status = 'confirmed', settled_at = $4, version = o.version + 1, captured_minor = c.captured_minor
-FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) AS c(tenant_id, id, captured_minor)
+FROM (
+  SELECT u.tenant_id, u.id, u.captured_minor
+  FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) AS u(tenant_id, id, captured_minor)
+  ORDER BY u.tenant_id, u.id
+) c
 WHERE o.tenant_id = c.tenant_id AND o.id = c.id AND o.status = 'placed'
 RETURNING o.tenant_id, o.id, o.currency, o.total_minor, o.email, o.goods;
 
@@ -24,20 +32,26 @@ RETURNING o.tenant_id, o.id, o.currency, o.total_minor, o.email, o.goods;
 -- Cancels orders that are not cancelled yet, for the reason given with each.
 UPDATE {orders}.orders o
 SET status = 'cancelled', reason = c.reason, settled_at = $4, version = o.version + 1
-FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS c(tenant_id, id, reason)
+FROM (
+  SELECT u.tenant_id, u.id, u.reason
+  FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS u(tenant_id, id, reason)
+  ORDER BY u.tenant_id, u.id
+) c
 WHERE o.tenant_id = c.tenant_id AND o.id = c.id AND o.status <> 'cancelled'
 RETURNING o.tenant_id, o.id, o.reason, o.currency, o.total_minor, o.email;
 
 -- name: keep_orders
 -- Takes back the wish to cancel orders.
 UPDATE {orders}.orders o SET is_cancelling = false, version = o.version + 1
-FROM unnest($1::uuid[], $2::uuid[]) AS c(tenant_id, id)
+FROM (SELECT u.tenant_id, u.id FROM unnest($1::uuid[], $2::uuid[]) AS u(tenant_id, id)
+      ORDER BY u.tenant_id, u.id) c
 WHERE o.tenant_id = c.tenant_id AND o.id = c.id AND o.status = 'confirmed';
 
 -- name: mark_unpaid
 -- Marks confirmed orders whose money will not come; those that are marked already do not come back.
 UPDATE {orders}.orders o SET is_unpaid = true, version = o.version + 1
-FROM unnest($1::uuid[], $2::uuid[]) AS c(tenant_id, id)
+FROM (SELECT u.tenant_id, u.id FROM unnest($1::uuid[], $2::uuid[]) AS u(tenant_id, id)
+      ORDER BY u.tenant_id, u.id) c
 WHERE o.tenant_id = c.tenant_id AND o.id = c.id AND o.status = 'confirmed' AND NOT o.is_unpaid
 RETURNING o.id, o.currency, o.total_minor;
 
@@ -61,7 +75,7 @@ JOIN (SELECT DISTINCT w.tenant_id, w.id FROM unnest($1::uuid[], $2::uuid[]) AS w
 ORDER BY l.tenant_id, l.order_id, l.line_no;
 
 -- name: request_cancellations
--- Notes that orders are to be cancelled.
+-- Notes that orders which the transaction has locked are to be cancelled.
 UPDATE {orders}.orders o SET is_cancelling = true, version = o.version + 1
 FROM unnest($1::uuid[], $2::uuid[]) AS c(tenant_id, id)
 WHERE o.tenant_id = c.tenant_id AND o.id = c.id;
@@ -69,8 +83,12 @@ WHERE o.tenant_id = c.tenant_id AND o.id = c.id;
 -- name: return_lines
 -- Adds returned units, and what is promised back for them, to lines.
 UPDATE {orders}.lines l SET returned = l.returned + r.quantity, refund_minor = l.refund_minor + r.refund_minor
-FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::bigint[], $5::bigint[])
-  AS r(tenant_id, order_id, line_no, quantity, refund_minor)
+FROM (
+  SELECT u.tenant_id, u.order_id, u.line_no, u.quantity, u.refund_minor
+  FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::bigint[], $5::bigint[])
+    AS u(tenant_id, order_id, line_no, quantity, refund_minor)
+  ORDER BY u.tenant_id, u.order_id, u.line_no
+) r
 WHERE l.tenant_id = r.tenant_id AND l.order_id = r.order_id AND l.line_no = r.line_no;
 
 -- name: ship_lines
@@ -79,7 +97,7 @@ UPDATE {orders}.lines l SET shipped = l.shipped + r.quantity
 FROM (
   SELECT tenant_id, order_id, line_no, sum(quantity)::bigint AS quantity
   FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::bigint[]) AS s(tenant_id, order_id, line_no, quantity)
-  GROUP BY 1, 2, 3
+  GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
 ) r
 WHERE l.tenant_id = r.tenant_id AND l.order_id = r.order_id AND l.line_no = r.line_no;
 
@@ -88,7 +106,8 @@ WHERE l.tenant_id = r.tenant_id AND l.order_id = r.order_id AND l.line_no = r.li
 UPDATE {orders}.orders o SET captured_minor = greatest(o.captured_minor, c.amount_minor), version = o.version + 1
 FROM (
   SELECT tenant_id, id, max(amount_minor) AS amount_minor
-  FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) AS u(tenant_id, id, amount_minor) GROUP BY 1, 2
+  FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) AS u(tenant_id, id, amount_minor)
+  GROUP BY 1, 2 ORDER BY 1, 2
 ) c
 WHERE o.tenant_id = c.tenant_id AND o.id = c.id;
 
@@ -99,7 +118,8 @@ SET captured_minor = greatest(o.captured_minor, o.refunded_minor + c.amount_mino
     refunded_minor = o.refunded_minor + c.amount_minor, version = o.version + 1
 FROM (
   SELECT tenant_id, id, sum(amount_minor)::bigint AS amount_minor
-  FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) AS u(tenant_id, id, amount_minor) GROUP BY 1, 2
+  FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) AS u(tenant_id, id, amount_minor)
+  GROUP BY 1, 2 ORDER BY 1, 2
 ) c
 WHERE o.tenant_id = c.tenant_id AND o.id = c.id;
 

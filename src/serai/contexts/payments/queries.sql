@@ -1,3 +1,7 @@
+-- Intents are locked by tenant and order, their refunds under them, and after both the looks by tenant,
+-- kind and id. An UPDATE takes its rows as its join meets them, which is the order of the sorted side:
+-- tests/integration/test_lock_order.py asserts the plans.
+
 -- name: insert_intents
 -- Adds intents in the order of their ids; those whose order has one already do not come back.
 INSERT INTO {payments}.intents (tenant_id, order_id, status, amount_minor, currency, card,
@@ -119,13 +123,21 @@ RETURNING l.tenant_id, l.kind, l.thing_id, l.looks, l.due_at;
 -- name: move_looks
 -- Sets when open matters are due next; without a time they are given up.
 UPDATE {payments}.looks l SET due_at = COALESCE(a.due_at, 'infinity')
-FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::timestamptz[]) AS a(tenant_id, kind, thing_id, due_at)
+FROM (
+  SELECT u.tenant_id, u.kind, u.thing_id, u.due_at
+  FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::timestamptz[]) AS u(tenant_id, kind, thing_id, due_at)
+  ORDER BY u.tenant_id, u.kind, u.thing_id
+) a
 WHERE l.tenant_id = a.tenant_id AND l.kind = a.kind AND l.thing_id = a.thing_id;
 
 -- name: end_looks
 -- Forgets matters that are settled.
 DELETE FROM {payments}.looks l
-USING unnest($1::uuid[], $2::text[], $3::uuid[]) AS a(tenant_id, kind, thing_id)
+USING (
+  SELECT u.tenant_id, u.kind, u.thing_id
+  FROM unnest($1::uuid[], $2::text[], $3::uuid[]) AS u(tenant_id, kind, thing_id)
+  ORDER BY u.tenant_id, u.kind, u.thing_id
+) a
 WHERE l.tenant_id = a.tenant_id AND l.kind = a.kind AND l.thing_id = a.thing_id;
 
 -- name: find_payment

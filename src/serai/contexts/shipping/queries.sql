@@ -1,3 +1,6 @@
+-- Orders are locked by their shipments: by tenant, order and number. An order is held by its first one.
+-- tests/integration/test_lock_order.py asserts the plans.
+
 -- name: insert_shipments
 -- Adds shipments; one whose id, or whose number in its order, is there already does not come back.
 INSERT INTO {shipping}.shipments (tenant_id, id, order_id, number, status, lines, created_at)
