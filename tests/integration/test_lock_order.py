@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from serai.contexts.orders.contract import CancelOrder, ConfirmOrder, RefundRecord
-from serai.contexts.orders.model import Draft, Line, PlaceOrder
+from serai.contexts.orders.model import Back, Draft, Line, PlaceOrder
 from serai.contexts.orders.store import PostgresOrders
 from serai.contexts.payments.handlers.books import FirstWord, Look
 from serai.contexts.payments.store import PostgresBooks
@@ -247,7 +247,7 @@ async def test_orders_are_changed_by_rivals_without_a_deadlock(
 
     async def take_back(some: Sequence[UUID], tx: Tx) -> None:
         await book.lock_orders(named(some), tx=tx)
-        await book.return_lines({(tenant, key, no): 0 for key in some for no in (2, 1)}, tx=tx)
+        await book.return_lines({(tenant, key, no): Back() for key in some for no in (2, 1)}, tx=tx)
 
     async def want_cancelled(some: Sequence[UUID], tx: Tx) -> None:
         await book.lock_orders(named(some), tx=tx)
