@@ -119,7 +119,7 @@ def _line_by_line(original: Any) -> Any:
     ) -> list[Reserved | Refused]:
         outcomes: list[Reserved | Refused] = []
         for command in commands:
-            outcome: Reserved | Refused = Reserved(command.order_id)
+            outcome: Any = None
             for want in command.wants:
                 line = msgspec.structs.replace(command, wants=(want,))
                 (outcome,) = await original([line], tx=tx, now=now, stock=stock)

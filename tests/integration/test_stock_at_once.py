@@ -8,8 +8,8 @@ from uuid import UUID
 import pytest
 
 from serai.contexts.inventory import handlers
-from serai.contexts.inventory.contract import OutOfStock, Reserved, ReserveStock, Want
-from serai.contexts.inventory.handlers import MoveStock, ReleaseReservation
+from serai.contexts.inventory.contract import OutOfStock, Reserved, ReserveStock, StockRef, Want
+from serai.contexts.inventory.handlers import MoveStock
 from serai.contexts.inventory.model import Move
 from serai.contexts.inventory.store import PostgresStock
 from serai.kernel import ids
@@ -69,14 +69,15 @@ async def test_what_was_released_is_not_released_again(database: Database, tenan
     async with database.transaction(POOLED, (tenant,)) as tx:
         for order_id in (mine, other):
             assert isinstance(await reserve(tx, tenant, order_id), Reserved)
-    refusals = []
+    told = []
     for _ in range(2):
         async with database.transaction(POOLED, (tenant,)) as tx:
-            refusals += await handlers.release_reservations(
-                [ReleaseReservation(tenant, mine, WHY)], tx=tx, now=tx.now, stock=STOCK
+            await handlers.release_stock(
+                [StockRef(tenant, mine, WHY)], tx=tx, now=tx.now, stock=STOCK
             )
+            told.append(len(tx.announced))
     assert await levels(database, tenant) == (1, 1)
-    assert [refusal and refusal.code for refusal in refusals] == [None, "reservation_not_found"]
+    assert told == [1, 0]
 
 
 @pytest.fixture
