@@ -106,6 +106,13 @@ def give_back(*pieces: tuple[int, int]) -> ReturnLines:
     return ReturnLines(TENANT, ORDER, tuple(ReturnLine(n, q) for n, q in pieces), CAUSE)
 
 
+def test_units_of_an_order_that_is_being_cancelled_do_not_come_back_a_second_time() -> None:
+    lines = [line(1, 2, "1")]
+    taken = model.take_back(give_back((1, 1)), order(is_cancelling=True), lines)
+    assert isinstance(taken, ReturnNotPossible)
+    assert [kept.returned for kept in lines] == [0]
+
+
 def test_each_piece_is_refunded_at_its_own_rounding() -> None:
     lines = [line(1, 3, "0.335"), line(2, 1, "2.55")]
     taken = model.take_back(give_back((1, 1), (1, 2), (2, 1)), order(), lines)

@@ -315,3 +315,27 @@ SELECT (SELECT count(*) FROM {kernel}.flows WHERE ended_at IS NULL) AS flows,
 -- Puts the deadline of a running flow instance off.
 UPDATE {kernel}.flows SET deadline_at = $4
 WHERE tenant_id = $2 AND flow = $1 AND key = $3 AND ended_at IS NULL;
+
+-- name: list_running_flows
+-- Lists a tenant's flow instances that have not ended, oldest first.
+SELECT flow, key, state, deadline_at, started_at FROM {kernel}.flows
+WHERE tenant_id = $1 AND ended_at IS NULL ORDER BY started_at, flow, key LIMIT $2;
+
+-- name: list_unhandled_events
+-- Lists a tenant's events that a group hears by their type and has not marked as handled.
+SELECT h.group_name, o.type, o.key, o.event_id, o.occurred_at
+FROM {kernel}.outbox o
+JOIN unnest($2::text[], $3::text[]) AS h(group_name, type) ON h.type = o.type
+WHERE o.tenant_id = $1
+  AND NOT EXISTS (
+    SELECT 1 FROM {kernel}.inbox i
+    WHERE i.group_name = h.group_name AND i.event_id = o.event_id)
+ORDER BY o.event_id, h.group_name LIMIT $4;
+
+-- name: list_repeated_events
+-- Lists keys of a tenant about which an event of a type was announced more than once.
+SELECT o.type, o.key, count(*)::int AS times
+FROM {kernel}.outbox o
+WHERE o.tenant_id = $1 AND o.type = ANY ($2::text[])
+GROUP BY o.type, o.key HAVING count(*) > 1
+ORDER BY o.type, o.key LIMIT $3;

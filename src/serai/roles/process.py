@@ -7,12 +7,14 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
 from typing import Final, NoReturn
 
 import structlog
 import uvloop
 
 from serai.kernel import observe
+from serai.kernel.clock import SystemClock
 from serai.kernel.failure import Unavailable
 from serai.roles.composition import Composition, compose
 from serai.roles.connection import app_url, open_database
@@ -72,9 +74,10 @@ def run(
 async def _live(parts: Sequence[Part], settings: Settings, url: str, *, has_lifeline: bool) -> int:
     stop = asyncio.Event()
     _listen_for_the_end(stop, has_lifeline=has_lifeline)
-    database = await open_database(url, pool_max=settings.pool_max)
+    clock = SystemClock(timedelta(seconds=settings.clock_offset_s))
+    database = await open_database(url, pool_max=settings.pool_max, clock=clock)
     try:
-        composition = compose(settings, database)
+        composition = compose(settings, database, clock=clock)
         process = Process(settings, composition, Readiness(database), stop)
         # What was imported and built lives as long as we do: the collector need not walk it.
         gc.collect()

@@ -175,6 +175,9 @@ def take_back(
         return NotFound("there is no such order")
     if order.status != "confirmed":
         return ReturnNotPossible(f"the order is {order.status}; only confirmed orders take returns")
+    if order.is_cancelling:
+        # The flow that undoes it gives back all units and all money; these would come on top.
+        return ReturnNotPossible("the order is being cancelled; its goods and money go back anyway")
     by_number = {line.line_no: line for line in lines}
     wanted: dict[int, int] = {}
     for piece in command.lines:
