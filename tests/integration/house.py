@@ -88,6 +88,13 @@ class House:
             await self._workers.ring(POOLED, flow, [i for i in due if i.flow == flow])
         await self.rest()
 
+    async def retry_parked(self) -> None:
+        """Tries the parked messages that are due, then lets the house come to rest."""
+        for runner in self._runners:
+            runner.retry_letters_now()
+            await runner.step()
+        await self.rest()
+
     async def offer(self, *skus: str) -> None:
         """Publishes a product with one variant and a price for each SKU."""
         for sku in skus:

@@ -34,8 +34,9 @@ async def house(database: Database, tmp_path: Path) -> AsyncIterator[House]:
     await opened.offer(*SKUS)
     await opened.receive(tent=10, lamp=10)
     yield opened
-    assert await opened.findings() == []
+    findings = await opened.findings()
     await opened.composition.close()
+    assert findings == []
 
 
 async def cancel(house: House, order_id: UUID) -> None:

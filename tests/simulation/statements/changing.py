@@ -1,0 +1,77 @@
+"""How a statement that locks or changes several rows goes about it, one row after the other.
+
+What matches is seen first, in the statement's snapshot. Then each row is locked, which may wait for
+another transaction, and is looked at anew: what no longer matches by then is left alone.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from tests.simulation.storage import Key, Row, Session
+
+Given = TypeVar("Given")
+
+
+def by_key(keys: Iterable[Key], given: Iterable[Given]) -> dict[Key, Given]:
+    """What is given for each key; an UPDATE heeds only the first of those that name a row."""
+    wanted: dict[Key, Given] = {}
+    for key, one in zip(keys, given, strict=True):
+        wanted.setdefault(key, one)
+    return wanted
+
+
+def keys_of(*named: Sequence[Any]) -> list[Key]:
+    """The keys in columns side by side, as unnest makes rows of arrays."""
+    return list(zip(*named, strict=True))
+
+
+async def lock_each(
+    session: Session,
+    table: str,
+    keys: Iterable[Key],
+    holds: Callable[[Row], bool] = lambda _row: True,
+    *,
+    skip_locked: bool = False,
+) -> list[Row]:
+    """SELECT … FOR UPDATE of the rows under the keys, in the order of these."""
+    seen = [key for key in keys if (row := session.get(table, key)) is not None and holds(row)]
+    locked = []
+    for key in seen:
+        row = await session.lock(table, key, skip_locked=skip_locked)
+        if row is not None and holds(row):
+            locked.append(row)
+    return locked
+
+
+async def change_each(
+    session: Session,
+    table: str,
+    wanted: Mapping[Key, Given],
+    change: Callable[[Row, Given], dict[str, Any] | None],
+) -> list[tuple[Row, Given]]:
+    """UPDATE … FROM: `change` tells what becomes of a row, None where WHERE does not hold.
+
+    Returns the rows as they are then, each with what was given for it.
+    """
+    seen = []
+    for key, given in wanted.items():
+        row = session.get(table, key)
+        changes = None if row is None else change(row, given)
+        if changes is not None:
+            seen.append((key, given, row, changes))
+    changed = []
+    for key, given, before, first in seen:
+        row = await session.lock(table, key)
+        # A row is never changed in place: the same one asks for the same change.
+        changes = first if row is before else None if row is None else change(row, given)
+        if changes is not None and await session.update(table, key, **changes):
+            after = session.get(table, key)
+            assert after is not None
+            changed.append((after, given))
+    return changed
+
+
+async def delete_each(session: Session, table: str, keys: Iterable[Key]) -> int:
+    """DELETE … USING: how many rows are gone."""
+    seen = [key for key in dict.fromkeys(keys) if session.get(table, key) is not None]
+    return sum([await session.delete(table, key) for key in seen])
