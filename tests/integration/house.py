@@ -90,7 +90,7 @@ class House:
 
     async def retry_parked(self) -> None:
         """Tries the parked messages that are due, then lets the house come to rest."""
-        for runner in self._runners:
+        for runner in self._runners.values():
             runner.retry_letters_now()
             await runner.step()
         await self.rest()
