@@ -26,8 +26,9 @@ async def house(database: Database, tmp_path: Path) -> AsyncIterator[House]:
     await opened.offer("tent")
     await opened.receive(tent=10)
     yield opened
-    assert await opened.findings() == []
+    findings = await opened.findings()
     await opened.composition.close()
+    assert findings == []
 
 
 async def look(house: House) -> None:

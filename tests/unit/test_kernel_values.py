@@ -1,5 +1,6 @@
 """Money, ids, cursors and names: the small values everything rests on."""
 
+from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
 
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serai.kernel import ids, money
+from serai.kernel.clock import SystemClock
 from serai.kernel.failure import Invalid, Refused
 from serai.kernel.queries import parse, render
 from serai.kernel.web import DuplicateKey, decode_cursor, decode_json, encode_cursor
@@ -94,3 +96,10 @@ def test_settings_refuse_what_they_do_not_know() -> None:
     for environment in ({"SERAI_PROT": "1"}, {"SERAI_PORT": "x"}, {"SERAI_PORT": "70000"}):
         with pytest.raises(SettingsError):
             load(environment)
+
+
+def test_a_clock_with_an_offset_is_wrong_by_that_much() -> None:
+    right, wrong = SystemClock(), SystemClock(timedelta(hours=-1))
+    before = right.now()
+    found = wrong.now()
+    assert before <= found + timedelta(hours=1) <= right.now()

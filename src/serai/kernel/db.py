@@ -48,6 +48,8 @@ _OUTAGES = (
     asyncpg.InterfaceError,
     asyncpg.CannotConnectNowError,
     asyncpg.TooManyConnectionsError,
+    asyncpg.DiskFullError,
+    asyncpg.OutOfMemoryError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.QueryCanceledError,
@@ -195,9 +197,9 @@ class Database:
         """One transaction that sees the rows of `tenants` only; commits when the block ends well.
 
         With `is_transport` the kernel's own tables are seen for every tenant: the log and the
-        timers carry the messages of all. With `is_report` it is read-only, and the planner may scan
-        and hash: for sums over everything a tenant has. Failures of the world come out as
-        Unavailable.
+        timers carry the messages of all. With `is_report` it is read-only, sees one snapshot, and
+        the planner may scan and hash: for sums over everything a tenant has. Failures of the world
+        come out as Unavailable.
         """
         connection = await self._acquire()
         is_clean = False
@@ -245,14 +247,23 @@ class Database:
             with contextlib.suppress(*_OUTAGES, asyncpg.PostgresError):
                 await pool.release(connection)
 
-    async def connect(self) -> Any:
-        """A connection of its own outside the pool, for LISTEN; the caller closes it."""
+    @contextlib.asynccontextmanager
+    async def session(self) -> AsyncIterator[Any]:
+        """A connection of its own outside the pool, for what lasts: LISTEN, a lock of the session.
+
+        It is closed at the end of the block. Failures of the world come out as Unavailable.
+        """
+        connection = None
         try:
-            return await asyncpg.connect(
+            connection = await asyncpg.connect(
                 self._url, timeout=CONNECT_TIMEOUT_S, server_settings=session_settings()
             )
+            yield connection
         except _OUTAGES as error:
             raise Unavailable(f"no database connection: {type(error).__name__}") from error
+        finally:
+            if connection is not None:
+                connection.terminate()
 
 
 def session_settings() -> dict[str, str]:
@@ -280,6 +291,9 @@ def _begin(
     # One round trip. The only values are UUID objects, whose text is hexadecimal by construction.
     wall = ",".join(str(UUID(int=tenant.int)) for tenant in tenants)
     begin = "BEGIN READ ONLY" if is_read_only else "BEGIN"
+    if is_report:
+        # One snapshot: what is compared was true at the same moment.
+        begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
     parts = [begin, f"SET LOCAL serai.tenants = '{{{wall}}}'"]
     if is_transport:
         parts.append("SET LOCAL serai.transport = 'on'")

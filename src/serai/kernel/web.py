@@ -1,6 +1,7 @@
 """The edge: decodes strictly, authenticates, hands commands to batches and answers in HTTP."""
 
 import base64
+import functools
 import json
 import time
 from collections.abc import Awaitable, Callable
@@ -178,7 +179,7 @@ def claim_of(
     if not 1 <= len(key) <= KEY_CHARS_MAX or not key.isprintable() or not key.isascii():
         raise Invalid(f"`Idempotency-Key` must be 1 to {KEY_CHARS_MAX} printable ASCII characters")
     query = request.scope["query_string"].decode("latin-1")
-    operation = f"{request.method} {request.url.path}?{query}"
+    operation = f"{request.method} {request.scope['path']}?{query}"
     return Claim(key, idempotency.fingerprint(operation, body))
 
 
@@ -295,12 +296,16 @@ def edge(app: ASGIApp) -> ASGIApp:
         try:
             await app(scope, receive, send_with_id)
         finally:
-            route = scope.get("path_template") or "unmatched"
-            observe.HTTP_SECONDS.labels(str(route), str(status)).observe(
-                time.perf_counter() - began
-            )
+            route = str(scope.get("path_template") or "unmatched")
+            _stopwatch(route, status).observe(time.perf_counter() - began)
 
     return middleware
+
+
+@functools.cache
+def _stopwatch(route: str, status: int) -> Any:
+    """The histogram of a route's answers of one status; the API has so many, and no more."""
+    return observe.HTTP_SECONDS.labels(route, str(status))
 
 
 def _request_id(scope: Scope) -> str:

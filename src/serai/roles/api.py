@@ -12,6 +12,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 
+from serai.kernel import express
 from serai.kernel.problems import EXCEPTION_HANDLERS
 from serai.kernel.web import edge
 from serai.roles import process
@@ -46,7 +47,7 @@ async def serve_api(own: Process, *, more_routes: Sequence[Any] = ()) -> None:
     settings = own.settings
     app = build_app(settings, own.composition, own.readiness, more_routes=more_routes)
     await serve_app(
-        app,
+        express.shorten(app, body_bytes_max=settings.body_bytes_max),
         host=settings.host,
         port=settings.port,
         stop=own.stop,

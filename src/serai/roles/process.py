@@ -7,13 +7,16 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
 from typing import Final, NoReturn
 
 import structlog
 import uvloop
 
 from serai.kernel import observe
+from serai.kernel.clock import SystemClock
 from serai.kernel.failure import Unavailable
+from serai.kernel.lifeline import watch_lifeline
 from serai.roles.composition import Composition, compose
 from serai.roles.connection import app_url, open_database
 from serai.roles.probes import Readiness
@@ -23,7 +26,6 @@ _log = structlog.get_logger(__name__)
 
 FAILED: Final = 1
 UNAVAILABLE: Final = 3
-LIFELINE_BYTES: Final = 64
 GC_THRESHOLDS: Final = (20_000, 50, 100)
 """Batches make and drop thousands of objects that no cycle holds; the collector may look seldom."""
 
@@ -72,9 +74,10 @@ def run(
 async def _live(parts: Sequence[Part], settings: Settings, url: str, *, has_lifeline: bool) -> int:
     stop = asyncio.Event()
     _listen_for_the_end(stop, has_lifeline=has_lifeline)
-    database = await open_database(url, pool_max=settings.pool_max)
+    clock = SystemClock(timedelta(seconds=settings.clock_offset_s))
+    database = await open_database(url, pool_max=settings.pool_max, clock=clock)
     try:
-        composition = compose(settings, database)
+        composition = compose(settings, database, clock=clock)
         process = Process(settings, composition, Readiness(database), stop)
         # What was imported and built lives as long as we do: the collector need not walk it.
         gc.collect()
@@ -115,13 +118,5 @@ def _listen_for_the_end(stop: asyncio.Event, *, has_lifeline: bool) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    if not has_lifeline:
-        return
-    lifeline = sys.stdin.fileno()
-
-    def look() -> None:
-        if not os.read(lifeline, LIFELINE_BYTES):
-            loop.remove_reader(lifeline)
-            stop.set()
-
-    loop.add_reader(lifeline, look)
+    if has_lifeline:
+        watch_lifeline(stop.set)
