@@ -25,7 +25,10 @@ REST_MAX_S = 40.0
 """Virtual seconds within which a healed world must have come to rest."""
 PATIENT_S = 0.4
 """How long a rest is waited for before the clock is moved on, each time to a later deadline."""
-JUMPS_S = (15, 60, 300, 700)
+JUMPS_S = (15, 700)
+LASTING = ("freeze", "notices", "callback")
+"""Faults that go on for their whole length."""
+AFTERMATH_S = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,8 +99,11 @@ def _run(world: World) -> None:
 
 def _active_s(plan: Plan) -> float:
     """How long things may go wrong; a history without faults need not wait for any."""
-    last = max((fault.at + fault.length_s for fault in plan.faults), default=0.3)
-    return min(last, HORIZON_S)
+    ends = [
+        fault.at + (fault.length_s if fault.kind.startswith(LASTING) else AFTERMATH_S)
+        for fault in plan.faults
+    ]
+    return min(max(ends, default=AFTERMATH_S), HORIZON_S)
 
 
 def _comes_to_rest(world: World, buyers: Buyers) -> bool:
