@@ -13,10 +13,11 @@ import structlog
 import uvloop
 
 from serai.kernel import observe
+from serai.kernel.db import Database
 from serai.kernel.failure import Unavailable
 from serai.kernel.lifeline import watch_lifeline
 from serai.roles.composition import Composition, compose
-from serai.roles.connection import app_url, open_database
+from serai.roles.connection import Away, app_url, open_database
 from serai.roles.probes import Readiness
 from serai.settings import Settings
 
@@ -24,6 +25,9 @@ _log = structlog.get_logger(__name__)
 
 FAILED: Final = 1
 UNAVAILABLE: Final = 3
+DATABASE_WAIT_S: Final = 30.0
+"""How long a supervised process waits for its database: who started us sees to that one too."""
+DATABASE_LOOK_S: Final = 0.1
 GC_THRESHOLDS: Final = (20_000, 50, 100)
 """Batches make and drop thousands of objects that no cycle holds; the collector may look seldom."""
 
@@ -72,7 +76,10 @@ def run(
 async def _live(parts: Sequence[Part], settings: Settings, url: str, *, has_lifeline: bool) -> int:
     stop = asyncio.Event()
     _listen_for_the_end(stop, has_lifeline=has_lifeline)
-    database = await open_database(url, pool_max=settings.pool_max)
+    patience_s = DATABASE_WAIT_S if has_lifeline else 0.0
+    database = await _await_database(url, settings, stop, patience_s=patience_s)
+    if database is None:
+        return 0
     try:
         composition = compose(settings, database)
         process = Process(settings, composition, Readiness(database), stop)
@@ -86,6 +93,22 @@ async def _live(parts: Sequence[Part], settings: Settings, url: str, *, has_life
             await composition.close()
     finally:
         await database.close()
+
+
+async def _await_database(
+    url: str, settings: Settings, stop: asyncio.Event, *, patience_s: float
+) -> Database | None:
+    """The database, if need be as soon as it is there; None when told to stop before."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + patience_s
+    while not stop.is_set():
+        try:
+            return await open_database(url, pool_max=settings.pool_max)
+        except Away:
+            if loop.time() >= deadline:
+                raise
+            await asyncio.sleep(DATABASE_LOOK_S)
+    return None
 
 
 async def _run_parts(parts: Sequence[Part], process: Process) -> int:
