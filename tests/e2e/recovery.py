@@ -192,6 +192,24 @@ async def kill_postmaster(patient: Patient, traffic: Traffic) -> Figures:
     return await _outage(patient, traffic, others, at, back_at)
 
 
+async def kill_all_but_the_supervisor(patient: Patient, traffic: Traffic) -> Figures:
+    """PostgreSQL, API and worker die in the same instant."""
+    before = patient.pid("postgres")
+    async with traffic.flowing():
+        await asyncio.sleep(BEFORE_S)
+        for part in ("api", "worker", "postgres"):
+            at = kill(patient.pid(part))
+        await asyncio.to_thread(_await_server, patient, before)
+        back_at = time.time()
+        await asyncio.sleep(AFTER_S)
+    settled = await traffic.settled()
+    return {
+        "back_s": back_at - at,
+        "answers_again_s": traffic.flows_after(back_at),
+        "served_again_s": carried_after(back_at, settled),
+    }
+
+
 async def kill_backend(patient: Patient, traffic: Traffic) -> Figures:
     """One backend dies, so PostgreSQL throws everyone out and recovers by itself."""
     others = [patient.pid("api"), patient.pid("worker")]
@@ -247,7 +265,7 @@ FAULTS: dict[str, Fault] = {
     fault.__name__: fault
     for fault in (
         kill_only_worker, kill_one_of_two_workers, stop_one_of_two_workers, kill_api,
-        kill_postmaster, kill_backend, kill_supervisor,
+        kill_postmaster, kill_backend, kill_all_but_the_supervisor, kill_supervisor,
     )
 }  # fmt: skip
 
