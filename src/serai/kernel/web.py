@@ -4,7 +4,7 @@ import base64
 import json
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -26,6 +26,15 @@ PAGE_DEFAULT = 50
 PAGE_MAX = 200
 CURSOR_CHARS_MAX = 512
 REQUEST_ID_CHARS_MAX = 64
+
+IDEMPOTENCY: Final = "idempotency_key"
+VERSION: Final = "if_match"
+KEYLESS: Final = {IDEMPOTENCY: False}
+"""The `opt=` of a POST that is safe to repeat by itself, or cannot be answered twice."""
+VERSION_OPTIONAL: Final = {VERSION: False}
+"""The `opt=` of a route that heeds `If-Match` where it is sent."""
+VERSION_REQUIRED: Final = {VERSION: True}
+"""The `opt=` of a route that does nothing without `If-Match`."""
 
 T = TypeVar("T")
 
