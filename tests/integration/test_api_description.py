@@ -1,6 +1,7 @@
 """What the API says of itself is so: whatever is sent is answered as its description says."""
 
 import asyncio
+import base64
 import os
 import threading
 from collections.abc import Coroutine, Iterator
@@ -25,6 +26,7 @@ from serai.contexts.tenancy.contract import SCOPES
 from serai.kernel import ids
 from serai.kernel.db import Database
 from serai.kernel.embedded import EmbeddedPostgres
+from serai.kernel.web import encode_cursor
 from serai.roles.api import build_app
 from serai.roles.composition import compose
 from serai.settings import Settings
@@ -70,6 +72,9 @@ class Api:
         raw = {name: value.encode("latin-1", "replace") for name, value in headers.items()}
         return self._run(self._client.request(**known, content=content, headers=raw))
 
+    def get(self, path: str) -> httpx.Response:
+        return self._run(self._client.get(path))
+
     def post(self, path: str, body: Any) -> Any:
         """Makes something that ids can name."""
         answer = self._run(
@@ -77,6 +82,10 @@ class Api:
         )
         assert answer.is_success, answer.text
         return answer.json()
+
+    def post_raw(self, path: str, body: bytes) -> httpx.Response:
+        headers = {"Idempotency-Key": ids.new_id().hex, "Content-Type": "application/json"}
+        return self._run(self._client.post(path, content=body, headers=headers))
 
     def close(self) -> None:
         self._run(self._close())
@@ -180,3 +189,50 @@ def test_every_answer_is_as_the_description_says(api: Api, known_ids: dict[str, 
         tried += 1
     assert tried > 50
     assert faults == {}, "\n".join(f"{name}\n{fault}" for name, fault in faults.items())
+
+
+LONE = rb'["\ud800"]  '
+"""Half of a character, which JSON can write and UTF-8 cannot."""
+NUL_CURSOR = encode_cursor(["a\0", "b\0"])
+ODD = [
+    "/v1/orders?reference=a%00b",
+    "/v1/orders?customer=%00",
+    "/v1/stock-items?sku=%00",
+    "/v1/stock-items?location=%00",
+    f"/v1/stock-items?cursor={NUL_CURSOR}",
+    "/v1/stock-movements?sku=%00",
+    f"/v1/stock-movements?sku=tent&cursor={encode_cursor([10**30])}",
+    f"/v1/stock-movements?sku=tent&cursor={encode_cursor([-(2**63) - 1])}",
+    f"/v1/stock-totals?cursor={encode_cursor(['%00'])}",
+    f"/v1/stock-totals?cursor={encode_cursor(['a' + chr(0)])}",
+    f"/v1/stock-totals?cursor={base64.urlsafe_b64encode(LONE).decode()}",
+    "/v1/products?q=%00",
+    "/v1/products?handle=%00",
+    "/v1/products?category=%00",
+    "/v1/products?facet=a%00:b",
+    "/v1/products?currency=%00",
+    f"/v1/products?price_min_minor={10**30}&currency=USD",
+    f"/v1/products?limit={10**30}",
+    "/v1/categories?parent=%00",
+    "/v1/variants?sku=%00",
+    "/v1/notification-templates/%00",
+    "/v1/orders?reference=%ED%A0%80",
+    "/v1/orders?cursor=%FF",
+    "/v1/orders?cursor=%00",
+]
+
+
+@pytest.mark.parametrize("path", ODD)
+def test_odd_words_in_an_address_are_no_fault_of_ours(api: Api, path: str) -> None:
+    answer = api.get(path)
+    assert answer.status_code in {200, 400, 404}, answer.text
+
+
+def test_half_a_character_in_a_body_is_no_fault_of_ours(api: Api) -> None:
+    for path, body in (
+        ("/v1/orders", rb'{"currency":"USD","lines":[{"sku":"\ud800","quantity":1}]}'),
+        ("/v1/categories", rb'{"path":"\udfff"}'),
+        ("/v1/reservations", rb'{"wants":[{"sku":"\ud800","quantity":1}]}'),
+    ):
+        answer = api.post_raw(path, body)
+        assert answer.status_code == 400, answer.text

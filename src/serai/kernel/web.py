@@ -25,6 +25,7 @@ from serai.kernel.tenant import Home
 PAGE_DEFAULT = 50
 PAGE_MAX = 200
 CURSOR_CHARS_MAX = 512
+BIGINT_MAX = 2**63 - 1
 REQUEST_ID_CHARS_MAX = 64
 
 IDEMPOTENCY: Final = "idempotency_key"
@@ -82,6 +83,8 @@ def requires(scope: str) -> Callable[..., Awaitable[None]]:
         principal = await authenticator.authenticate(token.strip())
         if scope not in principal.scopes:
             raise MissingScope(f"this API key lacks the scope {scope}", scope=scope)
+        if b"%00" in connection.scope["query_string"]:
+            raise Invalid("the query holds a NUL character, which nothing of ours does")
         connection.scope["user"] = principal
 
     return guard
@@ -259,9 +262,19 @@ def decode_cursor(cursor: str | None, types: Any) -> Any:
         if len(cursor) > CURSOR_CHARS_MAX:
             raise ValueError("too long")
         raw = base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
-        return msgspec.json.decode(raw, type=types)
+        position = msgspec.json.decode(raw, type=types)
+        if not all(_is_storable(part) for part in position):
+            raise ValueError("no position in any list")
+        return position
     except (ValueError, msgspec.DecodeError) as error:
         raise Invalid("this cursor is not one of ours; begin again without it") from error
+
+
+def _is_storable(part: object) -> bool:
+    """Whether PostgreSQL can compare its values with it: no text holds a NUL, no number is huge."""
+    if isinstance(part, str):
+        return "\0" not in part
+    return not isinstance(part, int) or abs(part) <= BIGINT_MAX
 
 
 def etag(version: int) -> str:
