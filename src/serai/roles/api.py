@@ -17,6 +17,7 @@ from serai.kernel.problems import EXCEPTION_HANDLERS
 from serai.kernel.web import edge
 from serai.roles import process
 from serai.roles.composition import Composition
+from serai.roles.description import describe
 from serai.roles.probes import Readiness, probe_routes
 from serai.roles.process import Process
 from serai.roles.server import serve_app
@@ -68,7 +69,7 @@ def build_app(
     readiness = readiness or Readiness(composition.database)
     return Litestar(
         route_handlers=[
-            *_without_chance(composition.routes),
+            *describe(composition.routes),
             *probe_routes(readiness, has_metrics=settings.metrics),
             *_page_routes(),
             *more_routes,
@@ -81,17 +82,6 @@ def build_app(
         debug=False,
         logging_config=None,
     )
-
-
-def _without_chance(routes: list[Any]) -> list[Any]:
-    """The same routes; their answers are described without Litestar's examples made at random.
-
-    A description of the API that is another one each time could not be kept nor compared.
-    """
-    for route in routes:
-        for answer in (route.responses or {}).values():
-            answer.generate_examples = False
-    return routes
 
 
 def _openapi_config() -> OpenAPIConfig:

@@ -28,6 +28,7 @@ from serai.kernel.db import Database
 from serai.kernel.failure import Invalid, NotFound, Refused
 from serai.kernel.tenant import POOLED
 from serai.kernel.web import (
+    KEYLESS,
     Page,
     answer_with,
     decode_cursor,
@@ -96,7 +97,7 @@ def writing_routes(
 
     @post(
         "/v1/api-keys", guards=[requires("tenancy:write")], dto=json_body(CreateKeyBody),
-        return_dto=None, status_code=201, tags=TAGS, summary="Create an API key",
+        return_dto=None, status_code=201, tags=TAGS, summary="Create an API key", opt=KEYLESS,
         responses={201: ResponseSpec(data_container=IssuedKeyView)},
     )  # fmt: skip
     async def create_api_key(
