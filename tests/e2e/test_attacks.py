@@ -1,4 +1,4 @@
-"""The attacks: all held off by the shop as it is, and each able to find what it is there to find."""
+"""The attacks: all held off by the shop as it is, and each able to find what it is for."""
 
 import json
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ SECRET = Settings().callback_secret
 def open_shop(
     postgres: EmbeddedPostgres, database_name: str, folder: Path, *, fault: str = ""
 ) -> Iterator[tuple[Shop, Wish]]:
-    """A shop with two tenants, into whose processes a fault may be planted, and how to attack it."""
+    """A shop with two tenants, into whose processes a fault may be planted, and its address."""
     planted = {"ATTACK_FAULT": fault, "PYTHONPATH": f"{FAULTS}:{ROOT / 'src'}"} if fault else {}
     shop = Shop(
         folder,
