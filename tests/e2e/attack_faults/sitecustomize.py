@@ -15,7 +15,6 @@ from serai.contexts.catalog.store import prices as catalog_prices
 from serai.contexts.inventory import handlers as stock_handlers
 from serai.contexts.inventory import model as stock_model
 from serai.contexts.inventory.store import PostgresStock
-from serai.contexts.orders import handlers as order_handlers
 from serai.contexts.orders import model as order_model
 from serai.contexts.orders import routes as order_routes
 from serai.contexts.orders.store import PostgresOrders
@@ -128,11 +127,14 @@ def _first_come(authenticate: Any) -> Any:
     return remember
 
 
+CLAIM_OF = "claim_of"
+
+
 def _keys_not_claimed() -> None:
     def claim_of(*_args: Any, **_more: Any) -> None:
         """No request is ever known."""
 
-    order_routes.claim_of = claim_of  # type: ignore[assignment]
+    setattr(order_routes, CLAIM_OF, claim_of)
 
 
 FAULTS: dict[str, Callable[[], None]] = {
@@ -155,7 +157,7 @@ FAULTS: dict[str, Callable[[], None]] = {
     "versions_not_compared": _as_it(products, "require_version", lambda _: lambda *_args: None),
     "keys_not_claimed": _keys_not_claimed,
     "bodies_not_compared": _as_it(idempotency, "fingerprint", lambda _: lambda *_args: b"same"),
-    "a_cent_more_is_asked": _as_it(order_handlers.model, "place", _one_more),
+    "a_cent_more_is_asked": _as_it(order_model, "place", _one_more),
     "archived_is_sold": _as_it(catalog_prices.PostgresPrices, "quote", _always_published),
     "keys_mixed_up": _as_it(keyring.Keyring, "authenticate", _first_come),
 }

@@ -6,7 +6,6 @@ below this one.
 """
 
 import asyncio
-import contextlib
 from typing import Any, Final
 from uuid import UUID
 
@@ -41,18 +40,16 @@ class KeyNews:
             await asyncio.sleep(RECONNECT_S)
 
     async def _listen(self) -> None:
-        connection = await self._database.connect()
         lost = asyncio.Event()
         try:
-            connection.add_termination_listener(lambda _connection: lost.set())
-            await connection.add_listener(CHANNEL, self._hear)
-            self._keyring.forget_all()
-            self.is_listening.set()
-            await lost.wait()
+            async with self._database.session() as connection:
+                connection.add_termination_listener(lambda _connection: lost.set())
+                await connection.add_listener(CHANNEL, self._hear)
+                self._keyring.forget_all()
+                self.is_listening.set()
+                await lost.wait()
         finally:
             self.is_listening.clear()
-            with contextlib.suppress(Exception):
-                connection.terminate()
 
     def _hear(self, _connection: Any, _pid: int, _channel: str, payload: object) -> None:
         self._keyring.forget(UUID(str(payload)))
