@@ -12,7 +12,7 @@ from serai.contexts.catalog.contract import Wanted
 from serai.contexts.catalog.store.prices import PostgresPrices
 from serai.contexts.orders import handlers
 from serai.contexts.orders.contract import ReturnLines, Taken
-from serai.contexts.orders.model import KeptLine, Order
+from serai.contexts.orders.model import Back, KeptLine, Order
 from serai.contexts.orders.ports import Key, OrderBook
 from serai.contexts.payments import model
 from serai.contexts.payments.gateways import sandbox_callbacks
@@ -92,8 +92,8 @@ class _AtTodaysPrices:
                     line.unit_price = quote.unit_price
         return kept
 
-    async def return_lines(self, units: dict[tuple[UUID, UUID, int], int], *, tx: Tx) -> None:
-        await self._book.return_lines(units, tx=tx)
+    async def return_lines(self, back: dict[tuple[UUID, UUID, int], Back], *, tx: Tx) -> None:
+        await self._book.return_lines(back, tx=tx)
 
 
 def _refund_todays_price(original: Any) -> Any:

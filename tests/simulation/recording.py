@@ -4,7 +4,6 @@ A transaction begins only when the one before has ended, so that the same statem
 order, on a real server, must give the same rows.
 """
 
-import asyncio
 import contextlib
 import dataclasses
 from collections.abc import Collection, Iterator
@@ -29,8 +28,8 @@ Said = tuple[Any, ...]
 
 _answer = twins.answer
 
-OUTSIDE_OF_STATEMENTS = {"rewind"}
-"""Faults that overwrite rows without a statement."""
+OUTSIDE_OF_STATEMENTS = {"rewind", "reprice"}
+"""What in a plan overwrites rows without a statement."""
 
 
 @dataclasses.dataclass
@@ -58,7 +57,6 @@ class Recorder:
     """What happened in a history, and what its tables held before and after."""
 
     def __init__(self) -> None:
-        self.gate = asyncio.Lock()
         self.transactions: list[Recorded] = []
         self.storage: Storage | None = None
         self.before: Rows = {}
@@ -107,9 +105,13 @@ def rows_of(storage: Storage) -> Rows:
 def record(plan: Plan) -> Recorder:
     """The history of a plan, without what overwrites rows behind the statements' back."""
     recorder = Recorder()
-    faults = tuple(f for f in plan.faults if f.kind not in OUTSIDE_OF_STATEMENTS)
+    plan = dataclasses.replace(
+        plan,
+        faults=tuple(f for f in plan.faults if f.kind not in OUTSIDE_OF_STATEMENTS),
+        steps=tuple(s for s in plan.steps if s.kind not in OUTSIDE_OF_STATEMENTS),
+    )
     with recording(recorder):
-        run_plan(dataclasses.replace(plan, faults=faults))
+        run_plan(plan, is_serial=True)
     return recorder
 
 
@@ -118,16 +120,8 @@ def recording(recorder: Recorder) -> Iterator[None]:
     """While it lasts, every connection's transactions are recorded."""
 
     class RecordedConnection(database.SimConnection):
-        _has_gate = False
-
         async def _begin(self, text: str) -> None:
-            await recorder.gate.acquire()
-            self._has_gate = True
-            try:
-                await super()._begin(text)
-            except BaseException:
-                self._leave()
-                raise
+            await super()._begin(text)
             assert self.session is not None
             recorder.began(self.session, text)
 
@@ -137,12 +131,6 @@ def recording(recorder: Recorder) -> Iterator[None]:
             super()._end(is_commit=is_commit)
             if session is not None:
                 recorder.ended(session, is_committed=is_committed)
-            self._leave()
-
-        def _leave(self) -> None:
-            if self._has_gate:
-                self._has_gate = False
-                recorder.gate.release()
 
     with (
         mock.patch.object(database, "SimConnection", RecordedConnection),

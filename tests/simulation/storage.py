@@ -381,6 +381,10 @@ class Session:
         self._may_write()
         _ = self.xid
 
+    def check(self, table: str, row: Row) -> None:
+        """Fails as writing this row would: a broken CHECK, or another tenant's row."""
+        self._check(self.storage.tables[table], row)
+
     def _check(self, table: Table, row: Row) -> None:
         if not self._sees(table, row):
             raise asyncpg.InsufficientPrivilegeError(

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Iterator
 from uuid import UUID
 
+from asyncpg.pgproto import pgproto
+
 _VERSION_7 = 0x7 << 76
 _VARIANT = 0b10 << 62
 _RANDOM_MASK = (1 << 62) - 1
@@ -44,7 +46,10 @@ class Source:
             self._pool, self._used = self._draw_bytes(_POOL_BYTES), 0
         random = int.from_bytes(self._pool[self._used : self._used + 8], "big") & _RANDOM_MASK
         self._used += 8
-        return UUID(int=(milliseconds << 80) | _VERSION_7 | (counter << 64) | _VARIANT | random)
+        value = (milliseconds << 80) | _VERSION_7 | (counter << 64) | _VARIANT | random
+        # The driver's own UUID is one to every reader, and is made and written ten times as fast.
+        made: UUID = pgproto.UUID(value.to_bytes(16, "big"))
+        return made
 
 
 _source = Source()

@@ -6,7 +6,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from tests.simulation.statements.changing import by_key, change_each, keys_of, lock_each
+from tests.simulation.statements.changing import (
+    by_key,
+    change_each,
+    change_seen,
+    keys_of,
+    lock_each,
+    see,
+)
 from tests.simulation.statements.records import columns
 from tests.simulation.storage import Key, Row, Session
 from tests.simulation.twins import twin
@@ -116,6 +123,7 @@ async def sell_reservations(
 
     orders = sorted(set(keys_of(tenant_ids, order_ids)))
     promised = _of_orders(session, orders, ["reserved"])
+    items = see(session, ITEMS, map(_item_key, promised))
     wanted = dict.fromkeys(map(_reservation_key, promised))
     taken = [row for row, _ in await change_each(session, RESERVATIONS, wanted, sell)]
     for row in taken:
@@ -127,7 +135,7 @@ async def sell_reservations(
     sums: collections.Counter[Key] = collections.Counter()
     for row in taken:
         sums[_item_key(row)] += row["quantity"]
-    await change_each(session, ITEMS, {key: sums[key] for key in sorted(sums)}, move)
+    await change_seen(session, ITEMS, items, {key: sums[key] for key in sorted(sums)}, move)
     return len(taken)
 
 
@@ -138,6 +146,7 @@ async def release_reservations(
     held_states = ("reserved", "sold")
     orders = sorted(keys_of(tenant_ids, order_ids))
     seen = _of_orders(session, orders, held_states)
+    items = see(session, ITEMS, map(_item_key, seen))
     held = await lock_each(
         session, RESERVATIONS, map(_reservation_key, seen), lambda row: row["state"] in held_states
     )
@@ -151,14 +160,15 @@ async def release_reservations(
             reference = row["order_id"]
             await _note(session, row, now, kind="return", reason="undone", reference=reference)
 
-    def free(row: Row, units: tuple[int, int]) -> dict[str, Any]:
-        quantity, was_sold = units
+    def free(row: Row, given: tuple[int, int]) -> dict[str, Any]:
+        quantity, was_sold = given
         return {
             "available": row["available"] + quantity, "sold": row["sold"] - was_sold,
             "reserved": row["reserved"] - (quantity - was_sold),
         }  # fmt: skip
 
-    await change_each(session, ITEMS, {key: (sums[key], sold[key]) for key in sorted(sums)}, free)
+    units = {key: (sums[key], sold[key]) for key in sorted(sums)}
+    await change_seen(session, ITEMS, items, units, free)
     for row in held:
         await session.update(RESERVATIONS, _reservation_key(row), state="released")
     return [

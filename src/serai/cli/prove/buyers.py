@@ -12,16 +12,14 @@ from serai.cli.prove.plan import APIS, CURRENCY, Buyer
 from serai.cli.prove.wire import NoAnswer, Reply, Wire
 
 ANSWER_TIMEOUT_S: Final = 6.0
-PAUSE_S: Final = 0.1
-PAUSE_MAX_S: Final = 1.5
+PAUSE_S: Final = 0.15
+PAUSE_MAX_S: Final = 3.0
 LOOK_S: Final = 0.5
 PROBE_LOOK_S: Final = 0.15
 LEAVE_S: Final = 0.01
 BUSY: Final = (429, 502, 503, 504)
 BUG: Final = 500
 ENDED: Final = ("confirmed", "cancelled")
-HELD_UP_S: Final = 0.5
-"""How long a twin that was answered late may still be at work beside the others."""
 
 
 class Load:

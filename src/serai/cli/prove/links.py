@@ -19,6 +19,7 @@ Direction = Literal["there", "back"]
 HOST: Final = "127.0.0.1"
 CHUNK_BYTES: Final = 64 * 1024
 CONNECT_TIMEOUT_S: Final = 2.0
+CLOSE_TIMEOUT_S: Final = 5.0
 _RESET: Final = struct.pack("ii", 1, 0)
 
 
@@ -86,11 +87,12 @@ class Link:
         """Stops listening, and cuts what is still connected."""
         if self._server is not None:
             self._server.close()
+        self.heal()
         self.cut(0)
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        # Each ends by itself now. Cancelled they would be reported: asyncio's servers ask their
+        # tasks for an exception, which a cancelled one does not have.
+        if self._tasks:
+            await asyncio.wait(list(self._tasks), timeout=CLOSE_TIMEOUT_S)
 
     def cut(self, for_s: float) -> None:
         """Every connection is lost; new ones are refused for so long."""

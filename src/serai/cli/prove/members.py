@@ -151,7 +151,6 @@ class Member:
                 stdout=log,
                 stderr=log,
                 env=dict(self._environment(offset_s)),
-                cwd=self._log.parent,
                 start_new_session=True,  # Ctrl-C in our terminal is for us
             )
         self._born(self._process.pid)

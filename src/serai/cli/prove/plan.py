@@ -51,8 +51,8 @@ FIRST_FAULT_S: Final = 1.0
 MOOD_S: Final = 1.5
 """How long the provider keeps a fault up."""
 MOOD_SHARE: Final = 0.8
-ORDERS_A_SECOND: Final = 10.0
-PROBE_GAP_S: Final = 0.35
+ORDERS_A_SECOND: Final = 6.0
+PROBE_GAP_S: Final = 0.5
 PROBED_AFTER_S: Final = 4.0
 """How long after the last fault plain orders still come, so that its recovery shows."""
 DROP_GAP_S: Final = 3.0

@@ -16,7 +16,7 @@ from serai.cli.prove.plan import APIS
 from serai.cli.prove.wire import NoAnswer, Wire
 
 PROBE_GAP_S: Final = 0.1
-PROBE_TIMEOUT_S: Final = 1.0
+PROBE_TIMEOUT_S: Final = 2.0
 
 
 class Spread(msgspec.Struct, frozen=True):

@@ -57,6 +57,7 @@ def build(s: Surroundings) -> Module:
 
     return Module(
         name="notifications",
+        offers=queue,
         routes=[
             *routes.message_routes(resend, s.database, queue),
             *routes.template_routes(replace, s.database, words),

@@ -113,6 +113,13 @@ class PostgresMessages:
         """Messages that should have gone out by then and did not."""
         return await tx.fetch(SQL.check_overdue, tenant_id, due_before, limit)
 
+    async def tell_unconfirmed(
+        self, tenant_id: UUID, orders: Sequence[UUID], *, tx: Tx
+    ) -> list[UUID]:
+        """Those of the given orders for which no confirmation was ever queued."""
+        rows = await tx.fetch(SQL.tell_unconfirmed, tenant_id, orders)
+        return [row["order_id"] for row in rows]
+
 
 class PostgresTemplates:
     """The port Templates over the table of this context, with defaults where it holds nothing."""

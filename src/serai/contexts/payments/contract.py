@@ -13,6 +13,8 @@ from serai.kernel.failure import Refused, Unprocessable
 
 CARD_CHARS_MAX = 32
 REASON_CHARS_MAX = 200
+CALLBACKS_PATH = "/v1/payment-callbacks/sandbox"
+"""Where the sandbox brings its news; whoever starts it as a server tells it so."""
 
 PaymentStatus = Literal[
     "awaiting", "requested", "authorised", "captured", "declined", "unknown", "withdrawn"
@@ -231,4 +233,31 @@ class Payments(Protocol):
         self, commands: Sequence[RequestRefund], *, tx: Tx, now: datetime
     ) -> list[bool]:
         """Records refunds and announces them; False where more is asked than is left."""
+        ...
+
+    async def list_ended(
+        self, tenant_id: UUID, *, before: datetime, after: UUID, limit: int, tx: Tx
+    ) -> list[UUID]:
+        """Orders, by id from the first after `after` on, whose payment ended without money."""
+        ...
+
+
+class PaymentTestimony(msgspec.Struct, frozen=True):
+    """Where an order's money is; `moved_at` is when any of it last came to rest."""
+
+    order_id: UUID
+    status: PaymentStatus
+    captured_minor: int
+    refunding_minor: int
+    refunded_minor: int
+    moved_at: datetime | None
+
+
+class PaymentWitness(Protocol):
+    """Tells what payments say of orders, for those who compare it with what others say."""
+
+    async def tell_payments(
+        self, tenant_id: UUID, *, after: UUID, until: UUID, tx: Tx
+    ) -> list[PaymentTestimony]:
+        """Of all orders with ids above one and up to another."""
         ...

@@ -17,6 +17,7 @@ from serai.contexts.payments.contract import (
     ExpectPayment,
     PaymentRef,
     PaymentRequested,
+    PaymentTestimony,
     PaymentWithdrawn,
     RefundRequested,
     RequestPayment,
@@ -119,6 +120,18 @@ class Offers:
         return await requests.request_refunds(
             commands, tx=tx, now=now, books=self._books, new_id=ids.new_id
         )
+
+    async def list_ended(
+        self, tenant_id: UUID, *, before: datetime, after: UUID, limit: int, tx: Tx
+    ) -> list[UUID]:
+        return await self._books.list_ended(
+            tenant_id, before=before, after=after, limit=limit, tx=tx
+        )
+
+    async def tell_payments(
+        self, tenant_id: UUID, *, after: UUID, until: UUID, tx: Tx
+    ) -> list[PaymentTestimony]:
+        return await self._books.tell_payments(tenant_id, after=after, until=until, tx=tx)
 
 
 class CallbackReader:

@@ -1,3 +1,7 @@
+-- Intents are locked by tenant and order, their refunds under them, and after both the looks by tenant,
+-- kind and id. An UPDATE takes its rows as its join meets them, which is the order of the sorted side:
+-- tests/integration/test_lock_order.py asserts the plans.
+
 -- name: insert_intents
 -- Adds intents in the order of their ids; those whose order has one already do not come back.
 INSERT INTO {payments}.intents (tenant_id, order_id, status, amount_minor, currency, card,
@@ -119,13 +123,21 @@ RETURNING l.tenant_id, l.kind, l.thing_id, l.looks, l.due_at;
 -- name: move_looks
 -- Sets when open matters are due next; without a time they are given up.
 UPDATE {payments}.looks l SET due_at = COALESCE(a.due_at, 'infinity')
-FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::timestamptz[]) AS a(tenant_id, kind, thing_id, due_at)
+FROM (
+  SELECT u.tenant_id, u.kind, u.thing_id, u.due_at
+  FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::timestamptz[]) AS u(tenant_id, kind, thing_id, due_at)
+  ORDER BY u.tenant_id, u.kind, u.thing_id
+) a
 WHERE l.tenant_id = a.tenant_id AND l.kind = a.kind AND l.thing_id = a.thing_id;
 
 -- name: end_looks
 -- Forgets matters that are settled.
 DELETE FROM {payments}.looks l
-USING unnest($1::uuid[], $2::text[], $3::uuid[]) AS a(tenant_id, kind, thing_id)
+USING (
+  SELECT u.tenant_id, u.kind, u.thing_id
+  FROM unnest($1::uuid[], $2::text[], $3::uuid[]) AS u(tenant_id, kind, thing_id)
+  ORDER BY u.tenant_id, u.kind, u.thing_id
+) a
 WHERE l.tenant_id = a.tenant_id AND l.kind = a.kind AND l.thing_id = a.thing_id;
 
 -- name: find_payment
@@ -165,6 +177,13 @@ SELECT i.order_id AS id, i.order_id, i.status, i.amount_minor, i.currency, i.cap
 FROM {payments}.intents i
 WHERE i.tenant_id = $1 AND i.status = $2 AND i.order_id < $3 AND i.order_id >= $4
 ORDER BY i.order_id DESC LIMIT $5;
+
+-- name: list_ended
+-- Lists the orders whose payment ended without money before the given time, a page at a time.
+SELECT i.order_id
+FROM {payments}.intents i
+WHERE i.tenant_id = $1 AND i.order_id > $2 AND i.status IN ('declined', 'withdrawn') AND i.settled_at < $3
+ORDER BY i.order_id LIMIT $4;
 
 -- name: check_captures
 -- Finds payments of which not once what was asked for was captured.
@@ -214,3 +233,14 @@ SELECT o.kind, o.thing_id, o.status, o.since FROM (
   WHERE l.tenant_id = $1 AND l.due_at = 'infinity'
 ) o
 ORDER BY o.thing_id LIMIT $4;
+
+-- name: tell_payments
+-- Reads where the money of the orders of a range of ids is, and when any of it last came to rest.
+SELECT i.order_id, i.status, i.captured_minor, i.refunding_minor, i.refunded_minor,
+       greatest(i.settled_at, r.settled_at) AS moved_at
+FROM {payments}.intents i
+LEFT JOIN (
+  SELECT order_id, max(settled_at) AS settled_at FROM {payments}.refunds
+  WHERE tenant_id = $1 AND order_id > $2 AND order_id <= $3 GROUP BY order_id
+) r ON r.order_id = i.order_id
+WHERE i.tenant_id = $1 AND i.order_id > $2 AND i.order_id <= $3;

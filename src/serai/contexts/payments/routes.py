@@ -11,6 +11,7 @@ from litestar.params import FromPath, FromQuery, JSONBody
 
 from serai.contexts.payments import model
 from serai.contexts.payments.contract import (
+    CALLBACKS_PATH,
     CARD_CHARS_MAX,
     REASON_CHARS_MAX,
     BadSignature,
@@ -260,7 +261,7 @@ def callback_routes(
 ) -> list[Any]:
     """Where the provider calls back. It has no API key; its signature lets it in."""
 
-    @post("/v1/payment-callbacks/sandbox", status_code=204, include_in_schema=False)
+    @post(CALLBACKS_PATH, status_code=204, include_in_schema=False)
     async def take_callback(request: Request[Any, Any, Any]) -> None:
         """Settles a payment by the provider's news; any answer but 2xx has it sent again."""
         answer = read_callback(request, await request.body())

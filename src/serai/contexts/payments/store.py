@@ -6,7 +6,12 @@ from uuid import UUID
 
 import msgspec
 
-from serai.contexts.payments.contract import PaymentStatus, PaymentView, RefundView
+from serai.contexts.payments.contract import (
+    PaymentStatus,
+    PaymentTestimony,
+    PaymentView,
+    RefundView,
+)
 from serai.contexts.payments.handlers.books import FirstWord, Key, Kind, Look
 from serai.contexts.payments.model import Intent, Refund
 from serai.kernel import queries
@@ -172,6 +177,20 @@ class PostgresBooks:
             SQL.list_payments_by_status, tenant_id, status, below, end or _FIRST_ID, limit
         )
         return [PaymentView(*row) for row in rows], end
+
+    async def list_ended(
+        self, tenant_id: UUID, *, before: datetime, after: UUID, limit: int, tx: Tx
+    ) -> list[UUID]:
+        """Orders whose payment had ended without money before a time, by id."""
+        rows = await tx.fetch(SQL.list_ended, tenant_id, after, before, limit)
+        return [row["order_id"] for row in rows]
+
+    async def tell_payments(
+        self, tenant_id: UUID, *, after: UUID, until: UUID, tx: Tx
+    ) -> list[PaymentTestimony]:
+        """Where the money of the orders of a range of ids is."""
+        rows = await tx.fetch(SQL.tell_payments, tenant_id, after, until)
+        return [PaymentTestimony(**dict(row)) for row in rows]
 
     async def check_captures(self, tenant_id: UUID, limit: int, *, tx: Tx) -> list[Record]:
         """Orders with more than one capture."""

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Final, Literal
 from urllib.parse import quote
 
+import psutil
+
 from serai.kernel.embedded import rights
 from serai.kernel.embedded.account import (
     Account,
@@ -159,6 +161,13 @@ class EmbeddedPostgres:
     def is_running(self) -> bool:
         """Whether a server runs in this folder, whoever started it."""
         return self.pid is not None
+
+    def wait_for_end(self, timeout_s: float) -> bool:
+        """Whether no server runs in this folder any more; told as soon as it ends."""
+        if (pid := self.pid) is not None:
+            with suppress(psutil.Error):
+                psutil.Process(pid).wait(timeout_s)
+        return not self.is_running()
 
     def url(self, database: str, user: str) -> str:
         """Where `user` finds `database`, over the unix socket; for asyncpg and libpq alike."""
