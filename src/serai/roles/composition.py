@@ -30,6 +30,8 @@ class Composition:
     modules: Sequence[Module]
     tenancy: Any
     """The `Tenancy` that the tenancy context offers."""
+    look_ups: Any
+    """The `LookUps` that the payments context offers."""
 
     @property
     def database(self) -> Database:
@@ -110,4 +112,4 @@ def compose(settings: Settings, database: Database, *, clock: Clock | None = Non
         cancellation_flow.build(s, **lead, shipping=shipping.offers),
         returns_flow.build(s, **lead, returns=returns.offers),
     )
-    return Composition(s, modules, tenancy.offers)
+    return Composition(s, modules, tenancy.offers, payments.operated)

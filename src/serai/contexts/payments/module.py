@@ -22,6 +22,7 @@ from serai.contexts.payments.contract import (
     RequestPayment,
     RequestRefund,
 )
+from serai.contexts.payments.gateways.look_ups import OperatedLookUps
 from serai.contexts.payments.gateways.sandbox import DirectSandbox
 from serai.contexts.payments.gateways.sandbox_book import SandboxBook
 from serai.contexts.payments.gateways.sandbox_callbacks import SIGNATURE_HEADER, verify_signature
@@ -90,6 +91,7 @@ def build(s: Surroundings) -> Module:
         jobs=[Job("payments.look", LOOK_EVERY, looking.look, chunk=LOOKS_CHUNK)],
         checks=_checks(books),
         offers=Offers(books),
+        operated=OperatedLookUps(s.database, s.homes, books),
         close=provider.aclose,
     )
 

@@ -14,6 +14,7 @@ from serai.contexts.payments.contract import (
     CARD_CHARS_MAX,
     REASON_CHARS_MAX,
     BadSignature,
+    GivenUp,
     PaymentStatus,
     PaymentView,
     RefundView,
@@ -252,7 +253,28 @@ def reading_routes(database: Database, views: Views) -> list[Any]:
         last = found[size - 1].id if len(found) > size else end
         return send_view(Page(found[:size], None if last is None else encode_cursor([last])))
 
-    return [read_payment, list_payments]
+    @get(
+        "/v1/payments/given-up",
+        guards=[requires("payments:read")],
+        responses={200: ResponseSpec(data_container=Page[GivenUp])},
+        summary="List what the provider is not asked about any more",
+        tags=["payments"],
+    )
+    async def list_given_up(
+        request: Request[Any, Any, Any],
+        cursor: FromQuery[str | None] = None,
+        limit: FromQuery[int | None] = None,
+    ) -> Response[bytes]:
+        """Open payments and refunds that no look-up settled; `serai payment retry` asks again."""
+        who, size = principal_of(request), page_size(limit)
+        position = decode_cursor(cursor, tuple[UUID])
+        after = position[0] if position else None
+        async with database.transaction(who.home, (who.tenant_id,), is_read_only=True) as tx:
+            found = await views.list_given_up(who.tenant_id, after=after, limit=size + 1, tx=tx)
+        more = encode_cursor([found[size - 1].thing_id]) if len(found) > size else None
+        return send_view(Page(found[:size], more))
+
+    return [read_payment, list_payments, list_given_up]
 
 
 def callback_routes(
