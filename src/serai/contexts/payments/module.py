@@ -84,6 +84,7 @@ def build(s: Surroundings) -> Module:
         routes=[
             *routes.writing_routes(pay, capture, refund),
             *routes.reading_routes(s.database, books),
+            *routes.given_up_routes(s.database, books),
             *routes.callback_routes(hear, s.homes, read_callback),
         ],
         batches=[pay, capture, refund, hear],

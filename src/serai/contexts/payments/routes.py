@@ -20,7 +20,7 @@ from serai.contexts.payments.contract import (
     RefundView,
 )
 from serai.contexts.payments.handlers.answers import HearCallback
-from serai.contexts.payments.handlers.books import Views
+from serai.contexts.payments.handlers.books import GivenUpLooks, Views
 from serai.contexts.payments.handlers.requests import (
     NO_PAYMENT,
     CapturePayment,
@@ -253,6 +253,12 @@ def reading_routes(database: Database, views: Views) -> list[Any]:
         last = found[size - 1].id if len(found) > size else end
         return send_view(Page(found[:size], None if last is None else encode_cursor([last])))
 
+    return [read_payment, list_payments]
+
+
+def given_up_routes(database: Database, looks: GivenUpLooks) -> list[Any]:
+    """What shows the matters that a person has to look at."""
+
     @get(
         "/v1/payments/given-up",
         guards=[requires("payments:read")],
@@ -270,11 +276,11 @@ def reading_routes(database: Database, views: Views) -> list[Any]:
         position = decode_cursor(cursor, tuple[UUID])
         after = position[0] if position else None
         async with database.transaction(who.home, (who.tenant_id,), is_read_only=True) as tx:
-            found = await views.list_given_up(who.tenant_id, after=after, limit=size + 1, tx=tx)
+            found = await looks.list_given_up(who.tenant_id, after=after, limit=size + 1, tx=tx)
         more = encode_cursor([found[size - 1].thing_id]) if len(found) > size else None
         return send_view(Page(found[:size], more))
 
-    return [read_payment, list_payments, list_given_up]
+    return [list_given_up]
 
 
 def callback_routes(

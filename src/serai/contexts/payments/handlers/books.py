@@ -142,12 +142,6 @@ class Views(Protocol):
         """A payment with its refunds."""
         ...
 
-    async def list_given_up(
-        self, tenant_id: UUID, *, after: UUID | None, limit: int, tx: Tx
-    ) -> list[GivenUp]:
-        """What was given up, by the id of the thing, from the first after `after` on."""
-        ...
-
     async def list_payments(
         self, tenant_id: UUID, *, before: UUID | None, limit: int, tx: Tx
     ) -> list[PaymentView]:
