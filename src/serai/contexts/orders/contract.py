@@ -14,7 +14,6 @@ from serai.kernel.failure import Refused, Unprocessable
 
 LINES_MAX = 10_000
 QUANTITY_MAX = 1_000_000
-SKU_CHARS_MAX = 64
 REFERENCE_CHARS_MAX = 64
 
 Status = Literal["placed", "confirmed", "cancelled"]
