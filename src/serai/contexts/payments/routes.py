@@ -36,6 +36,7 @@ from serai.kernel.db import Database
 from serai.kernel.failure import NotFound
 from serai.kernel.money import AMOUNT_MINOR_MAX
 from serai.kernel.tenant import Homes
+from serai.kernel.text import END, Line
 from serai.kernel.web import (
     Page,
     carry_out,
@@ -53,8 +54,10 @@ SCANNED_MAX = 20_000
 """Payments that one page of a status looks at: statuses are in no index, for the sake of speed."""
 
 Amount = Annotated[int, msgspec.Meta(ge=1, le=AMOUNT_MINOR_MAX)]
-Card = Annotated[str, msgspec.Meta(min_length=1, max_length=CARD_CHARS_MAX, pattern=r"^[ -~]+$")]
-Words = Annotated[str, msgspec.Meta(max_length=REASON_CHARS_MAX, pattern=r"^[^\x00-\x1f]*$")]
+Card = Annotated[
+    str, msgspec.Meta(min_length=1, max_length=CARD_CHARS_MAX, pattern=rf"^[ -~]+{END}")
+]
+Words = Annotated[Line, msgspec.Meta(max_length=REASON_CHARS_MAX)]
 
 ReadCallback = Callable[[Request[Any, Any, Any], bytes], Answer | None]
 """The news in a callback; None where its signature is not the provider's."""
