@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from uuid import UUID
 
-from tests.simulation.cases_writing import LINES, NOW, A, B, C
+from tests.simulation.cases_writing import LINES, NOW, PARCEL, A, B, C
 from tests.simulation.duels import COMMIT, ROLLBACK, Duel, Step
 from tests.simulation.recording import Said
 
@@ -110,8 +110,12 @@ def _stock(tenant: UUID) -> Iterator[Duel]:
     yield Duel("create what changes", (create,), (
         ("a", receive), ("b", create), ("a", COMMIT), ("b", COMMIT)
     ))  # fmt: skip
+    limit = (f"{here}.lock_limited", one, [A])
+    back = (f"{here}.return_units", one, [A], ["wool"], ["main"], [1])
     for end in (COMMIT, ROLLBACK):
-        for first, second in ((sell, release), (release, sell), (release, release)):
+        for first, second in (
+            (sell, release), (release, sell), (release, release), (sell, limit), (sell, back),
+        ):  # fmt: skip
             yield Duel(
                 f"{first[0]} and {second[0]} {end}",
                 (create, receive, take, promise),
@@ -144,6 +148,10 @@ def _leases() -> Iterator[Duel]:
     yield Duel("renew what is stolen", (group, take), (
         ("b", steal), ("a", renew), ("b", COMMIT), ("a", COMMIT)
     ))  # fmt: skip
+    drop = ("kernel.drop_absent", ["cases"], SECOND)
+    yield Duel("drop who moves", (group, take), (
+        ("a", move), ("b", drop), ("a", COMMIT), ("b", COMMIT)
+    ))  # fmt: skip
     release = ("kernel.release_leases", FIRST, None, None)
     yield Duel("release what is stolen", (group, take), (
         ("b", steal), ("a", release), ("b", COMMIT), ("a", COMMIT)
@@ -173,7 +181,7 @@ def _flows(tenant: UUID) -> Iterator[Duel]:
     settle = (f"{here}.move_returns", [tenant], [A], "refunded", ["accepted"], NOW)
     yield Duel("settle a return twice", (accept,), _both(settle, COMMIT))
     ship = (
-        "contexts.shipping.insert_shipments", [tenant], [A], [A], [1], ["pending"], [b"[1]"], [NOW]
+        "contexts.shipping.insert_shipments", [tenant], [A], [A], [1], ["pending"], [PARCEL], [NOW]
     )  # fmt: skip
     again = ("contexts.shipping.insert_shipments", [tenant], [B], *ship[3:])
     for end in (COMMIT, ROLLBACK):

@@ -92,6 +92,7 @@ def _kernel(scene: Scene) -> Iterator[Said]:
     yield ("kernel.read_horizon",)
     for limit in (1, 50):
         yield "kernel.fetch_events", *_places(scene), limit, _types(scene), _newest(scene)
+    yield "kernel.count_unserved", ["orders", "orders", "nobody"]
     yield "kernel.list_due_flows", LATER, 1
     yield "kernel.list_due_flows", LONG_AGO, 10
     yield "kernel.find_flows", "checkout", *scene.pairs("kernel.flows", "key")
@@ -148,6 +149,7 @@ def _by_pairs(scene: Scene) -> Iterator[Said]:
     for name in ("find_statuses", "list_settled", "list_lines", "lock_orders"):
         yield f"contexts.orders.{name}", *orders
     yield "contexts.inventory.list_sold", *orders
+    yield "contexts.inventory.lock_limited", *orders
     yield "contexts.inventory.lock_levels", *scene.pairs("inventory.stock_items", "sku")
     yield "contexts.inventory.list_locations", [*scene.tenants, NOBODY]
     yield "contexts.inventory.list_expired", list(scene.tenants), LATER, 50
@@ -167,11 +169,26 @@ def _by_pairs(scene: Scene) -> Iterator[Said]:
 
 def _of_tenant(scene: Scene, tenant: UUID) -> Iterator[Said]:
     orders = scene.ids("orders.orders", "id", tenant)
+    yield from _checks(scene, tenant)
     yield from _orders(tenant, orders)
     yield from _stock(scene, tenant, orders)
     yield from _payments(tenant, orders)
     yield from _parcels(scene, tenant, orders)
     yield from _messages(tenant, orders)
+
+
+def _checks(scene: Scene, tenant: UUID) -> Iterator[Said]:
+    heard = list({(row["topic"], row["type"]) for row in scene.rows["kernel.outbox"]})
+    topics, types = [topic for topic, _ in heard], [kind for _, kind in heard]
+    for group in ("notifications", "cases"):
+        groups = [group] * len(heard)
+        yield "kernel.check_handled", tenant, groups, topics, types, 5
+        yield "kernel.list_unhandled_events", tenant, groups, types, 5
+    yield "kernel.list_repeated_events", tenant, types, 5
+    for moment in (LONG_AGO, LATER):
+        yield "kernel.check_letters", tenant, moment, 2
+        yield "kernel.check_flows", tenant, moment, 9
+    yield "kernel.list_running_flows", tenant, 2
 
 
 def _orders(tenant: UUID, orders: list[UUID]) -> Iterator[Said]:
@@ -185,6 +202,16 @@ def _orders(tenant: UUID, orders: list[UUID]) -> Iterator[Said]:
         for before in (None, LAST, *orders[:1]):
             yield f"{here}.list_orders_by_reference", tenant, before, word, 2
             yield f"{here}.list_orders_by_customer", tenant, before, word, 2
+    yield f"{here}.list_unpaid_orders", tenant, None, 1
+    yield f"{here}.list_unpaid_orders", tenant, orders[0], 5
+    yield f"{here}.list_trusting", tenant, [*orders, orders[0]]
+    yield f"{here}.tell_orders", tenant, FIRST, 2
+    yield f"{here}.tell_orders", tenant, min(orders), 50
+    yield "contexts.notifications.tell_unconfirmed", tenant, orders
+    for here, verb in (("inventory", "stock"), ("payments", "payments"), ("shipping", "shipments")):
+        yield f"contexts.{here}.tell_{verb}", tenant, FIRST, LAST
+        yield f"contexts.{here}.tell_{verb}", tenant, min(orders), max(orders)
+    here = "contexts.orders"
     yield f"{here}.sum_orders", tenant
     for late in (LONG_AGO, LATER):
         yield f"{here}.check_orders", tenant, late, 50
@@ -218,6 +245,9 @@ def _payments(tenant: UUID, orders: list[UUID]) -> Iterator[Said]:
     for offset in (0, 1, 50):
         yield f"{here}.find_scan_end", tenant, LAST, offset
     yield f"{here}.list_payments", tenant, LAST, 50
+    for moment in (LONG_AGO, LATER):
+        yield f"{here}.list_ended", tenant, FIRST, moment, 1
+        yield f"{here}.list_ended", tenant, min(orders), moment, 50
     yield f"{here}.check_captures", tenant, 50
     yield f"{here}.check_refunds", tenant, 50
     for moment in (LONG_AGO, LATER):

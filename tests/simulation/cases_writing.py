@@ -6,12 +6,13 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid5
 
-from tests.simulation.cases_reading import LATER, LONG_AGO, NOBODY, Case, Scene
+from tests.simulation.cases_reading import FIRST, LAST, LATER, LONG_AGO, NOBODY, Case, Scene
 from tests.simulation.recording import Rows, Said
 
 NOW = LATER - timedelta(days=1)
 WORKER = UUID(int=99)
 LINES = b'[{"line_no":1,"refund_minor":5}]'
+PARCEL = b'[{"quantity":2},{"quantity":3}]'
 
 
 def writing_cases(rows: Rows) -> Iterator[Case]:
@@ -71,6 +72,14 @@ def _kernel(scene: Scene) -> Iterator[Said]:
     yield "kernel.move_positions", "cases", WORKER, places, fences, topics, places, xids, seqs
     yield "kernel.move_positions", "cases", WORKER, places, fences, topics, places, xids, seqs
     yield "kernel.move_positions", "cases", NOBODY, places, fences, topics, places, xids, seqs
+    for worker in (WORKER, NOBODY):
+        yield "kernel.claim_leases", "cases", worker, 9, 0.0
+        yield "kernel.drop_absent", ["cases"], worker
+    yield "kernel.hold_presence", WORKER
+    yield "kernel.hold_presence", WORKER
+    yield "kernel.claim_leases", "cases", WORKER, 9, 0.0
+    yield "kernel.beat_members", ["cases", "orders"], NOBODY
+    yield "kernel.drop_absent", ["cases", "nobody"], new("another worker")
     yield "kernel.forget_members", NOBODY, 0.001
     yield "kernel.forget_members", WORKER, 60.0
     yield from _log(tenant)
@@ -178,8 +187,11 @@ def _orders(tenant: UUID) -> Iterator[Said]:
     yield f"{here}.keep_orders", three, [B, B, C]
     for units in ([1, 1], [2, 2]):
         yield f"{here}.ship_lines", two, [A, A], [1, 1], units
-        yield f"{here}.return_lines", two, [A, A], [1, 2], units
-    yield f"{here}.return_lines", two, [A, A], [2, 2], [1, 1]
+        yield f"{here}.return_lines", two, [A, A], [2, 1], units, [20, 30]
+    yield f"{here}.return_lines", two, [A, A], [1, 2], [0, 1], [0, 41]
+    yield f"{here}.return_lines", two, [A, A], [2, 2], [1, 1], [1, 1]
+    yield f"{here}.mark_unpaid", three, [B, C, B]
+    yield f"{here}.mark_unpaid", three, [B, A, B]
     yield f"{here}.record_captures", two, [B, B], [20, 30]
     yield f"{here}.record_captures", two, [B, B], [20, 30]
     yield f"{here}.record_refunds", two, [B, B], [7, 8]
@@ -208,8 +220,14 @@ def _stock(tenant: UUID) -> Iterator[Said]:
     yield f"{here}.insert_reservations", two, [B, B], *held[:2], [1, 0], [None, None], NOW
     yield f"{here}.insert_reservations", two, [B, B], *held[:2], [1, 1], [None, None], NOW
     yield f"{here}.insert_reservations", two, [C, C], *held[:2], [9, 1], [None, None], NOW
+    yield f"{here}.lock_limited", two, [C, A]
     for order in (A, C):
         yield f"{here}.sell_reservations", three, [B, order, B], NOW
+    for units in (9, 1):
+        yield f"{here}.return_units", two, [B, A], ["wool", "yarn"], ["main"] * 2, [1, units]
+    yield f"{here}.return_units", two, [A, A], ["yarn"] * 2, ["main"] * 2, [0, 1]
+    yield f"{here}.list_sold", two, [A, B]
+    yield f"{here}.tell_stock", tenant, FIRST, LAST
     yield f"{here}.release_reservations", two, [A, A], NOW
     yield f"{here}.release_reservations", two, [A, NOBODY], NOW
     yield f"{here}.release_reservations", [tenant], [A], NOW
@@ -256,14 +274,14 @@ def _money(tenant: UUID) -> Iterator[Said]:
 
 def _parcels(tenant: UUID) -> Iterator[Said]:
     here, two, three = "contexts.shipping", [tenant] * 2, [tenant] * 3
-    made = ([1, 2, 2], ["pending"] * 3, [b"[1]"] * 3, [NOW] * 3)
+    made = ([1, 2, 2], ["pending"] * 3, [PARCEL] * 3, [NOW] * 3)
     yield f"{here}.insert_shipments", three, [A, B, C], [A, A, A], *made
     yield f"{here}.insert_shipments", three, [A, B, C], [B, B, B], *made
     yield f"{here}.insert_shipments", [tenant], [new("e")], [C], [1], ["pending"], [b"[]"], [NOW]
     yield f"{here}.insert_shipments", [tenant], [new("e")], [C], [1], ["cancelled"], [b"[]"], [NOW]
     for carrier in (None, "post"):
         yield (
-            f"{here}.update_shipments", two, [A, A], ["delivered", "cancelled"], [b"[1]"] * 2,
+            f"{here}.update_shipments", two, [A, A], ["delivered", "cancelled"], [PARCEL] * 2,
             [carrier, None], ["track", None], [NOW, None], [NOW, None], [2, 3], [1, 2],
         )  # fmt: skip
     yield (

@@ -46,11 +46,15 @@ class Spoken:
 
 @dataclasses.dataclass
 class Recorded:
-    """One transaction from its BEGIN to its end."""
+    """One transaction from its BEGIN to its end; or what happened on a connection of its own."""
 
     begin: str
     statements: list[Spoken] = dataclasses.field(default_factory=list)
     is_committed: bool = False
+    alone: object = None
+    """The connection on which a statement was said that is no part of a transaction."""
+    is_lost: bool = False
+    """That connection has ended."""
 
 
 class Recorder:
@@ -81,7 +85,7 @@ class Recorder:
     async def answer(self, session: Session, text: str, args: tuple[Any, ...]) -> twins.Answer:
         """Has the twin answer, and writes down what it said."""
         spoken = Spoken(text, args, session.clock_timestamp())
-        self._open[session.number].statements.append(spoken)
+        self._of(session).statements.append(spoken)
         try:
             spoken.answer = await _answer(session, text, args)
         except asyncpg.PostgresError as error:
@@ -91,6 +95,18 @@ class Recorder:
             # Whether it has an id; the question must not give it one.
             spoken.xid = next((x for x, s in session.storage.running.items() if s is session), None)
         return spoken.answer
+
+    def _of(self, session: Session) -> Recorded:
+        if session.number in self._open:
+            return self._open[session.number]
+        recorded = Recorded("", alone=session.backend)
+        self.transactions.append(recorded)
+        return recorded
+
+    def lost(self, connection: object) -> None:
+        """A connection has ended on which something was said outside a transaction."""
+        if any(recorded.alone is connection for recorded in self.transactions):
+            self.transactions.append(Recorded("", alone=connection, is_lost=True))
 
     def ended(self, session: Session, *, is_committed: bool) -> None:
         """A transaction has ended, one way or the other."""
@@ -132,6 +148,11 @@ def recording(recorder: Recorder) -> Iterator[None]:
             if session is not None:
                 recorder.ended(session, is_committed=is_committed)
 
+        def lose(self) -> None:
+            if self.is_alone and not self.is_closed():
+                recorder.lost(self)
+            super().lose()
+
     with (
         mock.patch.object(database, "SimConnection", RecordedConnection),
         mock.patch.object(twins, "answer", recorder.answer),
@@ -158,7 +179,9 @@ class Speaker:
         begin.append(f"SET LOCAL serai.tenants = '{{{','.join(map(str, tenants))}}}'")
         if is_transport:
             begin.append("SET LOCAL serai.transport = 'on'")
-        session = self._storage.begin(tenants, is_transport=is_transport, is_read_only=is_read_only)
+        session = self._storage.begin(
+            tenants, is_transport=is_transport, is_read_only=is_read_only, backend=self
+        )
         self._recorder.began(session, "; ".join(begin))
         answers = []
         try:

@@ -45,9 +45,11 @@ class Disagreement(Exception):
 class Replay:
     """One database and how its transaction ids stand to the simulated ones."""
 
-    def __init__(self, owner: Any, app: Any) -> None:
+    def __init__(self, owner: Any, app: Any, app_url: str) -> None:
         self._owner = owner
         self._app = app
+        self._app_url = app_url
+        self._alone: dict[int, Any] = {}
         self._xids: dict[int, int] = {0: 0}
         self._told_xids: dict[int, int] = {0: 0}
         self._horizons: dict[int, int] = {}
@@ -62,11 +64,11 @@ class Replay:
         owner = await asyncpg.connect(owner_url)
         await owner.execute(_CLOCK)
         await _carry_json_as_bytes(owner)
-        return cls(owner, await connect_app(app_url))
+        return cls(owner, await connect_app(app_url), app_url)
 
     async def close(self) -> None:
-        await self._owner.close()
-        await self._app.close()
+        for connection in (self._owner, self._app, *self._alone.values()):
+            await connection.close()
 
     async def fill(self, rows: Rows) -> None:
         """Lays down what the tables held before the history."""
@@ -93,13 +95,29 @@ class Replay:
         await self.compare_tables(recorder.after)
 
     async def repeat(self, recorded: Recorded) -> None:
-        """One transaction."""
+        """One transaction, or what happened on a connection of its own."""
+        if recorded.alone is not None:
+            await self._repeat_alone(recorded)
+            return
         await self._app.execute(recorded.begin)
         try:
             for spoken in recorded.statements:
                 await self._ask(spoken)
         finally:
             await self._app.execute("COMMIT" if recorded.is_committed else "ROLLBACK")
+
+    async def _repeat_alone(self, recorded: Recorded) -> None:
+        """A lock of a session is held as long as its connection lives."""
+        place = id(recorded.alone)
+        if recorded.is_lost:
+            await self._alone.pop(place).close()
+            return
+        connection = self._alone.get(place) or await connect_app(self._app_url)
+        self._alone[place] = connection
+        for spoken in recorded.statements:
+            statement = await connection.prepare(spoken.text)
+            rows = [dict(row) for row in await statement.fetch(*spoken.args)]
+            self._compare(twins.name_of(spoken.text), spoken, rows, len(rows))
 
     async def _ask(self, spoken: Spoken) -> None:
         name = twins.name_of(spoken.text)

@@ -42,6 +42,17 @@ def test_shares_sum_to_the_amount_and_stay_within_one_unit(amount: int, weights:
         assert abs(share - Fraction(amount * weight, sum(weights))) < 1
 
 
+@given(st.integers(0, 10**15), st.integers(0, 6), st.sampled_from(["USD", "JPY", "KWD"]))
+def test_a_price_is_written_as_it_is_read(units: int, places: int, currency: str) -> None:
+    price = Decimal(units).scaleb(-places)
+    text = money.write_price(price, currency)
+    assert money.parse_price(text) == price
+    assert money.write_price(price.normalize(), currency) == text
+    digits = len(text.partition(".")[2])
+    assert digits >= money.exponent(currency)
+    assert digits == money.exponent(currency) or not text.endswith("0")
+
+
 @pytest.mark.parametrize(
     "text", ["NaN", "Infinity", "-1", "1e3", "1.1234567", "", "\u0661", "1_0 ", "--1"]
 )

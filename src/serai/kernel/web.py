@@ -5,7 +5,7 @@ import functools
 import json
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Annotated, Any, Final, Generic, Protocol, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -14,6 +14,7 @@ from litestar.connection import ASGIConnection
 from litestar.dto import AbstractDTO
 from litestar.enums import ScopeType
 from litestar.handlers import BaseRouteHandler
+from litestar.params import QueryParameter
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from serai.kernel import idempotency, ids, observe
@@ -22,12 +23,21 @@ from serai.kernel.events import Cause
 from serai.kernel.failure import IdempotencyKeyMissing, Invalid, Refused, StaleVersion
 from serai.kernel.idempotency import KEY_CHARS_MAX, Answer, Claim
 from serai.kernel.tenant import Home
+from serai.kernel.text import LINE_PATTERN
 
 PAGE_DEFAULT = 50
 PAGE_MAX = 200
 CURSOR_CHARS_MAX = 512
 BIGINT_MAX = 2**63 - 1
 REQUEST_ID_CHARS_MAX = 64
+QUERY_CHARS_MAX = 255
+
+QueryLine = Annotated[str, QueryParameter(max_length=QUERY_CHARS_MAX, pattern=LINE_PATTERN)]
+"""A query parameter that is text of one line."""
+OptionalQueryLine = Annotated[
+    str | None, QueryParameter(max_length=QUERY_CHARS_MAX, pattern=LINE_PATTERN)
+]
+"""The same where it may be left out."""
 
 IDEMPOTENCY: Final = "idempotency_key"
 VERSION: Final = "if_match"

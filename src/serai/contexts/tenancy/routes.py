@@ -24,8 +24,9 @@ from serai.contexts.tenancy.contract import (
 from serai.contexts.tenancy.ports import Tenants
 from serai.kernel import ids
 from serai.kernel.db import Database
-from serai.kernel.failure import Invalid, NotFound, Refused
+from serai.kernel.failure import NotFound, Refused
 from serai.kernel.tenant import POOLED
+from serai.kernel.text import Line
 from serai.kernel.web import (
     KEYLESS,
     Page,
@@ -47,7 +48,7 @@ class CreateKeyBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An API key that is wanted."""
 
     scopes: Annotated[list[str], msgspec.Meta(min_length=1, max_length=len(SCOPES))]
-    label: Annotated[str, msgspec.Meta(max_length=LABEL_CHARS_MAX)] = ""
+    label: Annotated[Line, msgspec.Meta(max_length=LABEL_CHARS_MAX)] = ""
 
 
 def reading_routes(database: Database, tenants: Tenants) -> list[Any]:
@@ -108,8 +109,6 @@ def writing_routes(
         repetition alike, the secret would have to be kept.
         """
         who = principal_of(request)
-        if "\0" in data.label:
-            raise Invalid("`label` must not hold a NUL character")
         scopes = model.choose_scopes(data.scopes, held=who.scopes)
         key_id = ids.new_id()
         text = model.write_key(who.tenant_id, key_id, secrets.token_urlsafe(model.SECRET_BYTES))
