@@ -12,6 +12,7 @@ HORIZON_S = 2.5
 """Virtual seconds in which buyers begin and faults happen."""
 PRICES_MINOR = {"anvil": 1999, "bell": 350, "candle": 5}
 SKUS = tuple(PRICES_MINOR)
+RETURN_AFTER_S = 0.3
 REPEATED_SHARE = 0.1
 """Orders that name a SKU on two lines."""
 CARDS = (
@@ -158,13 +159,15 @@ def _draw_steps(draw: Random, place: Place) -> list[Step]:
     if draw.random() < 0.5:
         wanted.append("ship")
     if draw.random() < 0.3:
-        wanted.append("return")
+        # Only what has left can come back.
+        wanted += ["return"] if "ship" in wanted else ["ship", "return"]
     if draw.random() < 0.15:
         wanted.append("refund")
     return [
         Step(
             name=f"{kind} {place.name}",
-            at=round(place.at + draw.choice((0.01, 0.1, 0.4)) + draw.uniform(0.0, 0.3), 4),
+            at=round(place.at + draw.choice((0.01, 0.1, 0.4)) + draw.uniform(0.0, 0.3), 4)
+            + (RETURN_AFTER_S if kind == "return" else 0.0),
             kind=kind,
             tenant=place.tenant,
             order=place.name,

@@ -156,6 +156,21 @@ class World:
                 f"{process.name} {group} {delivery.partition}",
             )
 
+    def count_ends(self) -> None:
+        """Counts how orders, payments and transactions have ended: a run must not miss a way."""
+        for row in self.storage.rows("orders.orders"):
+            self.counts[f"order {row['status']} {row['reason'] or ''}".rstrip()] += 1
+        for row in self.storage.rows("payments.intents"):
+            self.counts[f"payment {row['status']}"] += 1
+        for row in self.storage.rows("payments.refunds"):
+            self.counts[f"refund {row['status']}"] += 1
+        for row in self.storage.rows("returns.returns"):
+            self.counts[f"return {row['status']}"] += 1
+        for row in self.storage.rows("shipping.shipments"):
+            self.counts[f"shipment {row['status']}"] += 1
+        for kind, count in self.storage.counts.items():
+            self.counts[f"database {kind}"] += count
+
     # ---------------------------------------------------------------------------------- processes
 
     def start(self, kind: str, index: int, generation: int = 0) -> None:
@@ -216,7 +231,9 @@ class World:
     def wake(self, process: Process) -> None:
         """A frozen process goes on where it stood."""
         if process.is_frozen:
-            self.note("wake", process.name)
+            owners = {row["owner"] for row in self.storage.rows("kernel.leases")}
+            is_zombie = process.kind == "worker" and process.worker_id not in owners
+            self.note("zombie" if is_zombie else "wake", process.name)
             self.loop.thaw(process)
 
     def after(self, delay_s: float, do: Callable[..., object], *args: Any) -> None:

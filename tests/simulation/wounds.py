@@ -68,7 +68,7 @@ class Wounds:
 
     def freeze(self, owner: Owner, length_s: float) -> None:
         """Stops a process for a while; what it holds in the database it may lose meanwhile."""
-        if owner.is_frozen or not isinstance(owner, Process):
+        if not isinstance(owner, Process) or owner.is_frozen or owner.is_dead:
             return
         owner.is_frozen = True
         self._world.after(IDLE_IN_TRANSACTION_TIMEOUT_MS / 1000, self._end_idle, owner)
