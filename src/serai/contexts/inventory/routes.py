@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -10,6 +10,7 @@ from litestar import Request, Response, delete, get, post
 from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, FromQuery, JSONBody
 
+from serai.contexts.catalog.contract import Sku
 from serai.contexts.inventory.contract import (
     DEFAULT_LOCATION,
     UNITS_MAX,
@@ -24,8 +25,12 @@ from serai.kernel import ids
 from serai.kernel.batch import Batch
 from serai.kernel.clock import Clock
 from serai.kernel.db import Database
+from serai.kernel.text import END, Line
 from serai.kernel.web import (
+    KEYLESS,
+    OptionalQueryLine,
     Page,
+    QueryLine,
     carry_out,
     cause_of,
     decode_cursor,
@@ -40,12 +45,10 @@ from serai.kernel.web import (
 MOVES_MAX = 500
 WANTS_MAX = 500
 TTL_S_MAX = 24 * 3600
-TEXT_PATTERN = r"^[^\x00-\x1f]*$"
 
-Sku = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=TEXT_PATTERN)]
-Place = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.-]+$")]
+Place = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=rf"^[A-Za-z0-9_.-]+{END}")]
 Units = Annotated[int, msgspec.Meta(ge=1, le=UNITS_MAX)]
-Words = Annotated[str, msgspec.Meta(max_length=200, pattern=TEXT_PATTERN)]
+Words = Annotated[Line, msgspec.Meta(max_length=200)]
 
 
 class MoveBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -111,6 +114,12 @@ def view_of(
         units[want.sku] = units.get(want.sku, 0) + want.quantity
     held = [Want(sku, quantity) for sku, quantity in sorted(units.items())]
     return ReservationView(reservation_id, expires_at, held)
+
+
+class ReleasedView(msgspec.Struct, frozen=True):
+    """A reservation is no more."""
+
+    released: Literal[True] = True
 
 
 class StockItemView(msgspec.Struct, frozen=True):
@@ -227,7 +236,8 @@ def reservation_routes(
         return await carry_out(request, reserve, command)
 
     @delete("/v1/reservations/{reservation_id:uuid}", guards=[requires("inventory:write")],
-            status_code=200, tags=["inventory"], summary="Release a reservation")  # fmt: skip
+            status_code=200, tags=["inventory"], summary="Release a reservation",
+            responses={200: ResponseSpec(data_container=ReleasedView)})  # fmt: skip
     async def release_units(
         request: Request[Any, Any, Any], reservation_id: FromPath[UUID]
     ) -> Response[bytes]:
@@ -265,8 +275,8 @@ def reading_routes(database: Database, stock: StockReads) -> list[Any]:
     async def list_stock(
         request: Request[Any, Any, Any],
         *,
-        sku: FromQuery[str | None] = None,
-        location: FromQuery[str | None] = None,
+        sku: OptionalQueryLine = None,
+        location: OptionalQueryLine = None,
         cursor: FromQuery[str | None] = None,
         limit: FromQuery[int | None] = None,
     ) -> Response[bytes]:
@@ -283,7 +293,7 @@ def reading_routes(database: Database, stock: StockReads) -> list[Any]:
          responses={200: ResponseSpec(data_container=Page[MovementView])})  # fmt: skip
     async def list_movements(
         request: Request[Any, Any, Any],
-        sku: FromQuery[str],
+        sku: QueryLine,
         cursor: FromQuery[str | None] = None,
         limit: FromQuery[int | None] = None,
     ) -> Response[bytes]:
@@ -331,7 +341,9 @@ def location_routes(database: Database, stock: StockReads) -> list[Any]:
         return send_view([LocationBody(row["code"], row["name"], row["priority"]) for row in rows])
 
     @post("/v1/locations", guards=[requires("inventory:write")], dto=json_body(LocationBody),
-          return_dto=None, tags=["inventory"], summary="Add or rename a location")  # fmt: skip
+          return_dto=None, status_code=200, opt=KEYLESS, tags=["inventory"],
+          summary="Add or rename a location",
+          responses={200: ResponseSpec(data_container=LocationBody)})  # fmt: skip
     async def put_location(
         request: Request[Any, Any, Any], data: JSONBody[LocationBody]
     ) -> Response[bytes]:

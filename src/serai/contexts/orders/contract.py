@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from decimal import Decimal
 from typing import Literal, Protocol
 from uuid import UUID
 
@@ -14,7 +13,6 @@ from serai.kernel.failure import Refused, Unprocessable
 
 LINES_MAX = 10_000
 QUANTITY_MAX = 1_000_000
-SKU_CHARS_MAX = 64
 REFERENCE_CHARS_MAX = 64
 
 Status = Literal["placed", "confirmed", "cancelled"]
@@ -230,12 +228,12 @@ class Orders(Protocol):
 
 
 class LineView(msgspec.Struct, frozen=True):
-    """A line as the API shows it; `unit_price` is in major units."""
+    """A line as the API shows it; `unit_price` is decimal text in major units."""
 
     line_no: int
     sku: str
     quantity: int
-    unit_price: Decimal
+    unit_price: str
     amount_minor: int
     shipped: int
     returned: int

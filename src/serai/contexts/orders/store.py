@@ -21,6 +21,7 @@ from serai.contexts.orders.model import Back, Draft, KeptLine, Order
 from serai.contexts.orders.ports import Key
 from serai.kernel import queries
 from serai.kernel.db import Record, Tx
+from serai.kernel.money import write_price
 
 SQL = queries.load(__package__)
 _encode = msgspec.json.Encoder().encode
@@ -160,8 +161,9 @@ class PostgresOrders:
         lines = await self.list_lines([(tenant_id, order_id)], tx=tx)
         views = [
             LineView(
-                line.line_no, line.sku, line.quantity, line.unit_price.normalize(),
-                line.amount_minor, line.shipped, line.returned,
+                line.line_no, line.sku, line.quantity,
+                write_price(line.unit_price, row["currency"]), line.amount_minor, line.shipped,
+                line.returned,
             )
             for line in lines.get((tenant_id, order_id), ())
         ]  # fmt: skip

@@ -104,7 +104,7 @@ class Wake:
                     await connection.add_listener(CHANNEL, self._on_notify)
                     self._wake_all()
                     await lost.wait()
-            _log.warning("wake_lost", action="wake_lost")
+                    _log.warning("wake_lost", action="wake_lost")
             await asyncio.sleep(RECONNECT_S)
 
     def _on_notify(self, _connection: Any, _pid: int, _channel: str, payload: object) -> None:
