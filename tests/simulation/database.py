@@ -19,7 +19,8 @@ from serai.kernel.db import IDLE_IN_TRANSACTION_TIMEOUT_MS, Database
 from serai.kernel.failure import Unavailable
 from tests.simulation import twins
 from tests.simulation.loop import Owner
-from tests.simulation.storage import Row, Session, Storage
+from tests.simulation.rows import Row
+from tests.simulation.storage import Session, Storage
 
 _WALL = re.compile(r"SET LOCAL serai\.tenants = '\{([^}]*)\}'")
 

@@ -31,8 +31,9 @@ from tests.simulation.house import PoisonedError, Process, SimClock
 from tests.simulation.loop import Owner, SimLoop
 from tests.simulation.plan import POISONED, Plan
 from tests.simulation.provider import SimProvider
+from tests.simulation.rows import Table
 from tests.simulation.statements.tables import TABLES
-from tests.simulation.storage import Storage, Table
+from tests.simulation.storage import Storage
 from tests.simulation.wounds import Wounds
 
 BEGAN = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -7,7 +7,8 @@ another transaction, and is looked at anew: what no longer matches by then is le
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from tests.simulation.storage import Key, Row, Session
+from tests.simulation.rows import Key, Row
+from tests.simulation.storage import Session
 
 Given = TypeVar("Given")
 

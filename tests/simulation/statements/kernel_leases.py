@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
+from tests.simulation.rows import Key, Row
 from tests.simulation.statements.changing import lock_each
 from tests.simulation.statements.kernel_log import KERNEL, LEASES, MEMBERS, NEVER, POSITIONS
 from tests.simulation.statements.records import columns
-from tests.simulation.storage import Key, Row, Session
+from tests.simulation.storage import Session
 from tests.simulation.twins import twin
 
 _lease = columns("group_name, partition, fence")

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from tests.simulation.rows import Key, Row
 from tests.simulation.statements.changing import (
     by_key,
     change_each,
@@ -14,7 +15,7 @@ from tests.simulation.statements.changing import (
     lock_each,
 )
 from tests.simulation.statements.records import columns
-from tests.simulation.storage import Key, Row, Session
+from tests.simulation.storage import Session
 from tests.simulation.twins import twin
 
 HERE = "serai.contexts.payments"
