@@ -104,6 +104,9 @@ class Client:
     async def put(self, path: str, body: Any, **headers: str) -> httpx.Response:
         return await self._http.put(path, content=encode(body), headers=self._headers(headers))
 
+    async def delete(self, path: str) -> httpx.Response:
+        return await self._http.delete(path, headers=self._headers({}))
+
     def _headers(self, more: dict[str, str]) -> dict[str, str]:
         return {
             "Authorization": f"Bearer {self._key}", "Content-Type": "application/json", **more

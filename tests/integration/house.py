@@ -1,7 +1,7 @@
 """The whole house in one process on a real PostgreSQL, driven step by step until it rests."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -45,7 +45,7 @@ class House:
             Settings(data_dir=str(folder)), database, clock=self.clock
         )
         self.batches = {batch.name: batch for batch in self.composition.batches}
-        self._runners: list[GroupRunner] = []
+        self._runners: dict[str, GroupRunner] = {}
         self._workers = Workers(
             database=database, homes=self.composition.homes, consumers=(),
             timers=self.composition.timers,
@@ -62,19 +62,21 @@ class House:
         membership = Membership(self.database, POOLED, worker, groups)
         await membership.ensure()
         await membership.beat()
-        self._runners = [
-            GroupRunner(
+        self._runners = {
+            consumer.group: GroupRunner(
                 consumer, database=self.database, home=POOLED, worker=worker,
                 membership=membership, wake=Wake(self.database),
             )
             for consumer in self.composition.consumers
-        ]  # fmt: skip
+        }  # fmt: skip
         return self
 
-    async def rest(self) -> None:
-        """Runs consumers until none has anything to do."""
+    async def rest(self, *, without: Collection[str] = ()) -> None:
+        """Runs consumers until none has anything to do; groups named `without` stay behind."""
+        assert set(without) <= set(self._runners)
+        running = [runner for group, runner in self._runners.items() if group not in without]
         for _ in range(ROUNDS_MAX):
-            counts = [(await runner.step())[0] for runner in self._runners]
+            counts = [(await runner.step())[0] for runner in running]
             if not any(counts):
                 return
         raise AssertionError("the house does not come to rest")
@@ -84,6 +86,13 @@ class House:
         due = await self._workers.find_due(POOLED)
         for flow in {instance.flow for instance in due}:
             await self._workers.ring(POOLED, flow, [i for i in due if i.flow == flow])
+        await self.rest()
+
+    async def retry_parked(self) -> None:
+        """Tries the parked messages that are due, then lets the house come to rest."""
+        for runner in self._runners.values():
+            runner.retry_letters_now()
+            await runner.step()
         await self.rest()
 
     async def offer(self, *skus: str) -> None:

@@ -42,6 +42,17 @@ def test_shares_sum_to_the_amount_and_stay_within_one_unit(amount: int, weights:
         assert abs(share - Fraction(amount * weight, sum(weights))) < 1
 
 
+@given(st.integers(0, 10**15), st.integers(0, 6), st.sampled_from(["USD", "JPY", "KWD"]))
+def test_a_price_is_written_as_it_is_read(units: int, places: int, currency: str) -> None:
+    price = Decimal(units).scaleb(-places)
+    text = money.write_price(price, currency)
+    assert money.parse_price(text) == price
+    assert money.write_price(price.normalize(), currency) == text
+    digits = len(text.partition(".")[2])
+    assert digits >= money.exponent(currency)
+    assert digits == money.exponent(currency) or not text.endswith("0")
+
+
 @pytest.mark.parametrize(
     "text", ["NaN", "Infinity", "-1", "1e3", "1.1234567", "", "\u0661", "1_0 ", "--1"]
 )
@@ -64,8 +75,13 @@ def test_a_refusal_s_code_is_its_name() -> None:
 
 
 @given(st.tuples(st.integers(), st.text(max_size=50)))
-def test_cursors_come_back(position: tuple[int, str]) -> None:
-    assert decode_cursor(encode_cursor(list(position)), tuple[int, str]) == position
+def test_cursors_come_back_if_postgresql_can_compare_with_them(position: tuple[int, str]) -> None:
+    cursor = encode_cursor(list(position))
+    if abs(position[0]) < 2**63 and "\0" not in position[1]:
+        assert decode_cursor(cursor, tuple[int, str]) == position
+    else:
+        with pytest.raises(Invalid):
+            decode_cursor(cursor, tuple[int, str])
 
 
 @pytest.mark.parametrize("cursor", ["", "%%%", "AAAA", "bnVsbA", "x" * 600, "é"])

@@ -57,7 +57,7 @@ async def reserve_stock(
         else:
             allocations.extend(outcome)
             tx.announce(command.tenant_id, StockReserved(command.order_id), command.cause)
-            outcomes.append(Reserved(command.order_id))
+            outcomes.append(Reserved(command.order_id, command.wants, command.expires_at))
     if allocations:
         await stock.change_levels(model.promised_deltas(allocations), tx=tx)
         await stock.insert_reservations(allocations, tx=tx, now=now)
@@ -91,6 +91,7 @@ async def restock(commands: Sequence[Restock], *, tx: Tx, now: datetime, stock: 
     await stock.lock_levels(wanted, tx=tx)
     sold = await stock.list_sold(orders, tx=tx)
     movements = model.restock(sold, commands)
+    await stock.return_units(movements, tx=tx)
     await stock.change_levels(model.deltas_of(movements), tx=tx)
     await stock.insert_movements(movements, tx=tx, now=now)
 
@@ -131,11 +132,16 @@ async def move_stock(
 async def release_reservations(
     commands: Sequence[ReleaseReservation], *, tx: Tx, now: datetime, stock: Stock
 ) -> list[Refused | None]:
-    """Ends reservations before their time; refuses those that hold nothing."""
-    held = await stock.release_reservations(
-        [(c.tenant_id, c.order_id) for c in commands], tx=tx, now=now
-    )
+    """Ends reservations before their time; refuses those that hold nothing.
+
+    What an order holds has no time limit and is none of them: only its order's end frees it.
+    """
+    held = await stock.lock_limited([(c.tenant_id, c.order_id) for c in commands], tx=tx)
+    if held:
+        await stock.release_reservations(sorted(held), tx=tx, now=now)
     return [
-        None if c.order_id in held else ReservationNotFound("no open reservation has this id")
+        None
+        if (c.tenant_id, c.order_id) in held
+        else ReservationNotFound("no open reservation has this id")
         for c in commands
     ]

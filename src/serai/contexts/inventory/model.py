@@ -83,30 +83,33 @@ def reserve(
 ) -> list[list[Allocation] | OutOfStock]:
     """Decides greedily in arrival order: all lines of an order, or none and the SKUs that lack.
 
-    Takes from locations in the order given. `levels` is changed to what is left.
+    Takes from locations in the order given; a SKU that is wanted twice is wanted with the sum.
+    `levels` is changed to what is left.
     """
     outcomes: list[list[Allocation] | OutOfStock] = []
     for request in requests:
+        wanted: dict[str, int] = {}
+        for want in request.wants:
+            wanted[want.sku] = wanted.get(want.sku, 0) + want.quantity
         short = [
-            want.sku
-            for want in request.wants
-            if sum(level.available for level in levels.get((request.tenant_id, want.sku), ()))
-            < want.quantity
+            sku
+            for sku, quantity in wanted.items()
+            if sum(level.available for level in levels.get((request.tenant_id, sku), ())) < quantity
         ]
         if short:
-            outcomes.append(OutOfStock("not every line can be filled", skus=sorted(set(short))))
+            outcomes.append(OutOfStock("not every line can be filled", skus=sorted(short)))
             continue
         allocations: list[Allocation] = []
-        for want in request.wants:
-            left = want.quantity
-            for level in levels[request.tenant_id, want.sku]:
+        for sku, quantity in wanted.items():
+            left = quantity
+            for level in levels[request.tenant_id, sku]:
                 units = min(left, level.available)
                 if units:
                     level.available -= units
                     left -= units
                     allocations.append(
                         Allocation(
-                            request.tenant_id, request.order_id, want.sku, level.location,
+                            request.tenant_id, request.order_id, sku, level.location,
                             units, request.expires_at,
                         )
                     )  # fmt: skip
@@ -210,18 +213,21 @@ def restock(
 ) -> list[Movement]:
     """Sends returned units back to the locations they were sold from, in order.
 
-    `sold` tells, by tenant, order and SKU, the locations and how many units each gave. The order
-    itself refuses to return more than it had, so what exceeds that here is a mistake of ours.
+    `sold` tells, by tenant, order and SKU, the locations and how many of the units that each gave
+    have not come back yet. The order itself refuses to return more than it had, so what exceeds
+    that here is a mistake of ours.
     """
+    out = {key: dict(places) for key, places in sold.items()}
     movements: list[Movement] = []
     for command in commands:
         for want in command.units:
-            places = sold.get((command.tenant_id, command.order_id, want.sku), ())
+            places = out.get((command.tenant_id, command.order_id, want.sku), {})
             left = want.quantity
-            for location, quantity in places:
+            for location, quantity in places.items():
                 units = min(left, quantity)
                 if units:
                     left -= units
+                    places[location] -= units
                     movements.append(
                         Movement(
                             command.tenant_id, want.sku, location, "return", units, "returned",

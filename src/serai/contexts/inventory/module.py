@@ -7,7 +7,13 @@ from typing import Any
 from uuid import UUID
 
 from serai.contexts.inventory import handlers, routes
-from serai.contexts.inventory.contract import Reserved, ReserveStock, Restock, StockRef
+from serai.contexts.inventory.contract import (
+    Reserved,
+    ReserveStock,
+    Restock,
+    StockRef,
+    StockTestimony,
+)
 from serai.contexts.inventory.store import PostgresStock
 from serai.kernel import ids
 from serai.kernel.batch import Batch
@@ -46,6 +52,11 @@ class Offers:
     async def restock(self, commands: Sequence[Restock], *, tx: Tx, now: datetime) -> None:
         await handlers.restock(commands, tx=tx, now=now, stock=self._stock)
 
+    async def tell_stock(
+        self, tenant_id: UUID, *, after: UUID, until: UUID, tx: Tx
+    ) -> list[StockTestimony]:
+        return await self._stock.tell_stock(tenant_id, after=after, until=until, tx=tx)
+
 
 def build(s: Surroundings) -> Module:
     """Inventory over PostgreSQL."""
@@ -68,7 +79,8 @@ def build(s: Surroundings) -> Module:
     return Module(
         name="inventory",
         routes=[
-            *routes.writing_routes(move, reserve, release, s.clock),
+            *routes.moving_routes(move),
+            *routes.reservation_routes(reserve, release, s.database, stock, clock=s.clock),
             *routes.reading_routes(s.database, stock),
             *routes.location_routes(s.database, stock),
         ],
@@ -91,12 +103,12 @@ def _moved(count: int) -> Answer:
 
 
 def _reserved(reserved: Reserved) -> Answer:
-    location = f"/v1/reservations/{reserved.order_id}"
-    return answer_with({"id": reserved.order_id}, status=201, location=location)
+    view = routes.view_of(reserved.order_id, reserved.expires_at, reserved.wants)
+    return answer_with(view, status=201, location=f"/v1/reservations/{reserved.order_id}")
 
 
 def _released(_nothing: None) -> Answer:
-    return answer_with({"released": True})
+    return answer_with(routes.ReleasedView())
 
 
 async def _expire(

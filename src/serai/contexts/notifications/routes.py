@@ -28,7 +28,9 @@ from serai.contexts.notifications.ports import Addressed, MessageLists, Template
 from serai.kernel.batch import Batch
 from serai.kernel.db import Database
 from serai.kernel.failure import NotFound
+from serai.kernel.text import Line, Text
 from serai.kernel.web import (
+    VERSION_OPTIONAL,
     Page,
     carry_out,
     cause_of,
@@ -43,19 +45,17 @@ from serai.kernel.web import (
 )
 
 NEWEST = UUID(int=(1 << 128) - 1)
-NO_NUL = r"^[^\x00]*$"
-ONE_LINE = r"^[^\x00-\x1f\x7f]*$"
 
-Subject = Annotated[str, msgspec.Meta(min_length=1, max_length=SUBJECT_CHARS_MAX, pattern=ONE_LINE)]
-Text = Annotated[str, msgspec.Meta(min_length=1, max_length=BODY_CHARS_MAX, pattern=NO_NUL)]
-Html = Annotated[str, msgspec.Meta(max_length=BODY_CHARS_MAX, pattern=NO_NUL)]
+Subject = Annotated[Line, msgspec.Meta(min_length=1, max_length=SUBJECT_CHARS_MAX)]
+Plain = Annotated[Text, msgspec.Meta(min_length=1, max_length=BODY_CHARS_MAX)]
+Html = Annotated[Text, msgspec.Meta(max_length=BODY_CHARS_MAX)]
 
 
 class TemplateBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A tenant's own words; without `html` the mail is plain text."""
 
     subject: Subject
-    text: Text
+    text: Plain
     html: Html = ""
 
 
@@ -149,7 +149,7 @@ def template_routes(
 
     @put("/v1/notification-templates/{kind:str}", guards=[requires("notifications:write")],
          dto=json_body(TemplateBody), return_dto=None, responses=shown, tags=["notifications"],
-         summary="Replace a template")  # fmt: skip
+         opt=VERSION_OPTIONAL, summary="Replace a template")  # fmt: skip
     async def replace_template(
         request: Request[Any, Any, Any], kind: FromPath[str], data: JSONBody[TemplateBody]
     ) -> Response[bytes]:
