@@ -32,8 +32,10 @@ class Sent(NamedTuple):
 class Traffic:
     """Gentle buyers: an order every so often, whatever became of those before."""
 
-    def __init__(self, base: str, key: str) -> None:
+    def __init__(self, base: str, key: str, *, after_s: float) -> None:
         self.sent: list[Sent] = []
+        self.after_s = after_s
+        """How long they go on after what is tried has happened."""
         self._base = base
         self._key = key
         self._limits = httpx.Limits(max_connections=CONNECTIONS_MAX)
