@@ -257,7 +257,9 @@ class Session:
     ) -> list[Row]:
         own = self._own.get(table.name)
         rows: Iterable[Row] = found.values() if not own else _merged(found, own)
-        picked = [row for row in rows if self._sees(table, row) and (where is None or where(row))]
+        if table.is_walled:
+            rows = [row for row in rows if self._sees(table, row)]
+        picked = list(rows) if where is None else [row for row in rows if where(row)]
         if order is not None:
             picked.sort(key=order)
         return picked if limit is None else picked[:limit]
@@ -273,15 +275,22 @@ class Session:
 
     async def lock(self, table: str, key: Key, *, skip_locked: bool = False) -> Row | None:
         """FOR UPDATE: waits for the one who holds the row, then reads it anew."""
-        if self.get(table, key) is None:
+        row = self.get(table, key)
+        if row is None:
             return None
         self._will_write()
         place = (table, key)
+        lock = self.storage.locks.get(place)
+        if lock is not None and lock.holder is self:
+            return row
+        if lock is None:
+            self._stand()
+            self.storage.locks[place] = _Lock(self)
+            self.held[place] = None
+            return row
         if skip_locked:
-            lock = self.storage.locks.get(place)
-            if lock is not None and lock.holder is not self:
-                self.storage.counts["skipped_locked"] += 1
-                return None
+            self.storage.counts["skipped_locked"] += 1
+            return None
         await self._take(place)
         return self.get(table, key)
 
@@ -302,11 +311,17 @@ class Session:
         before = await self.lock(table, key)
         if before is None:
             return False
-        definition = self.storage.tables[table]
         after = {**before, **changes}
-        self._check(definition, after)
-        self._own.setdefault(table, {})[key] = after
+        self.check(table, after)
+        self.write(table, key, after)
         return True
+
+    def write(self, table: str, key: Key, row: Row) -> None:
+        """Writes a row that this session has locked and checked."""
+        own = self._own.get(table)
+        if own is None:
+            own = self._own[table] = {}
+        own[key] = row
 
     async def delete(self, table: str, key: Key) -> bool:
         """Locks a row and takes it away; False where there is none that this session may see."""
@@ -393,14 +408,15 @@ class Session:
 
     def _will_write(self) -> None:
         self._may_write()
-        _ = self.xid
+        if self._xid is None:
+            _ = self.xid
 
     def check(self, table: str, row: Row) -> None:
         """Fails as writing this row would: a broken CHECK, or another tenant's row."""
         self._check(self.storage.tables[table], row)
 
     def _check(self, table: Table, row: Row) -> None:
-        if not self._sees(table, row):
+        if table.is_walled and not self._sees(table, row):
             raise asyncpg.InsufficientPrivilegeError(
                 f'new row violates row-level security policy for table "{table.name}"'
             )

@@ -72,7 +72,7 @@ class World:
         self._spoilt: dict[tuple[str, UUID], int] = {}
         self.adversary = Adversary(plan, Wounds(self), self.note)
         self.storage = Storage(_tables(), clock=self.server_now)
-        self.server = Server(self.storage, self.adversary)
+        self.server = Server(self.storage, self.adversary, self.loop)
         self.book = SandboxBook(callback_delay_s=CALLBACK_DELAY_S, late_delay_s=LATE_DELAY_S)
         self.processes: dict[tuple[str, int], Process] = {}
         self.all_processes: list[Process] = []
