@@ -15,7 +15,6 @@ from serai.contexts.catalog.store import prices as catalog_prices
 from serai.contexts.inventory import handlers as stock_handlers
 from serai.contexts.inventory import model as stock_model
 from serai.contexts.inventory.store import PostgresStock
-from serai.contexts.orders import handlers as order_handlers
 from serai.contexts.orders import model as order_model
 from serai.contexts.orders import routes as order_routes
 from serai.contexts.orders.store import PostgresOrders
@@ -24,6 +23,7 @@ from serai.contexts.payments import module as payment_module
 from serai.contexts.shipping import model as shipping_model
 from serai.contexts.tenancy.gateways import keyring
 from serai.kernel import idempotency
+from serai.kernel.failure import Refused
 
 
 def _as_it(owner: Any, name: str, change: Callable[[Any], Any]) -> Callable[[], None]:
@@ -102,6 +102,24 @@ def _one_more(place: Any) -> Any:
     return decide
 
 
+def _cancelling_all(_cancel: Any) -> Any:
+    def cancel(shipments: Any) -> Any:
+        return [
+            msgspec.structs.replace(shipment, status="cancelled", dispatched_at=None)
+            for shipment in shipments
+        ]
+
+    return cancel
+
+
+def _leaving_all(divide: Any) -> Any:
+    def divide_wrongly(lines: Any, units: Any) -> Any:
+        divided = divide(lines, units)
+        return divided if isinstance(divided, Refused) else (divided[0], lines)
+
+    return divide_wrongly
+
+
 def _always_published(quote: Any) -> Any:
     async def read(*args: Any, **more: Any) -> Any:
         quotes = await quote(*args, **more)
@@ -132,7 +150,7 @@ def _keys_not_claimed() -> None:
     def claim_of(*_args: Any, **_more: Any) -> None:
         """No request is ever known."""
 
-    order_routes.claim_of = claim_of  # type: ignore[assignment]
+    vars(order_routes)["claim_of"] = claim_of
 
 
 FAULTS: dict[str, Callable[[], None]] = {
@@ -148,14 +166,15 @@ FAULTS: dict[str, Callable[[], None]] = {
     "captures_unrecorded": _as_it(PostgresOrders, "record_captures", lambda _: _nothing),
     "paid_again": _as_it(payment_model, "pay", _with(0, status="awaiting")),
     "money_kept": _as_it(payment_model, "withdraw", _keeping_money),
-    "dispatched_in_any_state": _as_it(shipping_model, "dispatch", _with(0, status="pending")),
+    "cancelled_on_the_road": _as_it(shipping_model, "cancel", _cancelling_all),
+    "sent_units_wait_on": _as_it(shipping_model, "_divide", _leaving_all),
     "signature_not_looked_at": _as_it(
         payment_module, "verify_signature", lambda _: lambda *_args: True
     ),
     "versions_not_compared": _as_it(products, "require_version", lambda _: lambda *_args: None),
     "keys_not_claimed": _keys_not_claimed,
     "bodies_not_compared": _as_it(idempotency, "fingerprint", lambda _: lambda *_args: b"same"),
-    "a_cent_more_is_asked": _as_it(order_handlers.model, "place", _one_more),
+    "a_cent_more_is_asked": _as_it(order_model, "place", _one_more),
     "archived_is_sold": _as_it(catalog_prices.PostgresPrices, "quote", _always_published),
     "keys_mixed_up": _as_it(keyring.Keyring, "authenticate", _first_come),
 }
