@@ -50,6 +50,12 @@ class Settings(msgspec.Struct, frozen=True):
     mail_from: str = "shop@serai.example"
     log_level: str = "info"
     metrics: bool = True
+    clock_offset_s: float = 0.0
+    """How far the clock of this process is wrong, on purpose: for `serai prove`, never for a shop.
+
+    It moves what a process takes for the present (deadlines, time stamps, ages of signatures);
+    leases go by the clock of PostgreSQL, and are not moved.
+    """
 
     @property
     def data_path(self) -> Path:
@@ -101,7 +107,7 @@ def _check(settings: Settings) -> None:
         "port": (1, 65535), "worker_port": (1, 65535), "pool_max": (2, 500),
         "body_bytes_max": (1024, 64 * 1024 * 1024), "queue_max": (1, 1_000_000),
         "drain_s": (0.1, 600), "drain_notice_s": (0, 120), "payment_deadline_s": (0.1, 90 * 86400),
-        "payment_timeout_s": (0.05, 120),
+        "payment_timeout_s": (0.05, 120), "clock_offset_s": (-86400, 86400),
     }  # fmt: skip
     for name, (low, high) in bounds.items():
         value = getattr(settings, name)

@@ -1,6 +1,5 @@
 """The catalog, and the inventory that imports fill, behind HTTP on a real PostgreSQL."""
 
-import warnings
 from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
@@ -10,7 +9,6 @@ import httpx
 import msgspec
 from litestar import Litestar
 from litestar.datastructures import State
-from litestar.exceptions import LitestarDeprecationWarning
 
 from serai.contexts.catalog import module as catalog_module
 from serai.contexts.inventory import module as inventory_module
@@ -87,18 +85,15 @@ class CatalogHouse:
         s = Surroundings(database=database, homes=OneHome(), clock=self.clock, settings=Settings())
         self.module: Module = catalog_module.build(s)
         self.inventory: Module = inventory_module.build(s)
-        with warnings.catch_warnings():
-            # How inventory declares its parameters is for its own tests to judge.
-            warnings.simplefilter("ignore", LitestarDeprecationWarning)
-            self.app = Litestar(
-                route_handlers=[*self.module.routes, *self.inventory.routes],
-                exception_handlers=EXCEPTION_HANDLERS,
-                middleware=[edge],
-                request_max_body_size=body_bytes_max,
-                state=State({"authenticator": Keyring()}),
-                logging_config=None,
-                openapi_config=None,
-            )
+        self.app = Litestar(
+            route_handlers=[*self.module.routes, *self.inventory.routes],
+            exception_handlers=EXCEPTION_HANDLERS,
+            middleware=[edge],
+            request_max_body_size=body_bytes_max,
+            state=State({"authenticator": Keyring()}),
+            logging_config=None,
+            openapi_config=None,
+        )
 
     def transport(self) -> httpx.ASGITransport:
         """The way to the application, without a network."""

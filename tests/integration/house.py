@@ -1,7 +1,7 @@
 """The whole house in one process on a real PostgreSQL, driven step by step until it rests."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -71,10 +71,10 @@ class House:
         }  # fmt: skip
         return self
 
-    async def rest(self, *, without: str = "") -> None:
-        """Runs consumers until none has anything to do; the group `without` hears nothing yet."""
-        assert not without or without in self._runners
-        running = [runner for group, runner in self._runners.items() if group != without]
+    async def rest(self, *, without: Collection[str] = ()) -> None:
+        """Runs consumers until none has anything to do; groups named `without` stay behind."""
+        assert set(without) <= set(self._runners)
+        running = [runner for group, runner in self._runners.items() if group not in without]
         for _ in range(ROUNDS_MAX):
             counts = [(await runner.step())[0] for runner in running]
             if not any(counts):
@@ -86,6 +86,13 @@ class House:
         due = await self._workers.find_due(POOLED)
         for flow in {instance.flow for instance in due}:
             await self._workers.ring(POOLED, flow, [i for i in due if i.flow == flow])
+        await self.rest()
+
+    async def retry_parked(self) -> None:
+        """Tries the parked messages that are due, then lets the house come to rest."""
+        for runner in self._runners.values():
+            runner.retry_letters_now()
+            await runner.step()
         await self.rest()
 
     async def offer(self, *skus: str) -> None:

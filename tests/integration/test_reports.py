@@ -38,7 +38,6 @@ async def test_orders_without_statistics_are_summed_in_time(house: House) -> Non
     assert asyncio.get_running_loop().time() - began < REPORT_LIMIT_S
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 async def test_a_sku_that_never_moved_does_not_end_the_pages(house: House) -> None:
     key = await house.composition.tenancy.create_key(house.tenant, label="reader", scopes=SCOPES)
     async with house.database.transaction(POOLED, (house.tenant,)) as tx:

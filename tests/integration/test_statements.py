@@ -34,6 +34,7 @@ HOT = {
     ],
     "serai.contexts.inventory": [
         "lock_levels", "change_levels", "sell_reservations", "release_reservations", "list_sold",
+        "return_units",
     ],
 }  # fmt: skip
 
@@ -121,7 +122,10 @@ async def test_migrations_apply_twice_without_harm(
     connection = await asyncpg.connect(url)
     try:
         for migration in migrations:
-            await connection.execute(render(migration.text, ""))
+            text = render(migration.text, "")
+            pieces = migrate.split_statements(text) if migration.is_concurrent else [text]
+            for piece in pieces:
+                await connection.execute(piece)
     finally:
         await connection.close()
     assert {s.state for s in await migrate.status(url, POOLED, migrations)} == {"applied"}

@@ -1,5 +1,6 @@
 """Money, ids, cursors and names: the small values everything rests on."""
 
+from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
 
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serai.kernel import ids, money
+from serai.kernel.clock import SystemClock
 from serai.kernel.failure import Invalid, Refused
 from serai.kernel.queries import parse, render
 from serai.kernel.web import DuplicateKey, decode_cursor, decode_json, encode_cursor
@@ -38,6 +40,17 @@ def test_shares_sum_to_the_amount_and_stay_within_one_unit(amount: int, weights:
     assert sum(shares) == amount
     for share, weight in zip(shares, weights, strict=True):
         assert abs(share - Fraction(amount * weight, sum(weights))) < 1
+
+
+@given(st.integers(0, 10**15), st.integers(0, 6), st.sampled_from(["USD", "JPY", "KWD"]))
+def test_a_price_is_written_as_it_is_read(units: int, places: int, currency: str) -> None:
+    price = Decimal(units).scaleb(-places)
+    text = money.write_price(price, currency)
+    assert money.parse_price(text) == price
+    assert money.write_price(price.normalize(), currency) == text
+    digits = len(text.partition(".")[2])
+    assert digits >= money.exponent(currency)
+    assert digits == money.exponent(currency) or not text.endswith("0")
 
 
 @pytest.mark.parametrize(
@@ -99,3 +112,10 @@ def test_settings_refuse_what_they_do_not_know() -> None:
     for environment in ({"SERAI_PROT": "1"}, {"SERAI_PORT": "x"}, {"SERAI_PORT": "70000"}):
         with pytest.raises(SettingsError):
             load(environment)
+
+
+def test_a_clock_with_an_offset_is_wrong_by_that_much() -> None:
+    right, wrong = SystemClock(), SystemClock(timedelta(hours=-1))
+    before = right.now()
+    found = wrong.now()
+    assert before <= found + timedelta(hours=1) <= right.now()

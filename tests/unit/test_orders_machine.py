@@ -27,7 +27,7 @@ from serai.contexts.orders.contract import (
     Taken,
 )
 from serai.contexts.orders.handlers import RequestCancellation
-from serai.contexts.orders.model import KeptLine, Order
+from serai.contexts.orders.model import Back, KeptLine, Order
 from serai.contexts.shipping.contract import ShipmentDispatched, ShippedLine
 from serai.kernel.db import Tx
 from serai.kernel.events import Cause
@@ -102,9 +102,11 @@ class MemoryBook:
         for key in keys:
             self._change(key, is_cancelling=True)
 
-    async def return_lines(self, units: Mapping[tuple[UUID, UUID, int], int], *, tx: Tx) -> None:
-        for (tenant, order, number), quantity in units.items():
-            self.lines[tenant, order][number - 1].returned += quantity
+    async def return_lines(self, back: Mapping[tuple[UUID, UUID, int], Back], *, tx: Tx) -> None:
+        for (tenant, order, number), more in back.items():
+            line = self.lines[tenant, order][number - 1]
+            line.returned += more.quantity
+            line.refund_minor += more.refund_minor
 
     async def ship_lines(self, units: Sequence[tuple[UUID, UUID, int, int]], *, tx: Tx) -> None:
         for tenant, order, number, quantity in units:
@@ -138,7 +140,7 @@ class Orders(RuleBasedStateMachine):
         total, is_cancelling = 1000 * sum(quantities), False
         self.book.orders[key] = Order(
             TENANT, key[1], "placed", None, is_cancelling, "USD", total, 0, 0, None, None, None,
-            NOW, None, 1,
+            NOW, None, 1, is_unpaid=False,
         )  # fmt: skip
         self.book.lines[key] = [
             KeptLine(n, f"sku-{n}", quantity, PRICE, 1000 * quantity, 0, 0)
@@ -230,7 +232,7 @@ class Orders(RuleBasedStateMachine):
             order = self.book.orders[TENANT, order_id]
             for line in lines:
                 assert 0 <= line.shipped <= line.quantity
-                assert 0 <= line.returned <= line.quantity
+                assert 0 <= line.returned <= line.shipped
                 if order.status == "cancelled":
                     assert line.shipped == line.returned == 0
             assert self.refunds[order_id] <= order.total_minor

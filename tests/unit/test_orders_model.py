@@ -22,6 +22,7 @@ from serai.contexts.orders.contract import (
     UnknownSku,
 )
 from serai.contexts.orders.model import Draft, KeptLine, Order, PlaceLine, PlaceOrder
+from serai.kernel import money
 from serai.kernel.events import Cause
 from serai.kernel.failure import NotFound, Refused
 
@@ -82,12 +83,17 @@ def test_a_total_beyond_any_amount_is_refused() -> None:
 def order(status: str = "confirmed", *, is_cancelling: bool = False) -> Order:
     return Order(
         TENANT, ORDER, status, None, is_cancelling, "GBP", 1000, 1000, 0, None, None, None,  # type: ignore[arg-type]
-        NOW, None, 2,
+        NOW, None, 2, is_unpaid=False,
     )  # fmt: skip
 
 
 def line(number: int, quantity: int, price: str, shipped: int = 0, returned: int = 0) -> KeptLine:
-    return KeptLine(number, f"sku-{number}", quantity, Decimal(price), 0, shipped, returned)
+    amount = money.extend(Decimal(price), quantity, "GBP")
+    return KeptLine(number, f"sku-{number}", quantity, Decimal(price), amount, shipped, returned)
+
+
+def sent(number: int, quantity: int, price: str, returned: int = 0) -> KeptLine:
+    return line(number, quantity, price, shipped=quantity, returned=returned)
 
 
 def test_an_order_with_goods_on_the_road_is_not_cancelled() -> None:
@@ -106,8 +112,15 @@ def give_back(*pieces: tuple[int, int]) -> ReturnLines:
     return ReturnLines(TENANT, ORDER, tuple(ReturnLine(n, q) for n, q in pieces), CAUSE)
 
 
+def test_units_of_an_order_that_is_being_cancelled_do_not_come_back_a_second_time() -> None:
+    lines = [line(1, 2, "1")]
+    taken = model.take_back(give_back((1, 1)), order(is_cancelling=True), lines)
+    assert isinstance(taken, ReturnNotPossible)
+    assert [kept.returned for kept in lines] == [0]
+
+
 def test_each_piece_is_refunded_at_its_own_rounding() -> None:
-    lines = [line(1, 3, "0.335"), line(2, 1, "2.55")]
+    lines = [sent(1, 3, "0.335"), sent(2, 1, "2.55")]
     taken = model.take_back(give_back((1, 1), (1, 2), (2, 1)), order(), lines)
     assert isinstance(taken, Taken)
     assert [piece.refund_minor for piece in taken.lines] == [34, 67, 255]
@@ -115,8 +128,24 @@ def test_each_piece_is_refunded_at_its_own_rounding() -> None:
     assert [kept.returned for kept in lines] == [3, 1]
 
 
+def test_pieces_that_round_up_do_not_give_back_more_than_their_line_had_cost() -> None:
+    lines = [sent(1, 2, "0.335")]
+    assert lines[0].amount_minor == 67
+    taken = [model.take_back(give_back((1, 1)), order(), lines) for _ in range(2)]
+    assert [t.refund_minor for t in taken if isinstance(t, Taken)] == [34, 33]
+    assert lines[0].refund_minor == 67
+
+
+def test_what_has_not_left_cannot_come_back() -> None:
+    lines = [line(1, 3, "1", shipped=2)]
+    taken = model.take_back(give_back((1, 3)), order(), lines)
+    assert isinstance(taken, ReturnNotPossible)
+    assert taken.facts == {"line_no": 1, "shipped": 2, "returned": 0}
+    assert isinstance(model.take_back(give_back((1, 2)), order(), lines), Taken)
+
+
 def test_nothing_comes_back_from_an_order_that_is_being_undone() -> None:
-    lines = [line(1, 3, "1")]
+    lines = [sent(1, 3, "1")]
     taken = model.take_back(give_back((1, 1)), order(is_cancelling=True), lines)
     assert isinstance(taken, ReturnNotPossible)
     assert lines[0].returned == 0
@@ -126,7 +155,7 @@ def test_nothing_comes_back_from_an_order_that_is_being_undone() -> None:
 def test_no_more_comes_back_than_was_bought_and_a_refusal_changes_nothing(
     pieces: list[tuple[int, int]],
 ) -> None:
-    lines = [line(1, 4, "1"), line(2, 2, "1", returned=1)]
+    lines = [sent(1, 4, "1"), sent(2, 2, "1", returned=1)]
     before = [kept.returned for kept in lines]
     taken = model.take_back(give_back(*pieces), order(), lines)
     wanted = {n: sum(q for m, q in pieces if m == n) for n, _ in pieces}

@@ -62,6 +62,7 @@ WITHHELD = Verdict("intent-1", "withheld")
         (cards.LATE_DECLINED, PENDING, PENDING, PENDING, declined("do_not_honour")),
         (cards.TOLD_TWICE, PENDING, PENDING, captured(), captured()),
         (cards.TOLD_OUT_OF_ORDER, PENDING, PENDING, captured(), captured()),
+        (cards.FORGED_FIRST, PENDING, PENDING, captured(), captured()),
     ],
 )
 def test_a_card_is_answered_and_decided_as_its_script_says(
@@ -89,6 +90,7 @@ def test_a_card_is_answered_and_decided_as_its_script_says(
         (cards.TOLD_OUT_OF_ORDER, True, SOON, [("captured", 2), ("authorised", 1)]),
         (cards.TOLD_OUT_OF_ORDER, False, SOON, [("authorised", 1)]),
         (cards.LATE_APPROVED, False, LATE, [("authorised", 1)]),
+        (cards.FORGED_FIRST, True, SOON, [("declined", 2), ("captured", 2)]),
     ],
 )
 def test_a_card_is_called_back_as_its_script_says(

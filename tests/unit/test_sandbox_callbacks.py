@@ -5,6 +5,7 @@ import hashlib
 import hmac
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from serai.contexts.payments.gateways import sandbox_callbacks
@@ -12,7 +13,9 @@ from serai.contexts.payments.gateways import sandbox_cards as cards
 from serai.contexts.payments.gateways.sandbox_book import SandboxBook
 from serai.contexts.payments.gateways.sandbox_callbacks import (
     DELIVERIES_MAX,
+    SIGNATURE_HEADER,
     CallbackRefusedError,
+    HttpCallbacks,
     deliver_callbacks,
     sign,
     verify_signature,
@@ -105,3 +108,32 @@ async def test_delivered_news_is_not_told_again_after_a_restart_and_lost_news_is
     again = open_book(tmp_path / "journal")
     assert [key for key, _ in again.take_due(1.0)] == ["lost"]
     again.close()
+
+
+async def test_a_forgery_is_sent_once_and_bears_no_signature_of_the_provider() -> None:
+    heard: list[tuple[str, bool]] = []
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+        headers = {
+            name.lower(): value for name, _, value in (line.partition(": ") for line in head)
+        }
+        body = await reader.readexactly(int(headers["content-length"]))
+        signature = headers[SIGNATURE_HEADER.lower()]
+        status = msgspec.json.decode(body)["status"]
+        heard.append((status, verify_signature("secret", signature, body, 1.0, 300.0)))
+        writer.write(b"HTTP/1.1 401 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    book = SandboxBook(callback_delay_s=0.0)
+    book.charge([Charge("key", 5, "EUR", cards.FORGED_FIRST, "order-1")], capture=True, now=1.0)
+    [(_, [forged, true])] = book.take_due(1.0)
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        callbacks = HttpCallbacks(f"http://127.0.0.1:{port}", secret="secret", now=lambda: 1.0)
+        await callbacks.deliver(forged)
+        with pytest.raises(CallbackRefusedError):
+            await callbacks.deliver(true)
+        await callbacks.aclose()
+    assert heard == [("declined", False), ("captured", True)]

@@ -31,6 +31,8 @@ def test_variables_are_read_by_their_types() -> None:
         ("SERAI_POOL_MAX", "1"),
         ("SERAI_PAYMENT_PROVIDER", "ftp://x"),
         ("SERAI_LOG_LEVEL", "loud"),
+        ("SERAI_CLOCK_OFFSET_S", "86401"),
+        ("SERAI_CLOCK_OFFSET_S", "nan"),
     ],
 )
 def test_what_cannot_be_run_with_is_refused_by_name(variable: str, value: str) -> None:

@@ -33,8 +33,10 @@ COMMANDS: Final = {
     "import": Entry("serai.cli.import_command:app", "Read a catalog from a CSV file."),
     "check": Entry("serai.cli.check:app", "Prove the invariants on the database as it is."),
     "replay": Entry("serai.cli.replay.command:app", "Put a recorded trade through the public API."),
+    "prove": Entry("serai.cli.prove.command:app", "Attack a shop of real processes, and judge it."),
     "bench": Entry("serai.cli.bench.orders:bench_app", "Measure orders a second, here and now."),
     "dlq": Entry("serai.cli.dlq:app", "Handle messages that wait for a person."),
+    "payment": Entry("serai.cli.payment:app", "Ask the provider again about what was given up."),
     "openapi": Entry("serai.cli.openapi:app", "Write the API's description (OpenAPI 3.1)."),
 }
 """In the order of the help. The API's code takes a while to load and most commands do without it,

@@ -2,16 +2,21 @@
 
 import asyncio
 import contextlib
+import math
 import signal
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import IO, Final
 
+from serai.cli.console import UNAVAILABLE
+from serai.cli.processes import Understudy, spawn
+
 BACKOFF_FIRST_S: Final = 0.2
 BACKOFF_MAX_S: Final = 10.0
-STABLE_S: Final = 30.0
-"""A child that lived this long has its next death forgiven: it is started again at once."""
+BACKOFF_UNREACHED_S: Final = 1.0
+"""The longest pause for one that ends because it cannot reach what it needs, such as a database."""
+STABLE_S: Final = 3.0
+"""A child that was ready for this long has its death forgiven: it is started again at once."""
 ASK_TIMEOUT_S: Final = 3.0
 ASK_STARTING_S: Final = 0.1
 ASK_EVERY_S: Final = 1.0
@@ -22,6 +27,17 @@ OK: Final = 200
 
 Tell = Callable[[str, str, str], None]
 """Is told what happened: the part, what, and a detail."""
+
+
+def pause_after(pause_s: float, *, ready_s: float, code: int) -> float:
+    """How long a child rests that rested `pause_s` before, was ready for `ready_s`, and died.
+
+    One that never was ready was so for less than no time.
+    """
+    if ready_s >= STABLE_S:
+        return 0.0
+    longest_s = BACKOFF_UNREACHED_S if code == UNAVAILABLE else BACKOFF_MAX_S
+    return min(max(pause_s * 2, BACKOFF_FIRST_S), longest_s)
 
 
 class Child:
@@ -39,6 +55,7 @@ class Child:
         probe: tuple[str, int, str],
         output: IO[bytes] | int,
         tell: Tell,
+        understudy: Understudy | None = None,
     ) -> None:
         self.name = name
         self.restarts = 0
@@ -52,11 +69,14 @@ class Child:
         self._probe = probe
         self._output = output
         self._tell = tell
+        self._understudy = understudy
         self._process: asyncio.subprocess.Process | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._ending = asyncio.Event()
         self._settled = asyncio.Event()
         self._was_ready = False
+        self._ready_at = math.inf
+        self._died = asyncio.Event()
         self._heard_at = time.monotonic()
 
     @property
@@ -97,42 +117,42 @@ class Child:
         return is_clean
 
     async def _keep(self) -> None:
-        pause_s = BACKOFF_FIRST_S
+        pause_s = 0.0
         while not self._ending.is_set():
-            began = time.monotonic()
-            self._heard_at = began
+            self._heard_at, self._ready_at = time.monotonic(), math.inf
             process = await self._spawn()
             code = await process.wait()
             self.is_ready = False
+            self._died.set()
             if self._ending.is_set():
                 return
             if not self._was_ready:
                 self.has_failed = True
                 self._settled.set()
-            if time.monotonic() - began > STABLE_S:
-                pause_s = BACKOFF_FIRST_S
+            ready_s = time.monotonic() - self._ready_at
+            pause_s = pause_after(pause_s, ready_s=ready_s, code=code)
             how = f"signal {-code}" if code < 0 else f"exit code {code}"
-            self._tell(self.name, "died", f"{how}; started again in {pause_s:g} s")
+            when = f"in {pause_s:g} s" if pause_s else "at once"
+            self._tell(self.name, "died", f"{how}; started again {when}")
             await asyncio.sleep(pause_s)
-            pause_s = min(pause_s * 2, BACKOFF_MAX_S)
             self.restarts += 1
 
     async def _spawn(self) -> asyncio.subprocess.Process:
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *self._arguments,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=self._output,
-            stderr=self._output,
-            env=dict(self._environment),
-            start_new_session=True,  # Ctrl-C in our terminal is for us; we tell it in good order
-        )
-        self._tell(self.name, "started", f"process {self._process.pid}")
-        return self._process
+        process = None
+        if self._understudy is not None:
+            process = await self._understudy.take(self._arguments, output=self._output)
+        if process is None:
+            process = await spawn(
+                self._arguments, environment=self._environment, output=self._output
+            )
+        self._process = process
+        self._tell(self.name, "started", f"process {process.pid}")
+        return process
 
     async def _watch(self) -> None:
         host, port, path = self._probe
         while True:
+            self._died.clear()
             pid = self.pid
             status, self.said = await ask(host, port, path) if pid else (None, "")
             now = time.monotonic()
@@ -145,9 +165,15 @@ class Child:
             was_ready, self.is_ready = self.is_ready, status == OK and pid == self.pid
             if self.is_ready and not was_ready:
                 self._was_ready = True
+                self._ready_at = min(self._ready_at, now)
                 self._settled.set()
                 self._tell(self.name, "ready", f"process {pid}")
-            await asyncio.sleep(ASK_EVERY_S if self.is_ready else ASK_STARTING_S)
+                if self.restarts and self._understudy is not None:
+                    await self._understudy.prepare()
+            # Not wait_for: in Python 3.11 it may swallow the cancelling that comes with the event.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(ASK_EVERY_S if self.is_ready else ASK_STARTING_S):
+                    await self._died.wait()
 
     def _kill(self) -> None:
         if self._process is not None:

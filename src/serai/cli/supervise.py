@@ -25,6 +25,7 @@ from serai.cli.installation import (
     sole_run,
     write_runtime,
 )
+from serai.cli.processes import Understudy
 from serai.contexts.payments.contract import CALLBACKS_PATH
 from serai.kernel.embedded import EmbeddedError, EmbeddedPostgres
 from serai.kernel.failure import Unavailable
@@ -86,6 +87,7 @@ class Supervisor:
         self._postgres: EmbeddedPostgres | None = None
         self._is_database_up = False
         self._is_published = False
+        self._understudy: Understudy | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._started_at = datetime.now(UTC)
         self._at_end = contextlib.ExitStack()
@@ -130,6 +132,8 @@ class Supervisor:
             self.children[child.name] = child
             child.start()
         await self._wait_ready()
+        if self._understudy is not None:
+            await self._understudy.prepare()
         self._write_runtime()
         self._is_published = True
         if self._postgres is not None:
@@ -145,6 +149,8 @@ class Supervisor:
         is_clean = True
         for child in self.children.values():
             is_clean &= await child.end(patience_s=patience_s)
+        if self._understudy is not None:
+            await self._understudy.end()
         if self._postgres is not None and self._postgres.is_owned:
             await asyncio.to_thread(self._postgres.stop)
             self._tell("postgres", "stopped", "")
@@ -173,15 +179,14 @@ class Supervisor:
     async def _keep_database(self, postgres: EmbeddedPostgres) -> None:
         pause_s = BACKOFF_FIRST_S
         while True:
-            await asyncio.sleep(DATABASE_LOOK_S)
-            if await asyncio.to_thread(postgres.is_running):
+            if not await asyncio.to_thread(postgres.wait_for_end, DATABASE_LOOK_S):
                 self._is_database_up, pause_s = True, BACKOFF_FIRST_S
                 continue
             self._is_database_up = False
             self._tell("postgres", "died", "started again")
             try:
                 await asyncio.to_thread(postgres.start, adopt=True)
-            except EmbeddedError as error:
+            except (EmbeddedError, OSError) as error:
                 self._tell("postgres", "failed", f"{error}; tried again in {pause_s:g} s")
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, BACKOFF_MAX_S)
@@ -192,19 +197,20 @@ class Supervisor:
         own = self.settings
         host = _reachable(own.host)
         environment = self._environment(urls)
-        children: list[Child] = []
-        if self._sandbox_port is not None:
-            arguments = self._sandbox_arguments(self._sandbox_port)
-            probe = ("127.0.0.1", self._sandbox_port, "/healthz")
-            children.append(self._make_child("sandbox", arguments, environment, probe))
+        self._understudy = Understudy(environment=environment, output=self._open_log("understudy"))
         serve = ["-m", "serai", "serve", "--role", "api", "--lifeline"]
         if self._has_demo_pictures:
             serve.append("--demo-pictures")
         work = ["-m", "serai", "worker", "--with-scheduler", "--lifeline"]
-        children += [
+        children = [
             self._make_child("api", serve, environment, (host, own.port, "/readyz")),
             self._make_child("worker", work, environment, (host, own.worker_port, "/readyz")),
         ]
+        if self._sandbox_port is not None:
+            # Last, for they end in this order: what the worker has at hand may still be paid.
+            arguments = self._sandbox_arguments(self._sandbox_port)
+            probe = ("127.0.0.1", self._sandbox_port, "/healthz")
+            children.append(self._make_child("sandbox", arguments, environment, probe))
         return children
 
     def _environment(self, urls: Urls) -> dict[str, str]:
@@ -226,6 +232,7 @@ class Supervisor:
             "--callback-url", f"{self.api_url}{CALLBACKS_PATH}",
             "--callback-secret", self.settings.callback_secret,
             "--journal", str(self.settings.data_path / "sandbox.jsonl"),
+            "--lifeline",
         ]  # fmt: skip
 
     def _make_child(
@@ -242,6 +249,7 @@ class Supervisor:
             probe=probe,
             output=self._open_log(name),
             tell=self._tell,
+            understudy=self._understudy,
         )
 
     def _open_log(self, part: str) -> IO[bytes] | int:

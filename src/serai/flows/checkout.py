@@ -5,6 +5,9 @@
                 │            └── deadline ─────► expired       release, withdraw the payment
                 └── refused ─► refused
 
+    confirmed ── declined after all ─► declined    stop the shipments, release
+                                   └─► confirmed   with goods on the road: marked as unpaid
+
 A move is a compare-and-set, so the event that comes second finds the instance moved. Money that
 arrives for an order that has ended otherwise goes back: `withdraw_payments` sees to it.
 """
@@ -18,6 +21,7 @@ from serai.contexts.orders.contract import (
     CancelOrder,
     ConfirmOrder,
     OrderPlaced,
+    OrderRef,
     Orders,
     Reason,
     RefundRecord,
@@ -31,13 +35,18 @@ from serai.contexts.payments.contract import (
     Payments,
     RequestPayment,
 )
+from serai.contexts.shipping.contract import ShipmentRef, Shipping
 from serai.kernel import ids
 from serai.kernel.db import Tx
 from serai.kernel.events import Cause, Delivery
 from serai.kernel.failure import Refused
 from serai.kernel.flow import Flow, Instance, Start
-from serai.kernel.module import Consumer, Module, Surroundings, Timer
+from serai.kernel.module import Check, Consumer, Finding, Module, Surroundings, Timer
 
+ENDED_WITHIN = timedelta(minutes=10)
+"""How long the end of a payment may be on its way to its order before that is a finding."""
+ENDED_PAGE = 2_000
+FINDINGS_MAX = 100
 FLOW = Flow("checkout", ends=("confirmed", "refused", "declined", "expired", "cancelled"))
 
 Placed = tuple[Delivery, OrderPlaced]
@@ -47,11 +56,17 @@ class Checkout:
     """The steps of the flow, each over a batch, each within one transaction."""
 
     def __init__(
-        self, orders: Orders, inventory: Inventory, payments: Payments, deadline: timedelta
+        self,
+        orders: Orders,
+        inventory: Inventory,
+        payments: Payments,
+        shipping: Shipping,
+        deadline: timedelta,
     ) -> None:
         self._orders = orders
         self._inventory = inventory
         self._payments = payments
+        self._shipping = shipping
         self._deadline = deadline
 
     async def on_order_placed(
@@ -152,12 +167,35 @@ class Checkout:
     async def on_payment_declined(
         self, deliveries: Sequence[Delivery], *, tx: Tx, now: datetime
     ) -> None:
-        """No money: the goods are free again and the order is cancelled."""
+        """No money: the goods are free again and the order is cancelled.
+
+        It comes after the confirmation too, where money that was held is gone when it is captured.
+        """
         keys = [(d.tenant_id, d.key) for d in deliveries]
         moved = await FLOW.move(keys, states=("paying",), to="declined", tx=tx, now=now)
-        undone = [d for d in deliveries if d.key in moved]
+        rest = [d for d in deliveries if d.key not in moved]
+        stopped = await self._stop_confirmed(rest, tx=tx, now=now)
+        undone = [d for d in deliveries if d.key in moved | stopped]
         await self._inventory.release_stock(stock_refs(undone), tx=tx, now=now)
         await self._cancel(undone, "payment_declined", tx=tx, now=now)
+
+    async def _stop_confirmed(
+        self, deliveries: Sequence[Delivery], *, tx: Tx, now: datetime
+    ) -> set[UUID]:
+        """Takes confirmed orders back of which nothing has left; the others are marked unpaid."""
+        states = await FLOW.find([(d.tenant_id, d.key) for d in deliveries], tx=tx)
+        confirmed = [d for d in deliveries if states.get(d.key) == "confirmed"]
+        if not confirmed:
+            return set()
+        stopped = await self._shipping.cancel_shipments(
+            [ShipmentRef(d.tenant_id, d.key, d.cause) for d in confirmed], tx=tx, now=now
+        )
+        kept = [d for d in confirmed if d.key not in stopped]
+        await self._orders.mark_unpaid(
+            [OrderRef(d.tenant_id, d.key, d.cause) for d in kept], tx=tx, now=now
+        )
+        keys = [(d.tenant_id, d.key) for d in confirmed if d.key in stopped]
+        return await FLOW.move(keys, states=("confirmed",), to="declined", tx=tx, now=now)
 
     async def ring(self, due: Sequence[Instance], *, tx: Tx, now: datetime) -> None:
         """The deadline has passed: the goods are free again, and no money will be kept."""
@@ -176,6 +214,21 @@ class Checkout:
         await self._orders.cancel_orders(
             [CancelOrder(tenant, key, "expired", cause) for tenant, key in undone], tx=tx, now=now
         )
+
+    async def check_paid(self, tx: Tx, tenant_id: UUID) -> list[Finding]:
+        """Confirmed orders whose payment ended without money and that nobody was told of."""
+        found: list[Finding] = []
+        after = UUID(int=0)
+        while len(found) < FINDINGS_MAX:
+            ended = await self._payments.list_ended(
+                tenant_id, before=tx.now - ENDED_WITHIN, after=after, limit=ENDED_PAGE, tx=tx
+            )
+            trusting = await self._orders.list_trusting(tenant_id, ended, tx=tx) if ended else []
+            found += [Finding("checkout.paid", f"order_id={order_id}") for order_id in trusting]
+            if len(ended) < ENDED_PAGE:
+                break
+            after = ended[-1]
+        return found[:FINDINGS_MAX]
 
     async def _confirm(
         self, paid: Sequence[tuple[Delivery, int]], *, tx: Tx, now: datetime
@@ -217,10 +270,17 @@ def payment_refs(deliveries: Sequence[Delivery]) -> list[PaymentRef]:
     return [PaymentRef(d.tenant_id, d.key, d.cause) for d in deliveries]
 
 
-def build(s: Surroundings, *, orders: Orders, inventory: Inventory, payments: Payments) -> Module:
+def build(
+    s: Surroundings,
+    *,
+    orders: Orders,
+    inventory: Inventory,
+    payments: Payments,
+    shipping: Shipping,
+) -> Module:
     """The checkout flow over the contexts it leads."""
     deadline = timedelta(seconds=s.settings.payment_deadline_s)
-    checkout = Checkout(orders, inventory, payments, deadline)
+    checkout = Checkout(orders, inventory, payments, shipping, deadline)
     return Module(
         name="checkout",
         consumers=[
@@ -235,4 +295,11 @@ def build(s: Surroundings, *, orders: Orders, inventory: Inventory, payments: Pa
             )
         ],
         timers=[Timer(FLOW.name, checkout.ring)],
+        checks=[
+            Check(
+                "checkout.paid",
+                "No order stays confirmed whose payment ended without money, unless it is marked.",
+                checkout.check_paid,
+            )
+        ],
     )

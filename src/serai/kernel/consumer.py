@@ -142,13 +142,15 @@ class GroupRunner:
         """
         await self._adopt()
         if not self._cursors:
+            # Whoever serves the partitions was woken as well; once they are ours, we look anyway.
+            self._woken.clear()
             return 0, False
-        if time.monotonic() >= self._letters_at:
+        if _now() >= self._letters_at:
             await self._retry_letters()
-        gap = self._fetch_at - time.monotonic()
+        gap = self._fetch_at - _now()
         if gap > 0:
             await asyncio.sleep(gap)
-        self._fetch_at = time.monotonic() + FETCH_GAP_S
+        self._fetch_at = _now() + FETCH_GAP_S
         self._woken.clear()
         newest = self._wake.newest(self._home, self._types)
         limit = max(1, self._consumer.batch_max // len(self._cursors))
@@ -161,7 +163,7 @@ class GroupRunner:
             # Nothing of ours below the horizon: the next look need not read what lies there again.
             for place, position in self._cursors.items():
                 self._cursors[place] = max(position, (horizon, 0))
-            if time.monotonic() >= self._save_at:
+            if _now() >= self._save_at:
                 await self._save()
         return len(deliveries), horizon <= newest
 
@@ -224,7 +226,7 @@ class GroupRunner:
 
     async def _save(self) -> None:
         """Writes the cursors down: a group that rarely hears must not hold up the log's pruning."""
-        self._save_at = time.monotonic() + SAVE_S
+        self._save_at = _now() + SAVE_S
         async with self._database.transaction(self._home, ()) as tx:
             await self._move_to(self._cursors, tx=tx)
 
@@ -307,7 +309,7 @@ class GroupRunner:
 
     async def _retry_letters(self) -> None:
         """Tries parked messages whose rest is over, each alone and in the order of its key."""
-        self._letters_at = time.monotonic() + LETTER_POLL_S
+        self._letters_at = _now() + LETTER_POLL_S
         async with self._database.transaction(
             self._home, (), is_transport=True, is_read_only=True
         ) as tx:
@@ -353,6 +355,11 @@ class GroupRunner:
         finally:
             for wait in waits:
                 wait.cancel()
+
+
+def _now() -> float:
+    """The loop's own time, by which its sleeps are measured too; a simulated loop has its own."""
+    return asyncio.get_running_loop().time()
 
 
 async def _call(

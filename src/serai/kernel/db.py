@@ -7,6 +7,7 @@ of one that is not in it.
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import datetime
 from typing import Any
@@ -26,6 +27,8 @@ _log = structlog.get_logger(__name__)
 
 CONNECT_TIMEOUT_S = 10.0
 ACQUIRE_TIMEOUT_S = 5.0
+AWAY_S = 0.1
+"""How long nobody knocks again where a server was found away: each knock costs it a process."""
 STATEMENT_TIMEOUT_MS = 10_000
 LOCK_TIMEOUT_MS = 5_000
 REPORT_TIMEOUT_MS = 60_000
@@ -48,6 +51,8 @@ _OUTAGES = (
     asyncpg.InterfaceError,
     asyncpg.CannotConnectNowError,
     asyncpg.TooManyConnectionsError,
+    asyncpg.DiskFullError,
+    asyncpg.OutOfMemoryError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.QueryCanceledError,
@@ -58,6 +63,7 @@ _OUTAGES = (
     OSError,
     TimeoutError,
 )
+_AWAY = (OSError, asyncpg.CannotConnectNowError, asyncpg.PostgresConnectionError)
 
 
 class Tx:
@@ -138,6 +144,7 @@ class Database:
         self._url = url
         self._pool_max = pool_max
         self._pool: Any = None
+        self._away_until = 0.0
         self.clock: Clock = clock or SystemClock()
         self.transactions = 0
 
@@ -150,7 +157,7 @@ class Database:
         """Connects; refuses to run as a role that row-level security does not bind."""
         self._pool = await asyncpg.create_pool(
             self._url,
-            min_size=1,
+            min_size=0,  # else the pool itself knocks at a server that is away, with tracebacks
             max_size=self._pool_max,
             timeout=CONNECT_TIMEOUT_S,
             command_timeout=REPORT_TIMEOUT_MS / 1000 + 5,
@@ -195,9 +202,9 @@ class Database:
         """One transaction that sees the rows of `tenants` only; commits when the block ends well.
 
         With `is_transport` the kernel's own tables are seen for every tenant: the log and the
-        timers carry the messages of all. With `is_report` it is read-only, and the planner may scan
-        and hash: for sums over everything a tenant has. Failures of the world come out as
-        Unavailable.
+        timers carry the messages of all. With `is_report` it is read-only, sees one snapshot, and
+        the planner may scan and hash: for sums over everything a tenant has. Failures of the world
+        come out as Unavailable.
         """
         connection = await self._acquire()
         is_clean = False
@@ -226,9 +233,14 @@ class Database:
     async def _acquire(self) -> Any:
         if self._pool is None:
             raise Unavailable("the database is closed")
+        if time.monotonic() < self._away_until:
+            raise Unavailable("no database connection: the server was away a moment ago")
         try:
             return await self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
         except _OUTAGES as error:
+            # That every connection is in use is a TimeoutError, and no reason to stay away.
+            if isinstance(error, _AWAY) and not isinstance(error, TimeoutError):
+                self._away_until = time.monotonic() + AWAY_S
             raise Unavailable(f"no database connection: {type(error).__name__}") from error
 
     async def _give_back(self, connection: Any, *, is_clean: bool) -> None:
@@ -245,14 +257,23 @@ class Database:
             with contextlib.suppress(*_OUTAGES, asyncpg.PostgresError):
                 await pool.release(connection)
 
-    async def connect(self) -> Any:
-        """A connection of its own outside the pool, for LISTEN; the caller closes it."""
+    @contextlib.asynccontextmanager
+    async def session(self) -> AsyncIterator[Any]:
+        """A connection of its own outside the pool, for what lasts: LISTEN, a lock of the session.
+
+        It is closed at the end of the block. Failures of the world come out as Unavailable.
+        """
+        connection = None
         try:
-            return await asyncpg.connect(
+            connection = await asyncpg.connect(
                 self._url, timeout=CONNECT_TIMEOUT_S, server_settings=session_settings()
             )
+            yield connection
         except _OUTAGES as error:
             raise Unavailable(f"no database connection: {type(error).__name__}") from error
+        finally:
+            if connection is not None:
+                connection.terminate()
 
 
 def session_settings() -> dict[str, str]:
@@ -280,6 +301,9 @@ def _begin(
     # One round trip. The only values are UUID objects, whose text is hexadecimal by construction.
     wall = ",".join(str(UUID(int=tenant.int)) for tenant in tenants)
     begin = "BEGIN READ ONLY" if is_read_only else "BEGIN"
+    if is_report:
+        # One snapshot: what is compared was true at the same moment.
+        begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
     parts = [begin, f"SET LOCAL serai.tenants = '{{{wall}}}'"]
     if is_transport:
         parts.append("SET LOCAL serai.transport = 'on'")

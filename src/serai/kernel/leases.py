@@ -2,10 +2,14 @@
 
 A lease alone is not enough: a paused process wakes up believing that it still holds it. Each claim
 raises the partition's fence, and a position moves only under the fence it was claimed with.
+
+A lease runs out when its worker is paused or cut off. A worker that is dead need not be waited for:
+its session ends with it, and with the session the lock by which the others see that it lives.
 """
 
 import asyncio
 import math
+import time
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
@@ -15,7 +19,7 @@ from serai.kernel import queries
 from serai.kernel.db import Database
 from serai.kernel.events import PARTITIONS
 from serai.kernel.failure import Unavailable
-from serai.kernel.tenant import Home
+from serai.kernel.tenant import POOLED, Home
 
 _log = structlog.get_logger(__name__)
 _SQL = queries.load("serai.kernel")
@@ -23,18 +27,65 @@ _SQL = queries.load("serai.kernel")
 LEASE_S = 2.0
 BEAT_S = 0.5
 MEMBER_FORGOTTEN_S = 60.0
+PRESENCE_RETRY_S = 0.2
+
+
+class Presence:
+    """A session of a worker's own, by whose lock the others see that it lives.
+
+    It only ever speeds things up. Lost while the worker lives, it costs the leases, which others
+    then claim under new fences, and never their safety.
+    """
+
+    def __init__(self, database: Database, worker: UUID) -> None:
+        self._database = database
+        self._worker = worker
+        self.is_held = asyncio.Event()
+
+    async def run(self) -> None:
+        """Holds the lock until cancelled; takes it again after every loss."""
+        while True:
+            try:
+                await self._hold()
+            except Unavailable as error:
+                if self.is_held.is_set():
+                    _log.warning("presence_lost", action="presence_lost", reason=error.detail)
+            self.is_held.clear()
+            await asyncio.sleep(PRESENCE_RETRY_S)
+
+    async def _hold(self) -> None:
+        async with self._database.session() as connection:
+            lost = asyncio.Event()
+            connection.add_termination_listener(lambda _connection: lost.set())
+            statement = _SQL.hold_presence.text(POOLED.prefix)
+            if not await connection.fetchval(statement, self._worker):
+                raise Unavailable("a lost session of this worker lingers, and shows it meanwhile")
+            self.is_held.set()
+            await lost.wait()
+            raise Unavailable("the session was lost")
 
 
 class Membership:
-    """Keeps one worker's leases alive in every group of a home, and claims its fair share."""
+    """Keeps one worker's leases alive in every group of a home, and claims its fair share.
+
+    With `has_presence` the worker shows that it lives by a `Presence`, and expects the others to.
+    """
 
     def __init__(
-        self, database: Database, home: Home, worker: UUID, groups: Mapping[str, Sequence[str]]
+        self,
+        database: Database,
+        home: Home,
+        worker: UUID,
+        groups: Mapping[str, Sequence[str]],
+        *,
+        has_presence: bool = False,
     ) -> None:
         self._database = database
         self._home = home
         self._worker = worker
         self._groups = groups
+        self._has_presence = has_presence
+        self._beat_at = -math.inf
         self.held: dict[str, dict[int, int]] = {group: {} for group in groups}
         self._watchers: list[asyncio.Event] = []
 
@@ -65,6 +116,8 @@ class Membership:
         names = sorted(self._groups)
         async with self._database.transaction(self._home, ()) as tx:
             await tx.execute(_SQL.beat_members, names, self._worker)
+            if self._has_presence:
+                await tx.execute(_SQL.drop_absent, names, self._worker)
             await tx.execute(_SQL.renew_leases, self._worker, LEASE_S)
             counts = await tx.fetch(_SQL.count_members, names, LEASE_S)
             members = {row["group_name"]: row["members"] for row in counts}
@@ -78,7 +131,16 @@ class Membership:
                         _SQL.claim_leases, group, self._worker, share - len(held), LEASE_S
                     )
             rows = await tx.fetch(_SQL.list_leases, self._worker)
+        self._beat_at = time.monotonic()
         self._hold({(row["group_name"], row["partition"]): row["fence"] for row in rows})
+
+    async def obstacle(self) -> str | None:
+        """Why some partitions of the home are not served now, or None."""
+        if time.monotonic() - self._beat_at > LEASE_S:
+            return "this worker could not renew its leases"
+        async with self._database.transaction(self._home, (), is_read_only=True) as tx:
+            count = await tx.fetchval(_SQL.count_unserved, sorted(self._groups))
+        return f"{count} partitions are served by nobody yet" if count else None
 
     async def leave(self) -> None:
         """Gives everything back, so that others need not wait for the leases to run out."""

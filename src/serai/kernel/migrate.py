@@ -40,6 +40,11 @@ class Migration(msgspec.Struct, frozen=True):
         return "_post_" in self.name
 
     @property
+    def is_concurrent(self) -> bool:
+        """Whether its statements run one by one, outside a transaction."""
+        return self.text.startswith("-- concurrently\n")
+
+    @property
     def checksum(self) -> str:
         return hashlib.sha256(self.text.encode()).hexdigest()
 
@@ -68,6 +73,11 @@ def find_migrations(packages: Sequence[str]) -> list[Migration]:
                 raise MigrationFailed(f"{package}/migrations/{file.name}: not a migration's name")
             found.append(Migration(context, file.name, file.read_text("utf-8")))
     return found
+
+
+def split_statements(text: str) -> list[str]:
+    """The statements of a file whose statements run one by one; each ends with its line."""
+    return [piece for piece in (part.strip() for part in text.split(";\n")) if piece]
 
 
 async def apply(
@@ -166,10 +176,9 @@ async def _apply_one(connection: asyncpg.Connection, home: Home, migration: Migr
         "INSERT INTO {kernel}.migrations (context, name, checksum) VALUES ($1, $2, $3)", home.prefix
     )
     try:
-        if "-- concurrently" in migration.text:
-            for statement in (s.strip() for s in text.split(";\n")):
-                if statement:
-                    await connection.execute(statement)
+        if migration.is_concurrent:
+            for statement in split_statements(text):
+                await connection.execute(statement)
             await connection.execute(note, migration.context, migration.name, migration.checksum)
         else:
             async with connection.transaction():

@@ -181,6 +181,16 @@ def parse_price(text: str) -> Decimal | None:
     return Decimal(text) if _PRICE.fullmatch(text) else None
 
 
+def write_price(price: Decimal, currency: str) -> str:
+    """A unit price in major units as plain decimal text, as `parse_price` takes it.
+
+    It has at least the digits of the currency's minor unit, and no more zeros than that.
+    """
+    exact = price.normalize()
+    digits = max(exponent(currency), -int(exact.as_tuple().exponent))
+    return f"{exact:.{digits}f}"
+
+
 def extend(price: Decimal, quantity: int, currency: str) -> int:
     """`quantity` x `price` in minor units, rounded half up once, at the end."""
     amount = price * quantity * (10 ** exponent(currency))

@@ -71,6 +71,37 @@ FROM {kernel}.members
 WHERE group_name = ANY ($1::text[]) AND seen_at > clock_timestamp() - make_interval(secs => $2)
 GROUP BY group_name;
 
+-- name: hold_presence
+-- Shows on this session, until it ends, that a worker lives; false where another session does so.
+SELECT pg_try_advisory_lock(hashtextextended($1::uuid::text, 0));
+
+-- name: drop_absent
+-- Forgets workers whose session has ended, and frees what they held: the dead are not waited for.
+WITH present AS MATERIALIZED (
+  SELECT (classid::bigint << 32) | objid::bigint AS key FROM pg_locks
+  WHERE locktype = 'advisory' AND objsubid = 1 AND granted
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+), absent AS MATERIALIZED (
+  SELECT w.worker FROM (
+    SELECT owner AS worker FROM {kernel}.leases
+    WHERE group_name = ANY ($1::text[]) AND owner IS NOT NULL
+    UNION SELECT worker FROM {kernel}.members WHERE group_name = ANY ($1::text[])) w
+  WHERE w.worker <> $2 AND hashtextextended(w.worker::text, 0) NOT IN (SELECT key FROM present)
+), gone AS (
+  SELECT group_name, worker FROM {kernel}.members
+  WHERE group_name = ANY ($1::text[]) AND worker IN (SELECT worker FROM absent)
+  FOR UPDATE SKIP LOCKED
+), forgotten AS (
+  DELETE FROM {kernel}.members m USING gone
+  WHERE m.group_name = gone.group_name AND m.worker = gone.worker
+), free AS (
+  SELECT group_name, partition FROM {kernel}.leases
+  WHERE group_name = ANY ($1::text[]) AND owner IN (SELECT worker FROM absent)
+  ORDER BY group_name, partition FOR UPDATE SKIP LOCKED
+)
+UPDATE {kernel}.leases l SET owner = NULL, lease_until = '-infinity'
+FROM free WHERE l.group_name = free.group_name AND l.partition = free.partition;
+
 -- name: renew_leases
 -- Prolongs a worker's leases; one whose row is locked is in a batch of its own and needs no renewal.
 WITH mine AS (
@@ -101,6 +132,11 @@ WHERE owner = $1 AND ($2::text IS NULL OR (group_name = $2 AND partition = ANY (
 -- name: list_leases
 -- Lists what a worker holds, with the fences under which it holds them.
 SELECT group_name, partition, fence FROM {kernel}.leases WHERE owner = $1;
+
+-- name: count_unserved
+-- Counts the partitions of the given groups that nobody holds now.
+SELECT count(*)::int FROM {kernel}.leases
+WHERE group_name = ANY ($1::text[]) AND (owner IS NULL OR lease_until < clock_timestamp());
 
 -- name: move_positions
 -- Moves a group's positions if, and only if, the worker still owns the partitions under its fences.
@@ -315,3 +351,54 @@ SELECT (SELECT count(*) FROM {kernel}.flows WHERE ended_at IS NULL) AS flows,
 -- Puts the deadline of a running flow instance off.
 UPDATE {kernel}.flows SET deadline_at = $4
 WHERE tenant_id = $2 AND flow = $1 AND key = $3 AND ended_at IS NULL;
+
+-- name: check_handled
+-- Finds events that a group has passed and neither handled nor parked.
+SELECT h.group_name, o.type, o.event_id, o.key
+FROM unnest($2::text[], $3::text[], $4::text[]) AS h(group_name, topic, type)
+JOIN {kernel}.positions p ON p.group_name = h.group_name AND p.topic = h.topic
+JOIN {kernel}.outbox o ON o.topic = p.topic AND o.partition = p.partition AND o.type = h.type
+  AND (o.xid, o.seq) <= (p.xid, p.seq)
+WHERE o.tenant_id = $1
+  AND NOT EXISTS (SELECT 1 FROM {kernel}.inbox i WHERE i.group_name = h.group_name AND i.event_id = o.event_id)
+  AND NOT EXISTS (SELECT 1 FROM {kernel}.dead_letters d
+                  WHERE d.group_name = h.group_name AND d.event_id = o.event_id)
+ORDER BY o.event_id LIMIT $5;
+
+-- name: check_letters
+-- Finds parked messages that are given up, or have been tried again for too long.
+SELECT group_name, type, event_id, key, state, attempts, error
+FROM {kernel}.dead_letters
+WHERE tenant_id = $1 AND (state = 'dead' OR parked_at < $2)
+ORDER BY event_id LIMIT $3;
+
+-- name: check_flows
+-- Finds running flows that have no deadline, or whose deadline has passed long ago.
+SELECT flow, key, state, deadline_at
+FROM {kernel}.flows
+WHERE tenant_id = $1 AND ended_at IS NULL AND (deadline_at IS NULL OR deadline_at < $2)
+ORDER BY flow, key LIMIT $3;
+
+-- name: list_running_flows
+-- Lists a tenant's flow instances that have not ended, oldest first.
+SELECT flow, key, state, deadline_at, started_at FROM {kernel}.flows
+WHERE tenant_id = $1 AND ended_at IS NULL ORDER BY started_at, flow, key LIMIT $2;
+
+-- name: list_unhandled_events
+-- Lists a tenant's events that a group hears by their type and has not marked as handled.
+SELECT h.group_name, o.type, o.key, o.event_id, o.occurred_at
+FROM {kernel}.outbox o
+JOIN unnest($2::text[], $3::text[]) AS h(group_name, type) ON h.type = o.type
+WHERE o.tenant_id = $1
+  AND NOT EXISTS (
+    SELECT 1 FROM {kernel}.inbox i
+    WHERE i.group_name = h.group_name AND i.event_id = o.event_id)
+ORDER BY o.event_id, h.group_name LIMIT $4;
+
+-- name: list_repeated_events
+-- Lists keys of a tenant about which an event of a type was announced more than once.
+SELECT o.type, o.key, count(*)::int AS times
+FROM {kernel}.outbox o
+WHERE o.tenant_id = $1 AND o.type = ANY ($2::text[])
+GROUP BY o.type, o.key HAVING count(*) > 1
+ORDER BY o.type, o.key LIMIT $3;

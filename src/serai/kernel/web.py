@@ -1,10 +1,11 @@
 """The edge: decodes strictly, authenticates, hands commands to batches and answers in HTTP."""
 
 import base64
+import functools
 import json
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Annotated, Any, Final, Generic, Protocol, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -13,6 +14,7 @@ from litestar.connection import ASGIConnection
 from litestar.dto import AbstractDTO
 from litestar.enums import ScopeType
 from litestar.handlers import BaseRouteHandler
+from litestar.params import QueryParameter
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from serai.kernel import idempotency, ids, observe
@@ -21,12 +23,21 @@ from serai.kernel.events import Cause
 from serai.kernel.failure import IdempotencyKeyMissing, Invalid, Refused, StaleVersion
 from serai.kernel.idempotency import KEY_CHARS_MAX, Answer, Claim
 from serai.kernel.tenant import Home
+from serai.kernel.text import LINE_PATTERN
 
 PAGE_DEFAULT = 50
 PAGE_MAX = 200
 CURSOR_CHARS_MAX = 512
 BIGINT_MAX = 2**63 - 1
 REQUEST_ID_CHARS_MAX = 64
+QUERY_CHARS_MAX = 255
+
+QueryLine = Annotated[str, QueryParameter(max_length=QUERY_CHARS_MAX, pattern=LINE_PATTERN)]
+"""A query parameter that is text of one line."""
+OptionalQueryLine = Annotated[
+    str | None, QueryParameter(max_length=QUERY_CHARS_MAX, pattern=LINE_PATTERN)
+]
+"""The same where it may be left out."""
 
 IDEMPOTENCY: Final = "idempotency_key"
 VERSION: Final = "if_match"
@@ -190,7 +201,7 @@ def claim_of(
     if not 1 <= len(key) <= KEY_CHARS_MAX or not key.isprintable() or not key.isascii():
         raise Invalid(f"`Idempotency-Key` must be 1 to {KEY_CHARS_MAX} printable ASCII characters")
     query = request.scope["query_string"].decode("latin-1")
-    operation = f"{request.method} {request.url.path}?{query}"
+    operation = f"{request.method} {request.scope['path']}?{query}"
     return Claim(key, idempotency.fingerprint(operation, body))
 
 
@@ -317,12 +328,16 @@ def edge(app: ASGIApp) -> ASGIApp:
         try:
             await app(scope, receive, send_with_id)
         finally:
-            route = scope.get("path_template") or "unmatched"
-            observe.HTTP_SECONDS.labels(str(route), str(status)).observe(
-                time.perf_counter() - began
-            )
+            route = str(scope.get("path_template") or "unmatched")
+            _stopwatch(route, status).observe(time.perf_counter() - began)
 
     return middleware
+
+
+@functools.cache
+def _stopwatch(route: str, status: int) -> Any:
+    """The histogram of a route's answers of one status; the API has so many, and no more."""
+    return observe.HTTP_SECONDS.labels(route, str(status))
 
 
 def _request_id(scope: Scope) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -14,7 +14,7 @@ from serai.kernel.db import Database
 from serai.kernel.events import type_of
 from serai.kernel.failure import Unavailable
 from serai.kernel.flow import Instance
-from serai.kernel.leases import Membership
+from serai.kernel.leases import Membership, Presence
 from serai.kernel.log.postgres import Wake
 from serai.kernel.module import Consumer, Timer
 from serai.kernel.tenant import Home, Homes
@@ -26,6 +26,8 @@ TIMER_POLL_S = 0.5
 DUE_MAX = 200
 BROKEN_TIMER_PAUSE = timedelta(seconds=60)
 OUTAGE_PAUSE_S = 0.5
+PRESENCE_WAIT_S = 2.0
+"""How long a worker waits to be seen to live before it claims what others might then take back."""
 
 
 class Workers:
@@ -46,18 +48,21 @@ class Workers:
         self._timers = {timer.flow: timer for timer in timers}
         self._worker = worker_id or ids.new_id()
         self.runners: list[GroupRunner] = []
+        self._memberships: list[Membership] = []
         self.is_ready = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serves every home until `stop` is set."""
         wake = Wake(self._database)
-        memberships: list[Membership] = []
-        background: list[asyncio.Task[None]] = []
+        presence = Presence(self._database, self._worker)
+        background: list[asyncio.Task[None]] = [asyncio.create_task(presence.run())]
         serving: list[asyncio.Task[None]] = []
         try:
-            for home in await self._homes.all_homes():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(presence.is_held.wait(), PRESENCE_WAIT_S)
+            for home in await self._find_homes(stop):
                 membership = self._membership(home)
-                memberships.append(membership)
+                self._memberships.append(membership)
                 await self._join(membership, stop)
                 for consumer in self._consumers:
                     runner = GroupRunner(
@@ -76,9 +81,18 @@ class Workers:
             for task in background:
                 task.cancel()
             await asyncio.gather(*background, return_exceptions=True)
-            for membership in memberships:
+            for membership in self._memberships:
                 with contextlib.suppress(Unavailable):
                     await membership.leave()
+
+    async def obstacle(self) -> str | None:
+        """Why this worker, or a partition of its groups, does not serve now; None if all do."""
+        if not self.is_ready.is_set():
+            return "the consumers are starting"
+        for membership in self._memberships:
+            if obstacle := await membership.obstacle():
+                return obstacle
+        return None
 
     async def _watch(
         self,
@@ -107,7 +121,15 @@ class Workers:
             consumer.group: sorted({type_of(model).topic for model in consumer.hears})
             for consumer in self._consumers
         }
-        return Membership(self._database, home, self._worker, groups)
+        return Membership(self._database, home, self._worker, groups, has_presence=True)
+
+    async def _find_homes(self, stop: asyncio.Event) -> Collection[Home]:
+        while not stop.is_set():
+            try:
+                return await self._homes.all_homes()
+            except Unavailable:
+                await asyncio.sleep(OUTAGE_PAUSE_S)
+        return ()
 
     async def _join(self, membership: Membership, stop: asyncio.Event) -> None:
         while not stop.is_set():

@@ -12,6 +12,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 
+from serai.kernel import express
 from serai.kernel.problems import EXCEPTION_HANDLERS
 from serai.kernel.web import edge
 from serai.roles import process
@@ -46,13 +47,17 @@ async def serve_api(own: Process, *, more_routes: Sequence[Any] = ()) -> None:
     """Answers requests; at the end, everything that was accepted has its answer."""
     settings = own.settings
     app = build_app(settings, own.composition, own.readiness, more_routes=more_routes)
-    await serve_app(
-        app,
-        host=settings.host,
-        port=settings.port,
-        stop=own.stop,
-        notice_s=settings.drain_notice_s,
-    )
+    watching = asyncio.create_task(own.composition.tenancy.watch_keys())
+    try:
+        await serve_app(
+            express.shorten(app, body_bytes_max=settings.body_bytes_max),
+            host=settings.host,
+            port=settings.port,
+            stop=own.stop,
+            notice_s=settings.drain_notice_s,
+        )
+    finally:
+        watching.cancel()
     # A client that hung up has left its command behind; it is carried out all the same.
     await asyncio.gather(*(batch.drain() for batch in own.composition.batches))
 

@@ -12,9 +12,11 @@ from serai.contexts.payments import module as payments_module
 from serai.contexts.returns import module as returns_module
 from serai.contexts.shipping import module as shipping_module
 from serai.contexts.tenancy import module as tenancy_module
+from serai.flows import agreement
 from serai.flows import cancellation as cancellation_flow
 from serai.flows import checkout as checkout_flow
 from serai.flows import returns as returns_flow
+from serai.kernel import soundness
 from serai.kernel.clock import Clock, SystemClock
 from serai.kernel.db import Database
 from serai.kernel.module import Check, Consumer, Job, Module, Surroundings, Timer
@@ -30,6 +32,8 @@ class Composition:
     modules: Sequence[Module]
     tenancy: Any
     """The `Tenancy` that the tenancy context offers."""
+    look_ups: Any
+    """The `LookUps` that the payments context offers."""
 
     @property
     def database(self) -> Database:
@@ -106,8 +110,10 @@ def compose(settings: Settings, database: Database, *, clock: Clock | None = Non
         shipping,
         returns,
         notifications,
-        checkout_flow.build(s, **lead),
+        checkout_flow.build(s, **lead, shipping=shipping.offers),
         cancellation_flow.build(s, **lead, shipping=shipping.offers),
         returns_flow.build(s, **lead, returns=returns.offers),
+        agreement.build(s, **lead, shipping=shipping.offers, notifications=notifications.offers),
     )
-    return Composition(s, modules, tenancy.offers)
+    consumers = [consumer for module in modules for consumer in module.consumers]
+    return Composition(s, (*modules, soundness.build(consumers)), tenancy.offers, payments.operated)

@@ -1,7 +1,7 @@
 """What an operator asks a process: is it alive, is it ready, and what are its figures."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from litestar import MediaType, Request, Response, get
@@ -25,24 +25,24 @@ class Readiness:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._conditions: list[tuple[str, Callable[[], bool]]] = []
+        self._parts: list[Callable[[], Awaitable[str | None]]] = []
         self._is_migrated = False
         self.is_draining = False
 
-    def require(self, what: str, is_met: Callable[[], bool]) -> None:
-        """Adds a condition of a part of this process; `what` says what is waited for."""
-        self._conditions.append((what, is_met))
+    def ask_also(self, obstacle: Callable[[], Awaitable[str | None]]) -> None:
+        """Adds a part of this process that tells, when asked, what stands in its way, or None."""
+        self._parts.append(obstacle)
 
     async def obstacle(self) -> str | None:
         """What stands in the way, or None."""
         if self.is_draining:
             return "this process is finishing and takes no new work"
-        for what, is_met in self._conditions:
-            if not is_met():
-                return what
         try:
             async with asyncio.timeout(READY_TIMEOUT_S):
-                return await self._database_obstacle()
+                found = await self._database_obstacle()
+                for part in self._parts:
+                    found = found or await part()
+                return found
         except TimeoutError:
             return f"the database did not answer within {READY_TIMEOUT_S:g} s"
         except Unavailable as error:

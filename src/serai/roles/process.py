@@ -7,15 +7,20 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from functools import partial
 from typing import Final, NoReturn
 
 import structlog
 import uvloop
 
 from serai.kernel import observe
+from serai.kernel.clock import SystemClock
+from serai.kernel.db import Database
 from serai.kernel.failure import Unavailable
+from serai.kernel.lifeline import watch_lifeline
 from serai.roles.composition import Composition, compose
-from serai.roles.connection import app_url, open_database
+from serai.roles.connection import Away, app_url, open_database
 from serai.roles.probes import Readiness
 from serai.settings import Settings
 
@@ -23,7 +28,9 @@ _log = structlog.get_logger(__name__)
 
 FAILED: Final = 1
 UNAVAILABLE: Final = 3
-LIFELINE_BYTES: Final = 64
+DATABASE_WAIT_S: Final = 30.0
+"""How long a supervised process waits for its database: who started us sees to that one too."""
+DATABASE_LOOK_S: Final = 0.1
 GC_THRESHOLDS: Final = (20_000, 50, 100)
 """Batches make and drop thousands of objects that no cycle holds; the collector may look seldom."""
 
@@ -72,9 +79,14 @@ def run(
 async def _live(parts: Sequence[Part], settings: Settings, url: str, *, has_lifeline: bool) -> int:
     stop = asyncio.Event()
     _listen_for_the_end(stop, has_lifeline=has_lifeline)
-    database = await open_database(url, pool_max=settings.pool_max)
+    patience_s = DATABASE_WAIT_S if has_lifeline else 0.0
+    clock = SystemClock(timedelta(seconds=settings.clock_offset_s))
+    opening = partial(open_database, url, pool_max=settings.pool_max, clock=clock)
+    database = await _await_database(opening, stop, patience_s=patience_s)
+    if database is None:
+        return 0
     try:
-        composition = compose(settings, database)
+        composition = compose(settings, database, clock=clock)
         process = Process(settings, composition, Readiness(database), stop)
         # What was imported and built lives as long as we do: the collector need not walk it.
         gc.collect()
@@ -86,6 +98,22 @@ async def _live(parts: Sequence[Part], settings: Settings, url: str, *, has_life
             await composition.close()
     finally:
         await database.close()
+
+
+async def _await_database(
+    opening: Callable[[], Awaitable[Database]], stop: asyncio.Event, *, patience_s: float
+) -> Database | None:
+    """The database, if need be as soon as it is there; None when told to stop before."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + patience_s
+    while not stop.is_set():
+        try:
+            return await opening()
+        except Away:
+            if loop.time() >= deadline:
+                raise
+            await asyncio.sleep(DATABASE_LOOK_S)
+    return None
 
 
 async def _run_parts(parts: Sequence[Part], process: Process) -> int:
@@ -115,13 +143,5 @@ def _listen_for_the_end(stop: asyncio.Event, *, has_lifeline: bool) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    if not has_lifeline:
-        return
-    lifeline = sys.stdin.fileno()
-
-    def look() -> None:
-        if not os.read(lifeline, LIFELINE_BYTES):
-            loop.remove_reader(lifeline)
-            stop.set()
-
-    loop.add_reader(lifeline, look)
+    if has_lifeline:
+        watch_lifeline(stop.set)

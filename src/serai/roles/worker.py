@@ -41,7 +41,7 @@ async def serve_worker(own: Process) -> None:
         consumers=composition.consumers,
         timers=composition.timers,
     )
-    own.readiness.require("the consumers are starting", workers.is_ready.is_set)
+    own.readiness.ask_also(workers.obstacle)
     await workers.run(own.stop)
 
 

@@ -29,12 +29,11 @@ from litestar import Litestar, Request, Response, get, post
 from litestar.datastructures import State
 from litestar.params import JSONBody
 
-from serai.contexts.catalog.contract import Quote
+from serai.contexts.catalog.contract import Quote, Sku
 from serai.contexts.inventory.contract import OutOfStock
 from serai.contexts.orders.contract import (
     LINES_MAX,
     QUANTITY_MAX,
-    SKU_CHARS_MAX,
     OrderedLine,
     OrderPlaced,
     OrderView,
@@ -45,6 +44,7 @@ from serai.kernel.failure import IdempotencyKeyReused, Invalid
 from serai.kernel.idempotency import Answer, Claim
 from serai.kernel.problems import EXCEPTION_HANDLERS
 from serai.kernel.tenant import POOLED
+from serai.kernel.text import END, Email
 from serai.kernel.web import (
     Principal,
     Unauthenticated,
@@ -62,9 +62,6 @@ POOL_CONNECTIONS = 20
 KEY_VALID_S = 2.0
 """How long a key that was looked up is not looked up again."""
 COMMAND_TIMEOUT_S = 10.0
-EMAIL_CHARS_MAX = 254
-TEXT_PATTERN = r"^[^\x00-\x1f\x7f]*$"
-EMAIL_PATTERN = r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+$"
 SCOPES = ["orders:write"]
 
 _SQL = queries.load("serai.cli.bench")
@@ -95,25 +92,25 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
 class LineBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A line as the shop's own API takes it, but for prices given by staff."""
 
-    sku: Annotated[str, msgspec.Meta(min_length=1, max_length=SKU_CHARS_MAX, pattern=TEXT_PATTERN)]
+    sku: Sku
     quantity: Annotated[int, msgspec.Meta(ge=1, le=QUANTITY_MAX)]
 
 
 class PaymentBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the order is paid with."""
 
-    card: Annotated[str, msgspec.Meta(min_length=1, max_length=32, pattern=r"^[A-Za-z0-9_-]+$")]
+    card: Annotated[
+        str, msgspec.Meta(min_length=1, max_length=32, pattern=rf"^[A-Za-z0-9_-]+{END}")
+    ]
 
 
 class PlaceOrderBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An order as the shop's own API takes it."""
 
-    currency: Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}$")]
+    currency: Annotated[str, msgspec.Meta(pattern=rf"^[A-Z]{{3}}{END}")]
     lines: Annotated[tuple[LineBody, ...], msgspec.Meta(min_length=1, max_length=LINES_MAX)]
     payment: PaymentBody
-    email: Annotated[
-        str, msgspec.Meta(min_length=3, max_length=EMAIL_CHARS_MAX, pattern=EMAIL_PATTERN)
-    ]
+    email: Email
 
 
 class Priced(msgspec.Struct, frozen=True):

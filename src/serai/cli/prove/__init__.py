@@ -1,1 +1,6 @@
-"""`serai prove`: the promises, put to the test on real processes by anyone who doubts them."""
+"""`serai prove`: a shop of real processes is attacked for a while, then every promise is checked.
+
+Buyers keep their own history of what they were answered (`history.py`); what is true at the end is
+read over HTTP, from the provider's own book and from the kernel (`witness.py`); `invariants.py`
+holds the one against the other.
+"""

@@ -8,9 +8,15 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Final
 
 from serai.cli.replay.reader import Row
-from serai.contexts.catalog.contract import CONTROL, PRICE_MINOR_MAX, TITLE_CHARS_MAX, RowProblem
+from serai.contexts.catalog.contract import (
+    CONTROL,
+    PRICE_MINOR_MAX,
+    SKU_CHARS_MAX,
+    TITLE_CHARS_MAX,
+    RowProblem,
+)
 from serai.contexts.inventory.contract import UNITS_MAX
-from serai.contexts.orders.contract import QUANTITY_MAX, REFERENCE_CHARS_MAX, SKU_CHARS_MAX
+from serai.contexts.orders.contract import QUANTITY_MAX, REFERENCE_CHARS_MAX
 from serai.kernel.money import AMOUNT_MINOR_MAX, PRICE_DIGITS_MAX
 
 PRICE_MAX: Final = Decimal(AMOUNT_MINOR_MAX).scaleb(-2)

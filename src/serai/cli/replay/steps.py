@@ -226,6 +226,10 @@ class Steps:
             self._progress.advance()
 
         await self._client.for_each(confirmed, dispatch)
+        # A parcel counts with its order once the order has heard of it: returns are refused before.
+        total = await self._count_unshipped()
+        self._progress.start("shipped", total)
+        await self._await("units are not counted as shipped", self._count_unshipped, total)
 
     async def take_back(self) -> None:
         """Returns what comes back, but to orders that were never confirmed."""
@@ -253,8 +257,11 @@ class Steps:
         await self._await("refunds are not settled", self._count_unrefunded, count)
 
     async def _is_all_shipped(self) -> bool:
+        return await self._count_unshipped() == 0
+
+    async def _count_unshipped(self) -> int:
         totals = await self._reads.sum_orders()
-        return all(t.shipped == t.units for t in totals if t.status == "confirmed")
+        return sum(t.units - t.shipped for t in totals if t.status == "confirmed")
 
     async def _count_placed(self) -> int:
         # Listed, not summed: a sum reads every line of every order, and this is asked often.

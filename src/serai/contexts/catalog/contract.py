@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Final, Literal, Protocol
+from typing import Annotated, Final, Literal, Protocol
 from uuid import UUID
 
 import msgspec
@@ -13,12 +13,13 @@ from msgspec import UNSET, UnsetType
 from serai.kernel.db import Tx
 from serai.kernel.events import event
 from serai.kernel.failure import Refused, Unprocessable
+from serai.kernel.text import CONTROL_CHARS, Line
 
 ProductStatus = Literal["draft", "published", "archived"]
 SaveMode = Literal["create", "upsert"]
 LayoutName = Literal["serai", "vendure", "shopify"]
 
-CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+CONTROL: Final = re.compile(rf"[{CONTROL_CHARS}]")
 """What a line of text may not hold: a title, a SKU, the name of an option."""
 TITLE_CHARS_MAX: Final = 255
 HANDLE_CHARS_MAX: Final = 120
@@ -40,6 +41,9 @@ PRICES_PER_VARIANT_MAX: Final = 50
 PRICE_MINOR_MAX: Final = 1_000_000_000_000
 PRODUCTS_PER_BATCH_MAX: Final = 500
 VARIANTS_PER_BATCH_MAX: Final = 4_000
+
+Sku = Annotated[Line, msgspec.Meta(min_length=1, max_length=SKU_CHARS_MAX)]
+"""The SKU of a variant, as others name it."""
 
 
 class HandleTaken(Refused):

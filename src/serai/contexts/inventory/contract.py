@@ -110,3 +110,21 @@ class Inventory(Protocol):
     async def restock(self, commands: Sequence[Restock], *, tx: Tx, now: datetime) -> None:
         """Puts returned units back: sold goes down, available goes up."""
         ...
+
+
+class StockTestimony(msgspec.Struct, frozen=True):
+    """What is promised to an order, and what was sold to it, returned units included."""
+
+    order_id: UUID
+    reserved: int
+    sold: int
+
+
+class StockWitness(Protocol):
+    """Tells what stock says of orders, for those who compare it with what others say."""
+
+    async def tell_stock(
+        self, tenant_id: UUID, *, after: UUID, until: UUID, tx: Tx
+    ) -> list[StockTestimony]:
+        """Of all orders with ids above one and up to another."""
+        ...

@@ -91,6 +91,7 @@ async def restock(commands: Sequence[Restock], *, tx: Tx, now: datetime, stock: 
     await stock.lock_levels(wanted, tx=tx)
     sold = await stock.list_sold(orders, tx=tx)
     movements = model.restock(sold, commands)
+    await stock.return_units(movements, tx=tx)
     await stock.change_levels(model.deltas_of(movements), tx=tx)
     await stock.insert_movements(movements, tx=tx, now=now)
 

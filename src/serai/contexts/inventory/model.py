@@ -213,18 +213,21 @@ def restock(
 ) -> list[Movement]:
     """Sends returned units back to the locations they were sold from, in order.
 
-    `sold` tells, by tenant, order and SKU, the locations and how many units each gave. The order
-    itself refuses to return more than it had, so what exceeds that here is a mistake of ours.
+    `sold` tells, by tenant, order and SKU, the locations and how many of the units that each gave
+    have not come back yet. The order itself refuses to return more than it had, so what exceeds
+    that here is a mistake of ours.
     """
+    out = {key: dict(places) for key, places in sold.items()}
     movements: list[Movement] = []
     for command in commands:
         for want in command.units:
-            places = sold.get((command.tenant_id, command.order_id, want.sku), ())
+            places = out.get((command.tenant_id, command.order_id, want.sku), {})
             left = want.quantity
-            for location, quantity in places:
+            for location, quantity in places.items():
                 units = min(left, quantity)
                 if units:
                     left -= units
+                    places[location] -= units
                     movements.append(
                         Movement(
                             command.tenant_id, want.sku, location, "return", units, "returned",

@@ -7,7 +7,13 @@ from typing import Any
 from uuid import UUID
 
 from serai.contexts.inventory import handlers, routes
-from serai.contexts.inventory.contract import Reserved, ReserveStock, Restock, StockRef
+from serai.contexts.inventory.contract import (
+    Reserved,
+    ReserveStock,
+    Restock,
+    StockRef,
+    StockTestimony,
+)
 from serai.contexts.inventory.store import PostgresStock
 from serai.kernel import ids
 from serai.kernel.batch import Batch
@@ -45,6 +51,11 @@ class Offers:
 
     async def restock(self, commands: Sequence[Restock], *, tx: Tx, now: datetime) -> None:
         await handlers.restock(commands, tx=tx, now=now, stock=self._stock)
+
+    async def tell_stock(
+        self, tenant_id: UUID, *, after: UUID, until: UUID, tx: Tx
+    ) -> list[StockTestimony]:
+        return await self._stock.tell_stock(tenant_id, after=after, until=until, tx=tx)
 
 
 def build(s: Surroundings) -> Module:

@@ -57,7 +57,11 @@ class Stock(Protocol):
     async def list_sold(
         self, orders: Sequence[tuple[UUID, UUID]], *, tx: Tx
     ) -> dict[tuple[UUID, UUID, str], list[tuple[str, int]]]:
-        """Where the sold units of orders came from, by tenant, order and SKU."""
+        """Where the sold units of orders came from and did not go back to, by order and SKU."""
+        ...
+
+    async def return_units(self, movements: Sequence[Movement], *, tx: Tx) -> None:
+        """Counts units that went back to where they were sold from; `reference` is the order."""
         ...
 
 

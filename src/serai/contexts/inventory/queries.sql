@@ -1,3 +1,7 @@
+-- Reservations are locked by tenant, order, SKU and location, and after them stock items by tenant, SKU
+-- and location; tests/integration/test_lock_order.py asserts the plans. A batch that promises units locks
+-- the items first: the reservations it adds are of orders that nobody else knows yet.
+
 -- name: lock_levels
 -- Locks the stock items of the given SKUs in SKU order and reads what is available.
 SELECT s.tenant_id, s.sku, s.location, s.received, s.available, s.reserved, s.sold, s.written_off
@@ -36,7 +40,7 @@ FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::bigint[], $6::ti
 -- name: sell_reservations
 -- Turns what is promised to orders into sold units, in the stock items and in the ledger.
 WITH taken AS (
-  UPDATE {inventory}.reservations r SET state = 'sold'
+  UPDATE {inventory}.reservations r SET state = 'sold', expires_at = NULL
   FROM (SELECT o.tenant_id, o.order_id FROM unnest($1::uuid[], $2::uuid[]) AS o(tenant_id, order_id)
         ORDER BY o.tenant_id, o.order_id) o
   WHERE r.tenant_id = o.tenant_id AND r.order_id = o.order_id AND r.state = 'reserved'
@@ -59,14 +63,14 @@ SELECT tenant_id, sku, location, 'sale', quantity, order_id, $3 FROM taken;
 -- name: release_reservations
 -- Makes what is promised or sold to undone orders available again, in the stock items and in the ledger.
 WITH held AS (
-  SELECT r.tenant_id, r.order_id, r.sku, r.location, r.quantity, r.state
+  SELECT r.tenant_id, r.order_id, r.sku, r.location, r.quantity - r.returned AS quantity, r.state
   FROM {inventory}.reservations r
   JOIN unnest($1::uuid[], $2::uuid[]) AS o(tenant_id, order_id)
     ON r.tenant_id = o.tenant_id AND r.order_id = o.order_id
   WHERE r.state IN ('reserved', 'sold')
   ORDER BY r.tenant_id, r.order_id, r.sku, r.location FOR UPDATE OF r
 ), freed AS (
-  UPDATE {inventory}.reservations r SET state = 'released'
+  UPDATE {inventory}.reservations r SET state = 'released', expires_at = NULL
   FROM held h WHERE r.tenant_id = h.tenant_id AND r.order_id = h.order_id
     AND r.sku = h.sku AND r.location = h.location
 ), sums AS (
@@ -85,7 +89,8 @@ WITH held AS (
   FROM locked l WHERE s.tenant_id = l.tenant_id AND s.sku = l.sku AND s.location = l.location
 ), noted AS (
   INSERT INTO {inventory}.movements (tenant_id, sku, location, kind, quantity, reason, reference, moved_at)
-  SELECT tenant_id, sku, location, 'return', quantity, 'undone', order_id, $3 FROM held WHERE state = 'sold'
+  SELECT tenant_id, sku, location, 'return', quantity, 'undone', order_id, $3 FROM held
+  WHERE state = 'sold' AND quantity > 0
 )
 SELECT DISTINCT tenant_id, order_id FROM held;
 
@@ -107,13 +112,24 @@ FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::te
 ORDER BY m.n;
 
 -- name: list_sold
--- Reads where the sold units of orders came from.
-SELECT r.tenant_id, r.order_id, r.sku, r.location, r.quantity
+-- Reads where the sold units of orders came from, less those that went back there.
+SELECT r.tenant_id, r.order_id, r.sku, r.location, r.quantity - r.returned AS quantity
 FROM {inventory}.reservations r
 JOIN (SELECT DISTINCT o.tenant_id, o.order_id FROM unnest($1::uuid[], $2::uuid[]) AS o(tenant_id, order_id)) o
   ON r.tenant_id = o.tenant_id AND r.order_id = o.order_id
-WHERE r.state = 'sold'
+WHERE r.state = 'sold' AND r.returned < r.quantity
 ORDER BY r.tenant_id, r.order_id, r.sku, r.location;
+
+-- name: return_units
+-- Counts sold units that went back to where they came from; their stock items are locked.
+UPDATE {inventory}.reservations r SET returned = r.returned + b.quantity
+FROM (
+  SELECT tenant_id, order_id, sku, location, sum(quantity)::bigint AS quantity
+  FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::bigint[])
+    AS u(tenant_id, order_id, sku, location, quantity)
+  GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
+) b
+WHERE r.tenant_id = b.tenant_id AND r.order_id = b.order_id AND r.sku = b.sku AND r.location = b.location;
 
 -- name: list_expired
 -- Lists reservations with a time limit that has passed.
@@ -186,3 +202,11 @@ WHERE s.tenant_id = $1
     OR s.received <> s.available + s.reserved + s.sold + s.written_off
     OR least(s.received, s.available, s.reserved, s.sold, s.written_off) < 0)
 LIMIT $2;
+
+-- name: tell_stock
+-- Sums what is promised and was sold to the orders of a range of ids.
+SELECT order_id, COALESCE(sum(quantity) FILTER (WHERE state = 'reserved'), 0)::bigint AS reserved,
+       COALESCE(sum(quantity) FILTER (WHERE state = 'sold'), 0)::bigint AS sold
+FROM {inventory}.reservations
+WHERE tenant_id = $1 AND order_id > $2 AND order_id <= $3
+GROUP BY order_id;

@@ -10,6 +10,7 @@ from litestar import Request, Response, delete, get, post
 from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, FromQuery, JSONBody
 
+from serai.contexts.catalog.contract import Sku
 from serai.contexts.inventory.contract import (
     DEFAULT_LOCATION,
     UNITS_MAX,
@@ -24,9 +25,12 @@ from serai.kernel import ids
 from serai.kernel.batch import Batch
 from serai.kernel.clock import Clock
 from serai.kernel.db import Database
+from serai.kernel.text import END, Line
 from serai.kernel.web import (
     KEYLESS,
+    OptionalQueryLine,
     Page,
+    QueryLine,
     carry_out,
     cause_of,
     decode_cursor,
@@ -41,12 +45,10 @@ from serai.kernel.web import (
 MOVES_MAX = 500
 WANTS_MAX = 500
 TTL_S_MAX = 24 * 3600
-TEXT_PATTERN = r"^[^\x00-\x1f]*$"
 
-Sku = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=TEXT_PATTERN)]
-Place = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.-]+$")]
+Place = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=rf"^[A-Za-z0-9_.-]+{END}")]
 Units = Annotated[int, msgspec.Meta(ge=1, le=UNITS_MAX)]
-Words = Annotated[str, msgspec.Meta(max_length=200, pattern=TEXT_PATTERN)]
+Words = Annotated[Line, msgspec.Meta(max_length=200)]
 
 
 class MoveBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -272,8 +274,9 @@ def reading_routes(database: Database, stock: StockReads) -> list[Any]:
          responses={200: ResponseSpec(data_container=Page[StockItemView])})  # fmt: skip
     async def list_stock(
         request: Request[Any, Any, Any],
-        sku: FromQuery[str | None] = None,
-        location: FromQuery[str | None] = None,
+        *,
+        sku: OptionalQueryLine = None,
+        location: OptionalQueryLine = None,
         cursor: FromQuery[str | None] = None,
         limit: FromQuery[int | None] = None,
     ) -> Response[bytes]:
@@ -290,7 +293,7 @@ def reading_routes(database: Database, stock: StockReads) -> list[Any]:
          responses={200: ResponseSpec(data_container=Page[MovementView])})  # fmt: skip
     async def list_movements(
         request: Request[Any, Any, Any],
-        sku: FromQuery[str],
+        sku: QueryLine,
         cursor: FromQuery[str | None] = None,
         limit: FromQuery[int | None] = None,
     ) -> Response[bytes]:

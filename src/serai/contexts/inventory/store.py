@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from serai.contexts.inventory.contract import StockTestimony
 from serai.contexts.inventory.model import Allocation, Delta, ItemKey, Level, Movement, SkuKey
 from serai.kernel import queries
 from serai.kernel.db import Record, Tx
@@ -107,12 +108,29 @@ class PostgresStock:
             sold.setdefault(key, []).append((row["location"], row["quantity"]))
         return sold
 
+    async def return_units(self, movements: Sequence[Movement], *, tx: Tx) -> None:
+        await tx.execute(
+            SQL.return_units,
+            [m.tenant_id for m in movements],
+            [m.reference for m in movements],
+            [m.sku for m in movements],
+            [m.location for m in movements],
+            [m.quantity for m in movements],
+        )
+
     async def list_expired(
         self, tenants: Sequence[UUID], now: datetime, limit: int, *, tx: Tx
     ) -> list[tuple[UUID, UUID]]:
         """Orders (tenant, order) whose promises have run out of time."""
         rows = await tx.fetch(SQL.list_expired, tenants, now, limit)
         return [(row["tenant_id"], row["order_id"]) for row in rows]
+
+    async def tell_stock(
+        self, tenant_id: UUID, *, after: UUID, until: UUID, tx: Tx
+    ) -> list[StockTestimony]:
+        """What is promised and was sold to the orders of a range of ids."""
+        rows = await tx.fetch(SQL.tell_stock, tenant_id, after, until)
+        return [StockTestimony(**dict(row)) for row in rows]
 
     async def find_reservation(self, tenant_id: UUID, order_id: UUID, *, tx: Tx) -> Rows:
         """The lines of a reservation; empty where there is none."""

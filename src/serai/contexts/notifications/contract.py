@@ -1,11 +1,13 @@
 """What others may know of notifications: kinds, views and refusals."""
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Literal, get_args
+from typing import Literal, Protocol, get_args
 from uuid import UUID
 
 import msgspec
 
+from serai.kernel.db import Tx
 from serai.kernel.failure import Unprocessable
 
 Kind = Literal["order_confirmed", "order_cancelled", "shipment_dispatched", "refund_settled"]
@@ -46,3 +48,13 @@ class NotificationTemplateView(msgspec.Struct, frozen=True):
     version: int
     placeholders: list[str]
     updated_at: datetime | None
+
+
+class NotificationWitness(Protocol):
+    """Tells what notifications say of orders, for those who compare it with what others say."""
+
+    async def tell_unconfirmed(
+        self, tenant_id: UUID, orders: Sequence[UUID], *, tx: Tx
+    ) -> list[UUID]:
+        """Those of the given orders for which no confirmation was ever queued."""
+        ...

@@ -1,3 +1,7 @@
+-- Messages are locked by tenant and id, the words of tenants by tenant and kind. An UPDATE takes its rows
+-- as its join meets them, which is the order of the sorted side: tests/integration/test_lock_order.py
+-- asserts the plans.
+
 -- name: insert_contacts
 -- Notes whom to write to about orders; the first address of an order stays.
 INSERT INTO {notifications}.contacts (tenant_id, order_id, email, currency, total_minor)
@@ -58,9 +62,13 @@ RETURNING m.tenant_id, m.id, m.order_id, m.kind, m.facts, m.status, m.attempts, 
 -- Writes down what became of claimed messages, unless the claim has run out and is another's.
 UPDATE {notifications}.messages m
 SET status = n.status, due_at = n.due_at, error = n.error, sent_at = n.sent_at
-FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::int[], $5::text[], $6::timestamptz[], $7::text[],
-            $8::timestamptz[])
-  AS n(tenant_id, id, attempts, round, status, due_at, error, sent_at)
+FROM (
+  SELECT u.*
+  FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::int[], $5::text[], $6::timestamptz[], $7::text[],
+              $8::timestamptz[])
+    AS u(tenant_id, id, attempts, round, status, due_at, error, sent_at)
+  ORDER BY u.tenant_id, u.id
+) n
 WHERE m.tenant_id = n.tenant_id AND m.id = n.id AND m.status = $9
   AND m.attempts = n.attempts AND m.round = n.round;
 
@@ -148,3 +156,27 @@ SELECT m.id, m.order_id, m.kind, m.status, m.attempts, m.due_at
 FROM {notifications}.messages m
 WHERE m.tenant_id = $1 AND m.status IN ('queued', 'sending') AND m.due_at < $2
 ORDER BY m.due_at LIMIT $3;
+
+-- name: tell_unconfirmed
+-- Lists those of the given orders for which no confirmation was ever queued.
+SELECT w.order_id FROM unnest($2::uuid[]) AS w(order_id)
+WHERE NOT EXISTS (
+  SELECT 1 FROM {notifications}.messages m
+  WHERE m.tenant_id = $1 AND m.order_id = w.order_id AND m.round > 0 AND m.kind = 'order_confirmed')
+ORDER BY w.order_id;
+
+-- name: prune_messages
+-- Deletes messages that came to their end before the given time, a chunk at a time; ids are ordered by time.
+DELETE FROM {notifications}.messages m
+USING (
+  SELECT d.tenant_id, d.id, d.status
+  FROM unnest($1::uuid[]) AS t(tenant_id) CROSS JOIN unnest($2::text[]) AS s(status)
+  CROSS JOIN LATERAL (
+    SELECT q.tenant_id, q.id, q.status FROM {notifications}.messages q
+    WHERE q.tenant_id = t.tenant_id AND q.status = s.status AND q.status <> '' AND q.id < $3
+      AND COALESCE(q.sent_at, q.created_at) < $4
+    ORDER BY q.id LIMIT $5
+  ) AS d
+  ORDER BY d.tenant_id, d.id LIMIT $5
+) gone
+WHERE m.tenant_id = gone.tenant_id AND m.id = gone.id AND m.status = gone.status;

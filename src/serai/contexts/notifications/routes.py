@@ -28,6 +28,7 @@ from serai.contexts.notifications.ports import Addressed, MessageLists, Template
 from serai.kernel.batch import Batch
 from serai.kernel.db import Database
 from serai.kernel.failure import NotFound
+from serai.kernel.text import Line, Text
 from serai.kernel.web import (
     VERSION_OPTIONAL,
     Page,
@@ -44,19 +45,17 @@ from serai.kernel.web import (
 )
 
 NEWEST = UUID(int=(1 << 128) - 1)
-NO_NUL = r"^[^\x00]*$"
-ONE_LINE = r"^[^\x00-\x1f\x7f]*$"
 
-Subject = Annotated[str, msgspec.Meta(min_length=1, max_length=SUBJECT_CHARS_MAX, pattern=ONE_LINE)]
-Text = Annotated[str, msgspec.Meta(min_length=1, max_length=BODY_CHARS_MAX, pattern=NO_NUL)]
-Html = Annotated[str, msgspec.Meta(max_length=BODY_CHARS_MAX, pattern=NO_NUL)]
+Subject = Annotated[Line, msgspec.Meta(min_length=1, max_length=SUBJECT_CHARS_MAX)]
+Plain = Annotated[Text, msgspec.Meta(min_length=1, max_length=BODY_CHARS_MAX)]
+Html = Annotated[Text, msgspec.Meta(max_length=BODY_CHARS_MAX)]
 
 
 class TemplateBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A tenant's own words; without `html` the mail is plain text."""
 
     subject: Subject
-    text: Text
+    text: Plain
     html: Html = ""
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from decimal import Decimal
 from typing import Literal, Protocol
 from uuid import UUID
 
@@ -14,7 +13,6 @@ from serai.kernel.failure import Refused, Unprocessable
 
 LINES_MAX = 10_000
 QUANTITY_MAX = 1_000_000
-SKU_CHARS_MAX = 64
 REFERENCE_CHARS_MAX = 64
 
 Status = Literal["placed", "confirmed", "cancelled"]
@@ -95,6 +93,15 @@ class OrderCancelled(msgspec.Struct, frozen=True):
     order_id: UUID
     reason: Reason
     email: str | None
+    currency: str
+    total_minor: int
+
+
+@event(topic="orders", key="order_id")
+class OrderUnpaid(msgspec.Struct, frozen=True):
+    """Goods of the order are on the road and its money will not come: a person has to look."""
+
+    order_id: UUID
     currency: str
     total_minor: int
 
@@ -187,6 +194,10 @@ class Orders(Protocol):
         """Takes back the wish to cancel: goods are on the road, so the orders stay confirmed."""
         ...
 
+    async def mark_unpaid(self, refs: Sequence[OrderRef], *, tx: Tx, now: datetime) -> None:
+        """Marks confirmed orders whose money will not come although goods are on the road."""
+        ...
+
     async def return_lines(
         self, commands: Sequence[ReturnLines], *, tx: Tx, now: datetime
     ) -> list[Taken | Refused]:
@@ -195,6 +206,12 @@ class Orders(Protocol):
 
     async def find_statuses(self, refs: Sequence[OrderRef], *, tx: Tx) -> list[Status | None]:
         """The status of each order, in order; None for one that the tenant does not have."""
+        ...
+
+    async def list_trusting(
+        self, tenant_id: UUID, order_ids: Sequence[UUID], *, tx: Tx
+    ) -> list[UUID]:
+        """Which of a tenant's orders are confirmed and not marked as unpaid."""
         ...
 
     async def record_captures(
@@ -211,19 +228,19 @@ class Orders(Protocol):
 
 
 class LineView(msgspec.Struct, frozen=True):
-    """A line as the API shows it; `unit_price` is in major units."""
+    """A line as the API shows it; `unit_price` is decimal text in major units."""
 
     line_no: int
     sku: str
     quantity: int
-    unit_price: Decimal
+    unit_price: str
     amount_minor: int
     shipped: int
     returned: int
 
 
 class OrderView(msgspec.Struct, frozen=True):
-    """An order as the API shows it."""
+    """An order as the API shows it; `is_unpaid`: goods have left, and the money will not come."""
 
     id: UUID
     status: Status
@@ -238,4 +255,30 @@ class OrderView(msgspec.Struct, frozen=True):
     placed_at: datetime
     settled_at: datetime | None
     version: int
+    is_unpaid: bool = False
     lines: list[LineView] | None = None
+
+
+class OrderTestimony(msgspec.Struct, frozen=True):
+    """What an order says of itself; units are sums over its lines."""
+
+    order_id: UUID
+    status: Status
+    is_unpaid: bool
+    total_minor: int
+    captured_minor: int
+    refunded_minor: int
+    has_email: bool
+    settled_at: datetime | None
+    units: int
+    shipped: int
+
+
+class OrderWitness(Protocol):
+    """Tells what orders say, for those who compare it with what others say of them."""
+
+    async def tell_orders(
+        self, tenant_id: UUID, *, after: UUID, limit: int, tx: Tx
+    ) -> list[OrderTestimony]:
+        """The orders above an id, by id."""
+        ...

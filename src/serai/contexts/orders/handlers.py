@@ -16,11 +16,13 @@ from serai.contexts.orders.contract import (
     OrderConfirmed,
     OrderNotCancellable,
     OrderPlaced,
+    OrderRef,
+    OrderUnpaid,
     OrderView,
     ReturnLines,
     Taken,
 )
-from serai.contexts.orders.model import Draft, PlaceOrder
+from serai.contexts.orders.model import Back, Draft, PlaceOrder
 from serai.contexts.orders.ports import OrderBook
 from serai.contexts.shipping.contract import ShipmentDispatched
 from serai.kernel.db import Tx
@@ -113,6 +115,17 @@ async def cancel_orders(
     return set(cancelled)
 
 
+async def mark_unpaid(refs: Sequence[OrderRef], *, tx: Tx, book: OrderBook) -> None:
+    """Marks orders whose money will not come, and says so, of each order once."""
+    if not refs:
+        return
+    marked = await book.mark_unpaid([(r.tenant_id, r.order_id) for r in refs], tx=tx)
+    for ref in refs:
+        if ref.order_id in marked:
+            currency, total = marked.pop(ref.order_id)
+            tx.announce(ref.tenant_id, OrderUnpaid(ref.order_id, currency, total), ref.cause)
+
+
 async def request_cancellations(
     commands: Sequence[RequestCancellation], *, tx: Tx, now: datetime, book: OrderBook
 ) -> list[OrderView | Refused]:
@@ -151,17 +164,18 @@ async def return_lines(
     orders = await book.lock_orders(keys, tx=tx)
     lines = await book.list_lines(keys, tx=tx)
     outcomes: list[Taken | Refused] = []
-    units: dict[tuple[UUID, UUID, int], int] = {}
+    back: dict[tuple[UUID, UUID, int], Back] = {}
     for command, key in zip(commands, keys, strict=True):
         taken = model.take_back(command, orders.get(key), lines.get(key, ()))
         outcomes.append(taken)
         if isinstance(taken, Refused):
             continue
-        for piece in command.lines:
-            place = (*key, piece.line_no)
-            units[place] = units.get(place, 0) + piece.quantity
-    if units:
-        await book.return_lines(units, tx=tx)
+        for piece in taken.lines:
+            total = back.setdefault((*key, piece.line_no), Back())
+            total.quantity += piece.quantity
+            total.refund_minor += piece.refund_minor
+    if back:
+        await book.return_lines(back, tx=tx)
     return outcomes
 
 

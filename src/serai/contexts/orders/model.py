@@ -96,13 +96,14 @@ class Order(msgspec.Struct, frozen=True):
     placed_at: datetime
     settled_at: datetime | None
     version: int
+    is_unpaid: bool
 
     def view(self) -> OrderView:
         """The order as the API shows it."""
         return OrderView(
             self.id, self.status, self.reason, self.currency, self.total_minor, self.captured_minor,
             self.refunded_minor, self.reference, self.customer, self.email, self.placed_at,
-            self.settled_at, self.version,
+            self.settled_at, self.version, self.is_unpaid,
         )  # fmt: skip
 
 
@@ -116,6 +117,15 @@ class KeptLine(msgspec.Struct):
     amount_minor: int
     shipped: int
     returned: int
+    refund_minor: int = 0
+    """What was promised back for the units that were returned."""
+
+
+class Back(msgspec.Struct):
+    """Units of a line that are taken back, and what is promised for them."""
+
+    quantity: int = 0
+    refund_minor: int = 0
 
 
 def place(command: PlaceOrder, quotes: Mapping[str, Quote | None]) -> Draft | Refused:
@@ -169,7 +179,9 @@ def take_back(
 ) -> Taken | Refused:
     """Takes units back, all lines or none; `lines` is changed only when all pass.
 
-    Each piece is refunded at quantity x price, rounded half up, but never more than was captured.
+    Only what has left can come back: what has not is cancelled, or its parcel would still leave.
+    Each piece is refunded at quantity x price, rounded half up, and all pieces of a line together
+    at no more than the line had cost.
     """
     if order is None:
         return NotFound("there is no such order")
@@ -186,17 +198,22 @@ def take_back(
         line = by_number.get(number)
         if line is None:
             return ReturnNotPossible("the order has no such line", line_no=number)
-        if quantity > line.quantity - line.returned:
+        if quantity > line.shipped - line.returned:
             return ReturnNotPossible(
-                f"{line.quantity - line.returned} units can come back, {quantity} are given",
-                line_no=number,
-            )
+                f"{line.shipped} units were shipped and {line.returned} came back already, "
+                f"{quantity} are given",
+                line_no=number, shipped=line.shipped, returned=line.returned,
+            )  # fmt: skip
     returned: list[ReturnedLine] = []
     refund = 0
     for piece in command.lines:
         line = by_number[piece.line_no]
         line.returned += piece.quantity
-        amount = money.extend(line.unit_price, piece.quantity, order.currency)
+        amount = min(
+            money.extend(line.unit_price, piece.quantity, order.currency),
+            line.amount_minor - line.refund_minor,
+        )
+        line.refund_minor += amount
         refund += amount
         returned.append(ReturnedLine(piece.line_no, line.sku, piece.quantity, amount))
     return Taken(order.id, order.currency, order.email, refund, tuple(returned))

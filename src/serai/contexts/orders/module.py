@@ -12,6 +12,7 @@ from serai.contexts.orders.contract import (
     CancelOrder,
     ConfirmOrder,
     OrderRef,
+    OrderTestimony,
     OrderView,
     RefundRecord,
     ReturnLines,
@@ -54,6 +55,10 @@ class Offers:
         if refs:
             await self._book.keep_orders([(r.tenant_id, r.order_id) for r in refs], tx=tx)
 
+    async def mark_unpaid(self, refs: Sequence[OrderRef], *, tx: Tx, now: datetime) -> None:
+        del now
+        await handlers.mark_unpaid(refs, tx=tx, book=self._book)
+
     async def return_lines(
         self, commands: Sequence[ReturnLines], *, tx: Tx, now: datetime
     ) -> list[Taken | Refused]:
@@ -62,6 +67,16 @@ class Offers:
     async def find_statuses(self, refs: Sequence[OrderRef], *, tx: Tx) -> list[Status | None]:
         statuses = await self._book.find_statuses([(r.tenant_id, r.order_id) for r in refs], tx=tx)
         return [statuses.get((r.tenant_id, r.order_id)) for r in refs]
+
+    async def list_trusting(
+        self, tenant_id: UUID, order_ids: Sequence[UUID], *, tx: Tx
+    ) -> list[UUID]:
+        return await self._book.list_trusting(tenant_id, order_ids, tx=tx)
+
+    async def tell_orders(
+        self, tenant_id: UUID, *, after: UUID, limit: int, tx: Tx
+    ) -> list[OrderTestimony]:
+        return await self._book.tell_orders(tenant_id, after=after, limit=limit, tx=tx)
 
     async def record_captures(
         self, records: Sequence[RefundRecord], *, tx: Tx, now: datetime
@@ -112,7 +127,7 @@ def build(s: Surroundings, prices: Prices) -> Module:
             Check(
                 "orders",
                 "Every order's lines sum to its total, it reaches an end within its deadline, and "
-                "a cancelled order keeps no money.",
+                "a cancelled order keeps no money; only a confirmed one can be marked unpaid.",
                 partial(_check, book, s.clock, deadline + LATE_GRACE),
             )
         ],

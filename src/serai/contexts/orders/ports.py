@@ -12,7 +12,7 @@ from serai.contexts.orders.contract import (
     OrderView,
     RefundRecord,
 )
-from serai.contexts.orders.model import Draft, KeptLine, Order
+from serai.contexts.orders.model import Back, Draft, KeptLine, Order
 from serai.kernel.db import Record, Tx
 from serai.kernel.tenant import Home
 
@@ -43,6 +43,10 @@ class OrderBook(Protocol):
         """Takes back the wish to cancel."""
         ...
 
+    async def mark_unpaid(self, keys: Sequence[Key], *, tx: Tx) -> dict[UUID, tuple[str, int]]:
+        """Marks confirmed orders as unpaid; currency and total of those that were not, by id."""
+        ...
+
     async def lock_orders(self, keys: Sequence[Key], *, tx: Tx) -> dict[Key, Order]:
         """Locks orders in id order."""
         ...
@@ -55,8 +59,8 @@ class OrderBook(Protocol):
         """Notes that orders are to be cancelled."""
         ...
 
-    async def return_lines(self, units: Mapping[tuple[UUID, UUID, int], int], *, tx: Tx) -> None:
-        """Adds returned units to lines (tenant, order, line number)."""
+    async def return_lines(self, back: Mapping[tuple[UUID, UUID, int], Back], *, tx: Tx) -> None:
+        """Adds returned units and their money to lines (tenant, order, line number)."""
         ...
 
     async def ship_lines(self, units: Sequence[tuple[UUID, UUID, int, int]], *, tx: Tx) -> None:
@@ -91,6 +95,7 @@ class OrderReads(Protocol):
         status: str | None,
         reference: str | None,
         customer: str | None,
+        is_unpaid: bool,
         limit: int,
         tx: Tx,
     ) -> list[OrderView]:

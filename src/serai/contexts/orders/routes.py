@@ -9,11 +9,11 @@ from litestar import Request, Response, get, post
 from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, FromQuery, JSONBody
 
+from serai.contexts.catalog.contract import Sku
 from serai.contexts.orders.contract import (
     LINES_MAX,
     QUANTITY_MAX,
     REFERENCE_CHARS_MAX,
-    SKU_CHARS_MAX,
     OrderView,
     Status,
 )
@@ -23,10 +23,13 @@ from serai.contexts.orders.ports import OrderReads, Settlements
 from serai.kernel import ids, money
 from serai.kernel.batch import Batch
 from serai.kernel.db import Database
+from serai.kernel.express import EXPRESS
 from serai.kernel.failure import Invalid, NotFound
 from serai.kernel.idempotency import Answer
+from serai.kernel.text import END, Email, Line
 from serai.kernel.web import (
     MissingScope,
+    OptionalQueryLine,
     Page,
     answer_with,
     carry_out,
@@ -43,18 +46,14 @@ from serai.kernel.web import (
 )
 
 WAIT_S_MAX = 30.0
-EMAIL_CHARS_MAX = 254
-TEXT_PATTERN = r"^[^\x00-\x1f\x7f]*$"
 
-Reference = Annotated[
-    str, msgspec.Meta(min_length=1, max_length=REFERENCE_CHARS_MAX, pattern=TEXT_PATTERN)
-]
+Reference = Annotated[Line, msgspec.Meta(min_length=1, max_length=REFERENCE_CHARS_MAX)]
 
 
 class LineBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Units of a SKU. `unit_price` (decimal text, major units) needs the scope orders:price."""
 
-    sku: Annotated[str, msgspec.Meta(min_length=1, max_length=SKU_CHARS_MAX, pattern=TEXT_PATTERN)]
+    sku: Sku
     quantity: Annotated[int, msgspec.Meta(ge=1, le=QUANTITY_MAX)]
     unit_price: Annotated[str, msgspec.Meta(max_length=24)] | None = None
     currency: str | None = None
@@ -63,27 +62,19 @@ class LineBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class PaymentBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How the order is paid: a card token of the payment provider, captured at once or by hand."""
 
-    card: Annotated[str, msgspec.Meta(min_length=1, max_length=32, pattern=r"^[A-Za-z0-9_-]+$")]
+    card: Annotated[
+        str, msgspec.Meta(min_length=1, max_length=32, pattern=rf"^[A-Za-z0-9_-]+{END}")
+    ]
     capture: Literal["automatic", "manual"] = "automatic"
 
 
 class PlaceOrderBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An order. Without `payment` it waits for one until its payment deadline."""
 
-    currency: Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}$")]
+    currency: Annotated[str, msgspec.Meta(pattern=rf"^[A-Z]{{3}}{END}")]
     lines: Annotated[tuple[LineBody, ...], msgspec.Meta(min_length=1, max_length=LINES_MAX)]
     payment: PaymentBody | None = None
-    email: (
-        Annotated[
-            str,
-            msgspec.Meta(
-                min_length=3,
-                max_length=EMAIL_CHARS_MAX,
-                pattern=r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+$",
-            ),
-        ]
-        | None
-    ) = None
+    email: Email | None = None
     customer: Reference | None = None
     reference: Reference | None = None
 
@@ -161,7 +152,7 @@ def writing_routes(
     """Placing and cancelling."""
 
     @post("/v1/orders", guards=[requires("orders:write")], dto=json_body(PlaceOrderBody),
-          return_dto=None, tags=["orders"], summary="Place an order",
+          return_dto=None, opt=EXPRESS, tags=["orders"], summary="Place an order",
           responses={201: ResponseSpec(data_container=OrderView)})  # fmt: skip
     async def place_order(
         request: Request[Any, Any, Any], data: JSONBody[PlaceOrderBody]
@@ -219,20 +210,25 @@ def reading_routes(database: Database, book: OrderReads) -> list[Any]:
         request: Request[Any, Any, Any],
         *,
         status: FromQuery[Status | None] = None,
-        reference: FromQuery[str | None] = None,
-        customer: FromQuery[str | None] = None,
+        reference: OptionalQueryLine = None,
+        customer: OptionalQueryLine = None,
+        unpaid: FromQuery[Literal["true"] | None] = None,
         cursor: FromQuery[str | None] = None,
         limit: FromQuery[int | None] = None,
     ) -> Response[bytes]:
-        """Newest first, all or by one of status, reference and customer."""
-        if sum(given is not None for given in (status, reference, customer)) > 1:
-            raise Invalid("filter by one of status, reference and customer")
+        """Newest first, all or by one of status, reference, customer and unpaid=true.
+
+        Unpaid are orders of which goods have left and whose money will not come.
+        """
+        if sum(given is not None for given in (status, reference, customer, unpaid)) > 1:
+            raise Invalid("filter by one of status, reference, customer and unpaid")
         who, size = principal_of(request), page_size(limit)
         position = decode_cursor(cursor, tuple[UUID])
         async with database.transaction(who.home, (who.tenant_id,), is_read_only=True) as tx:
             views = await book.list_orders(
                 who.tenant_id, before=position[0] if position else None, status=status,
-                reference=reference, customer=customer, limit=size + 1, tx=tx,
+                reference=reference, customer=customer, is_unpaid=unpaid is not None,
+                limit=size + 1, tx=tx,
             )  # fmt: skip
         more = encode_cursor([views[size - 1].id]) if len(views) > size else None
         return send_view(Page(views[:size], more))

@@ -12,14 +12,16 @@ from serai.contexts.orders.contract import (
     ConfirmOrder,
     LineView,
     OrderedLine,
+    OrderTestimony,
     OrderView,
     RefundRecord,
     Status,
 )
-from serai.contexts.orders.model import Draft, KeptLine, Order
+from serai.contexts.orders.model import Back, Draft, KeptLine, Order
 from serai.contexts.orders.ports import Key
 from serai.kernel import queries
 from serai.kernel.db import Record, Tx
+from serai.kernel.money import write_price
 
 SQL = queries.load(__package__)
 _encode = msgspec.json.Encoder().encode
@@ -90,6 +92,10 @@ class PostgresOrders:
     async def keep_orders(self, keys: Sequence[Key], *, tx: Tx) -> None:
         await tx.execute(SQL.keep_orders, [t for t, _ in keys], [o for _, o in keys])
 
+    async def mark_unpaid(self, keys: Sequence[Key], *, tx: Tx) -> dict[UUID, tuple[str, int]]:
+        rows = await tx.fetch(SQL.mark_unpaid, [t for t, _ in keys], [o for _, o in keys])
+        return {row["id"]: (row["currency"], row["total_minor"]) for row in rows}
+
     async def lock_orders(self, keys: Sequence[Key], *, tx: Tx) -> dict[Key, Order]:
         rows = await tx.fetch(SQL.lock_orders, [t for t, _ in keys], [o for _, o in keys])
         return {(row["tenant_id"], row["id"]): Order(**dict(row)) for row in rows}
@@ -101,7 +107,7 @@ class PostgresOrders:
             lines.setdefault((row["tenant_id"], row["order_id"]), []).append(
                 KeptLine(
                     row["line_no"], row["sku"], row["quantity"], row["unit_price"],
-                    row["amount_minor"], row["shipped"], row["returned"],
+                    row["amount_minor"], row["shipped"], row["returned"], row["refund_minor"],
                 )
             )  # fmt: skip
         return lines
@@ -109,13 +115,14 @@ class PostgresOrders:
     async def request_cancellations(self, keys: Sequence[Key], *, tx: Tx) -> None:
         await tx.execute(SQL.request_cancellations, [t for t, _ in keys], [o for _, o in keys])
 
-    async def return_lines(self, units: Mapping[tuple[UUID, UUID, int], int], *, tx: Tx) -> None:
+    async def return_lines(self, back: Mapping[tuple[UUID, UUID, int], Back], *, tx: Tx) -> None:
         await tx.execute(
             SQL.return_lines,
-            [t for t, _, _ in units],
-            [o for _, o, _ in units],
-            [n for _, _, n in units],
-            list(units.values()),
+            [t for t, _, _ in back],
+            [o for _, o, _ in back],
+            [n for _, _, n in back],
+            [b.quantity for b in back.values()],
+            [b.refund_minor for b in back.values()],
         )
 
     async def ship_lines(self, units: Sequence[tuple[UUID, UUID, int, int]], *, tx: Tx) -> None:
@@ -132,6 +139,20 @@ class PostgresOrders:
         rows = await tx.fetch(SQL.find_statuses, [t for t, _ in keys], [o for _, o in keys])
         return {(row["tenant_id"], row["id"]): row["status"] for row in rows}
 
+    async def list_trusting(
+        self, tenant_id: UUID, order_ids: Sequence[UUID], *, tx: Tx
+    ) -> list[UUID]:
+        """Which of a tenant's orders are confirmed and not marked as unpaid."""
+        rows = await tx.fetch(SQL.list_trusting, tenant_id, list(order_ids))
+        return [row["id"] for row in rows]
+
+    async def tell_orders(
+        self, tenant_id: UUID, *, after: UUID, limit: int, tx: Tx
+    ) -> list[OrderTestimony]:
+        """What the orders above an id say of themselves."""
+        rows = await tx.fetch(SQL.tell_orders, tenant_id, after, limit)
+        return [OrderTestimony(**dict(row)) for row in rows]
+
     async def find_order(self, tenant_id: UUID, order_id: UUID, *, tx: Tx) -> OrderView | None:
         """One order with its lines, or None."""
         row = await tx.fetchrow(SQL.find_order, tenant_id, order_id)
@@ -140,8 +161,9 @@ class PostgresOrders:
         lines = await self.list_lines([(tenant_id, order_id)], tx=tx)
         views = [
             LineView(
-                line.line_no, line.sku, line.quantity, line.unit_price.normalize(),
-                line.amount_minor, line.shipped, line.returned,
+                line.line_no, line.sku, line.quantity,
+                write_price(line.unit_price, row["currency"]), line.amount_minor, line.shipped,
+                line.returned,
             )
             for line in lines.get((tenant_id, order_id), ())
         ]  # fmt: skip
@@ -160,11 +182,14 @@ class PostgresOrders:
         status: str | None,
         reference: str | None,
         customer: str | None,
+        is_unpaid: bool,
         limit: int,
         tx: Tx,
     ) -> list[OrderView]:
         """A page of orders, newest first, by one of the filters."""
-        if reference is not None:
+        if is_unpaid:
+            rows = await tx.fetch(SQL.list_unpaid_orders, tenant_id, before, limit)
+        elif reference is not None:
             rows = await tx.fetch(SQL.list_orders_by_reference, tenant_id, before, reference, limit)
         elif customer is not None:
             rows = await tx.fetch(SQL.list_orders_by_customer, tenant_id, before, customer, limit)

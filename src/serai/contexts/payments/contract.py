@@ -206,6 +206,35 @@ class PaymentView(msgspec.Struct, frozen=True):
     refunds: list[RefundView] | None = None
 
 
+class GivenUp(msgspec.Struct, frozen=True):
+    """An open payment or refund that the provider is not asked about any more: a person looks.
+
+    `thing_id` is the refund's id, or the order's where it is the payment itself.
+    """
+
+    kind: Literal["intent", "refund"]
+    order_id: UUID
+    thing_id: UUID
+    status: str
+    amount_minor: int
+    currency: str
+    looks: int
+
+
+class LookUps(Protocol):
+    """What payments offer to whoever operates an installation; each call is its own transaction."""
+
+    async def list_given_up(
+        self, tenant_id: UUID, *, after: UUID | None, limit: int
+    ) -> list[GivenUp]:
+        """What was given up, by the id of the thing, from the first after `after` on."""
+        ...
+
+    async def retry_given_up(self, tenant_id: UUID, *, order_id: UUID | None) -> int:
+        """Has the provider asked again, from the first look on; how many matters are open anew."""
+        ...
+
+
 class Payments(Protocol):
     """What payments offer to flows; every call is part of the caller's transaction."""
 
@@ -233,4 +262,31 @@ class Payments(Protocol):
         self, commands: Sequence[RequestRefund], *, tx: Tx, now: datetime
     ) -> list[bool]:
         """Records refunds and announces them; False where more is asked than is left."""
+        ...
+
+    async def list_ended(
+        self, tenant_id: UUID, *, before: datetime, after: UUID, limit: int, tx: Tx
+    ) -> list[UUID]:
+        """Orders, by id from the first after `after` on, whose payment ended without money."""
+        ...
+
+
+class PaymentTestimony(msgspec.Struct, frozen=True):
+    """Where an order's money is; `moved_at` is when any of it last came to rest."""
+
+    order_id: UUID
+    status: PaymentStatus
+    captured_minor: int
+    refunding_minor: int
+    refunded_minor: int
+    moved_at: datetime | None
+
+
+class PaymentWitness(Protocol):
+    """Tells what payments say of orders, for those who compare it with what others say."""
+
+    async def tell_payments(
+        self, tenant_id: UUID, *, after: UUID, until: UUID, tx: Tx
+    ) -> list[PaymentTestimony]:
+        """Of all orders with ids above one and up to another."""
         ...

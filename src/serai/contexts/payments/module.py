@@ -17,11 +17,13 @@ from serai.contexts.payments.contract import (
     ExpectPayment,
     PaymentRef,
     PaymentRequested,
+    PaymentTestimony,
     PaymentWithdrawn,
     RefundRequested,
     RequestPayment,
     RequestRefund,
 )
+from serai.contexts.payments.gateways.look_ups import OperatedLookUps
 from serai.contexts.payments.gateways.sandbox import DirectSandbox
 from serai.contexts.payments.gateways.sandbox_book import SandboxBook
 from serai.contexts.payments.gateways.sandbox_callbacks import SIGNATURE_HEADER, verify_signature
@@ -83,6 +85,7 @@ def build(s: Surroundings) -> Module:
         routes=[
             *routes.writing_routes(pay, capture, refund),
             *routes.reading_routes(s.database, books),
+            *routes.given_up_routes(s.database, books),
             *routes.callback_routes(hear, s.homes, read_callback),
         ],
         batches=[pay, capture, refund, hear],
@@ -90,6 +93,7 @@ def build(s: Surroundings) -> Module:
         jobs=[Job("payments.look", LOOK_EVERY, looking.look, chunk=LOOKS_CHUNK)],
         checks=_checks(books),
         offers=Offers(books),
+        operated=OperatedLookUps(s.database, s.homes, books),
         close=provider.aclose,
     )
 
@@ -119,6 +123,18 @@ class Offers:
         return await requests.request_refunds(
             commands, tx=tx, now=now, books=self._books, new_id=ids.new_id
         )
+
+    async def list_ended(
+        self, tenant_id: UUID, *, before: datetime, after: UUID, limit: int, tx: Tx
+    ) -> list[UUID]:
+        return await self._books.list_ended(
+            tenant_id, before=before, after=after, limit=limit, tx=tx
+        )
+
+    async def tell_payments(
+        self, tenant_id: UUID, *, after: UUID, until: UUID, tx: Tx
+    ) -> list[PaymentTestimony]:
+        return await self._books.tell_payments(tenant_id, after=after, until=until, tx=tx)
 
 
 class CallbackReader:

@@ -1,3 +1,7 @@
+-- Intents are locked by tenant and order, their refunds under them, and after both the looks by tenant,
+-- kind and id. An UPDATE takes its rows as its join meets them, which is the order of the sorted side:
+-- tests/integration/test_lock_order.py asserts the plans.
+
 -- name: insert_intents
 -- Adds intents in the order of their ids; those whose order has one already do not come back.
 INSERT INTO {payments}.intents (tenant_id, order_id, status, amount_minor, currency, card,
@@ -119,14 +123,48 @@ RETURNING l.tenant_id, l.kind, l.thing_id, l.looks, l.due_at;
 -- name: move_looks
 -- Sets when open matters are due next; without a time they are given up.
 UPDATE {payments}.looks l SET due_at = COALESCE(a.due_at, 'infinity')
-FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::timestamptz[]) AS a(tenant_id, kind, thing_id, due_at)
+FROM (
+  SELECT u.tenant_id, u.kind, u.thing_id, u.due_at
+  FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::timestamptz[]) AS u(tenant_id, kind, thing_id, due_at)
+  ORDER BY u.tenant_id, u.kind, u.thing_id
+) a
 WHERE l.tenant_id = a.tenant_id AND l.kind = a.kind AND l.thing_id = a.thing_id;
 
 -- name: end_looks
 -- Forgets matters that are settled.
 DELETE FROM {payments}.looks l
-USING unnest($1::uuid[], $2::text[], $3::uuid[]) AS a(tenant_id, kind, thing_id)
+USING (
+  SELECT u.tenant_id, u.kind, u.thing_id
+  FROM unnest($1::uuid[], $2::text[], $3::uuid[]) AS u(tenant_id, kind, thing_id)
+  ORDER BY u.tenant_id, u.kind, u.thing_id
+) a
 WHERE l.tenant_id = a.tenant_id AND l.kind = a.kind AND l.thing_id = a.thing_id;
+
+-- name: list_given_up
+-- Lists open matters that are not looked at any more, by id, a page at a time.
+SELECT l.kind, COALESCE(r.order_id, l.thing_id) AS order_id, l.thing_id,
+  COALESCE(r.status, i.status, 'gone') AS status, COALESCE(r.amount_minor, i.amount_minor, 0) AS amount_minor,
+  COALESCE(r.currency, i.currency, '') AS currency, l.looks
+FROM {payments}.looks l
+LEFT JOIN {payments}.intents i ON l.kind = 'intent' AND i.tenant_id = l.tenant_id AND i.order_id = l.thing_id
+LEFT JOIN {payments}.refunds r ON l.kind = 'refund' AND r.tenant_id = l.tenant_id AND r.refund_id = l.thing_id
+WHERE l.tenant_id = $1 AND l.due_at = 'infinity' AND ($2::uuid IS NULL OR l.thing_id > $2)
+ORDER BY l.thing_id LIMIT $3;
+
+-- name: retry_looks
+-- Makes matters that were given up due again, of one order or all, up to a bound; locks them by kind and id.
+WITH given_up AS (
+  SELECT l.tenant_id, l.kind, l.thing_id FROM {payments}.looks l
+  WHERE l.tenant_id = $1 AND l.due_at = 'infinity'
+    AND ($2::uuid IS NULL OR (l.kind = 'intent' AND l.thing_id = $2)
+         OR (l.kind = 'refund' AND EXISTS (
+           SELECT 1 FROM {payments}.refunds r
+           WHERE r.tenant_id = l.tenant_id AND r.refund_id = l.thing_id AND r.order_id = $2)))
+  ORDER BY l.tenant_id, l.kind, l.thing_id LIMIT $4 FOR UPDATE OF l
+)
+UPDATE {payments}.looks l SET due_at = $3, looks = 0
+FROM given_up g
+WHERE l.tenant_id = g.tenant_id AND l.kind = g.kind AND l.thing_id = g.thing_id;
 
 -- name: find_payment
 -- Reads a payment as the API shows it.
@@ -165,6 +203,13 @@ SELECT i.order_id AS id, i.order_id, i.status, i.amount_minor, i.currency, i.cap
 FROM {payments}.intents i
 WHERE i.tenant_id = $1 AND i.status = $2 AND i.order_id < $3 AND i.order_id >= $4
 ORDER BY i.order_id DESC LIMIT $5;
+
+-- name: list_ended
+-- Lists the orders whose payment ended without money before the given time, a page at a time.
+SELECT i.order_id
+FROM {payments}.intents i
+WHERE i.tenant_id = $1 AND i.order_id > $2 AND i.status IN ('declined', 'withdrawn') AND i.settled_at < $3
+ORDER BY i.order_id LIMIT $4;
 
 -- name: check_captures
 -- Finds payments of which not once what was asked for was captured.
@@ -214,3 +259,14 @@ SELECT o.kind, o.thing_id, o.status, o.since FROM (
   WHERE l.tenant_id = $1 AND l.due_at = 'infinity'
 ) o
 ORDER BY o.thing_id LIMIT $4;
+
+-- name: tell_payments
+-- Reads where the money of the orders of a range of ids is, and when any of it last came to rest.
+SELECT i.order_id, i.status, i.captured_minor, i.refunding_minor, i.refunded_minor,
+       greatest(i.settled_at, r.settled_at) AS moved_at
+FROM {payments}.intents i
+LEFT JOIN (
+  SELECT order_id, max(settled_at) AS settled_at FROM {payments}.refunds
+  WHERE tenant_id = $1 AND order_id > $2 AND order_id <= $3 GROUP BY order_id
+) r ON r.order_id = i.order_id
+WHERE i.tenant_id = $1 AND i.order_id > $2 AND i.order_id <= $3;

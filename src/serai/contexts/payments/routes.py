@@ -15,12 +15,13 @@ from serai.contexts.payments.contract import (
     CARD_CHARS_MAX,
     REASON_CHARS_MAX,
     BadSignature,
+    GivenUp,
     PaymentStatus,
     PaymentView,
     RefundView,
 )
 from serai.contexts.payments.handlers.answers import HearCallback
-from serai.contexts.payments.handlers.books import Views
+from serai.contexts.payments.handlers.books import GivenUpLooks, Views
 from serai.contexts.payments.handlers.requests import (
     NO_PAYMENT,
     CapturePayment,
@@ -35,6 +36,7 @@ from serai.kernel.db import Database
 from serai.kernel.failure import NotFound
 from serai.kernel.money import AMOUNT_MINOR_MAX
 from serai.kernel.tenant import Homes
+from serai.kernel.text import END, Line
 from serai.kernel.web import (
     Page,
     carry_out,
@@ -52,8 +54,10 @@ SCANNED_MAX = 20_000
 """Payments that one page of a status looks at: statuses are in no index, for the sake of speed."""
 
 Amount = Annotated[int, msgspec.Meta(ge=1, le=AMOUNT_MINOR_MAX)]
-Card = Annotated[str, msgspec.Meta(min_length=1, max_length=CARD_CHARS_MAX, pattern=r"^[ -~]+$")]
-Words = Annotated[str, msgspec.Meta(max_length=REASON_CHARS_MAX, pattern=r"^[^\x00-\x1f]*$")]
+Card = Annotated[
+    str, msgspec.Meta(min_length=1, max_length=CARD_CHARS_MAX, pattern=rf"^[ -~]+{END}")
+]
+Words = Annotated[Line, msgspec.Meta(max_length=REASON_CHARS_MAX)]
 
 ReadCallback = Callable[[Request[Any, Any, Any], bytes], Answer | None]
 """The news in a callback; None where its signature is not the provider's."""
@@ -254,6 +258,33 @@ def reading_routes(database: Database, views: Views) -> list[Any]:
         return send_view(Page(found[:size], None if last is None else encode_cursor([last])))
 
     return [read_payment, list_payments]
+
+
+def given_up_routes(database: Database, looks: GivenUpLooks) -> list[Any]:
+    """What shows the matters that a person has to look at."""
+
+    @get(
+        "/v1/payments/given-up",
+        guards=[requires("payments:read")],
+        responses={200: ResponseSpec(data_container=Page[GivenUp])},
+        summary="List what the provider is not asked about any more",
+        tags=["payments"],
+    )
+    async def list_given_up(
+        request: Request[Any, Any, Any],
+        cursor: FromQuery[str | None] = None,
+        limit: FromQuery[int | None] = None,
+    ) -> Response[bytes]:
+        """Open payments and refunds that no look-up settled; `serai payment retry` asks again."""
+        who, size = principal_of(request), page_size(limit)
+        position = decode_cursor(cursor, tuple[UUID])
+        after = position[0] if position else None
+        async with database.transaction(who.home, (who.tenant_id,), is_read_only=True) as tx:
+            found = await looks.list_given_up(who.tenant_id, after=after, limit=size + 1, tx=tx)
+        more = encode_cursor([found[size - 1].thing_id]) if len(found) > size else None
+        return send_view(Page(found[:size], more))
+
+    return [list_given_up]
 
 
 def callback_routes(

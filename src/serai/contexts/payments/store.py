@@ -6,7 +6,13 @@ from uuid import UUID
 
 import msgspec
 
-from serai.contexts.payments.contract import PaymentStatus, PaymentView, RefundView
+from serai.contexts.payments.contract import (
+    GivenUp,
+    PaymentStatus,
+    PaymentTestimony,
+    PaymentView,
+    RefundView,
+)
 from serai.contexts.payments.handlers.books import FirstWord, Key, Kind, Look
 from serai.contexts.payments.model import Intent, Refund
 from serai.kernel import queries
@@ -142,6 +148,18 @@ class PostgresBooks:
         # The kind stands beside each id: as one value the planner would walk all of that kind.
         await tx.execute(SQL.end_looks, tenants, [kind] * len(keys), things)
 
+    async def list_given_up(
+        self, tenant_id: UUID, *, after: UUID | None, limit: int, tx: Tx
+    ) -> list[GivenUp]:
+        rows = await tx.fetch(SQL.list_given_up, tenant_id, after, limit)
+        return [GivenUp(*row) for row in rows]
+
+    async def retry_looks(
+        self, tenant_id: UUID, *, order_id: UUID | None, due_at: datetime, limit: int, tx: Tx
+    ) -> int:
+        """Makes matters that were given up due again; how many."""
+        return await tx.execute(SQL.retry_looks, tenant_id, order_id, due_at, limit)
+
     async def find_payment(self, tenant_id: UUID, order_id: UUID, *, tx: Tx) -> PaymentView | None:
         row = await tx.fetchrow(SQL.find_payment, tenant_id, order_id)
         if row is None:
@@ -172,6 +190,20 @@ class PostgresBooks:
             SQL.list_payments_by_status, tenant_id, status, below, end or _FIRST_ID, limit
         )
         return [PaymentView(*row) for row in rows], end
+
+    async def list_ended(
+        self, tenant_id: UUID, *, before: datetime, after: UUID, limit: int, tx: Tx
+    ) -> list[UUID]:
+        """Orders whose payment had ended without money before a time, by id."""
+        rows = await tx.fetch(SQL.list_ended, tenant_id, after, before, limit)
+        return [row["order_id"] for row in rows]
+
+    async def tell_payments(
+        self, tenant_id: UUID, *, after: UUID, until: UUID, tx: Tx
+    ) -> list[PaymentTestimony]:
+        """Where the money of the orders of a range of ids is."""
+        rows = await tx.fetch(SQL.tell_payments, tenant_id, after, until)
+        return [PaymentTestimony(**dict(row)) for row in rows]
 
     async def check_captures(self, tenant_id: UUID, limit: int, *, tx: Tx) -> list[Record]:
         """Orders with more than one capture."""

@@ -1,3 +1,5 @@
+-- Returns are locked by tenant and id; tests/integration/test_lock_order.py asserts the plans.
+
 -- name: insert_returns
 -- Adds returns.
 INSERT INTO {returns}.returns (tenant_id, id, order_id, status, reason, currency, refund_minor,

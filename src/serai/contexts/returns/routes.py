@@ -17,6 +17,7 @@ from serai.kernel import ids
 from serai.kernel.batch import Batch
 from serai.kernel.db import Database
 from serai.kernel.failure import NotFound
+from serai.kernel.text import Text
 from serai.kernel.web import (
     Page,
     carry_out,
@@ -31,7 +32,6 @@ from serai.kernel.web import (
 )
 
 NEWEST = UUID(int=(1 << 128) - 1)
-NO_NUL = r"^[^\x00]*$"
 
 LineNo = Annotated[int, msgspec.Meta(ge=1, le=LINES_MAX)]
 Quantity = Annotated[int, msgspec.Meta(ge=1, le=QUANTITY_MAX)]
@@ -52,7 +52,7 @@ class ReturnBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     order_id: UUID
     lines: Lines
-    reason: Annotated[str, msgspec.Meta(max_length=REASON_CHARS_MAX, pattern=NO_NUL)] = ""
+    reason: Annotated[Text, msgspec.Meta(max_length=REASON_CHARS_MAX)] = ""
     restock: bool = True
 
 

@@ -115,3 +115,22 @@ class Shipping(Protocol):
         Returns the ids of the orders for which this holds now; the others have goods on the road.
         """
         ...
+
+
+class ShipmentTestimony(msgspec.Struct, frozen=True):
+    """How many units of an order wait and have left; `moved_at` is when a parcel last did."""
+
+    order_id: UUID
+    waiting: int
+    sent: int
+    moved_at: datetime
+
+
+class ShipmentWitness(Protocol):
+    """Tells what shipping says of orders, for those who compare it with what others say."""
+
+    async def tell_shipments(
+        self, tenant_id: UUID, *, after: UUID, until: UUID, tx: Tx
+    ) -> list[ShipmentTestimony]:
+        """Of all orders with ids above one and up to another."""
+        ...

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from serai.contexts.orders.contract import OrderConfirmed
 from serai.contexts.shipping import handlers, routes
-from serai.contexts.shipping.contract import ShipmentRef
+from serai.contexts.shipping.contract import ShipmentRef, ShipmentTestimony
 from serai.contexts.shipping.gateways import ManualCarrier
 from serai.contexts.shipping.model import Shipment, TrackingEvent
 from serai.contexts.shipping.ports import OrderStatuses
@@ -32,6 +32,11 @@ class Offers:
         self, refs: Sequence[ShipmentRef], *, tx: Tx, now: datetime
     ) -> set[UUID]:
         return await handlers.cancel_shipments(refs, tx=tx, now=now, shipments=self._shipments)
+
+    async def tell_shipments(
+        self, tenant_id: UUID, *, after: UUID, until: UUID, tx: Tx
+    ) -> list[ShipmentTestimony]:
+        return await self._shipments.tell_shipments(tenant_id, after=after, until=until, tx=tx)
 
 
 def build(s: Surroundings, *, orders: OrderStatuses) -> Module:

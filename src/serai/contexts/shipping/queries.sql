@@ -1,3 +1,6 @@
+-- Orders are locked by their shipments: by tenant, order and number. An order is held by its first one.
+-- tests/integration/test_lock_order.py asserts the plans.
+
 -- name: insert_shipments
 -- Adds shipments; one whose id, or whose number in its order, is there already does not come back.
 INSERT INTO {shipping}.shipments (tenant_id, id, order_id, number, status, lines, created_at)
@@ -127,3 +130,14 @@ WHERE s.tenant_id = $1 AND s.status = 'delivered' AND NOT EXISTS (
   SELECT 1 FROM {shipping}.tracking_events e
   WHERE e.tenant_id = s.tenant_id AND e.shipment_id = s.id AND e.status = 'delivered')
 LIMIT $2;
+
+-- name: tell_shipments
+-- Sums the units of the orders of a range of ids that wait and that have left.
+SELECT s.order_id,
+       COALESCE(sum(l.quantity) FILTER (WHERE s.status = 'pending'), 0)::bigint AS waiting,
+       COALESCE(sum(l.quantity) FILTER (WHERE s.status IN ('dispatched', 'delivered')), 0)::bigint AS sent,
+       max(greatest(s.created_at, s.dispatched_at)) AS moved_at
+FROM {shipping}.shipments s
+LEFT JOIN LATERAL json_to_recordset(s.lines) AS l(quantity bigint) ON true
+WHERE s.tenant_id = $1 AND s.order_id > $2 AND s.order_id <= $3 AND s.number > 0
+GROUP BY s.order_id;

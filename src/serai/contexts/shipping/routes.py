@@ -26,6 +26,7 @@ from serai.kernel import ids
 from serai.kernel.batch import Batch
 from serai.kernel.db import Database
 from serai.kernel.failure import Invalid, NotFound
+from serai.kernel.text import END, Line
 from serai.kernel.web import (
     Page,
     carry_out,
@@ -39,20 +40,14 @@ from serai.kernel.web import (
     send_view,
 )
 
-# No control characters: PostgreSQL stores no NUL, and a label printer has no use for the others.
-ONE_LINE = r"^[^\x00-\x1f\x7f]*$"
 NEWEST = UUID(int=(1 << 128) - 1)
 
 LineNo = Annotated[int, msgspec.Meta(ge=1, le=LINES_MAX)]
 Quantity = Annotated[int, msgspec.Meta(ge=1, le=QUANTITY_MAX)]
-CarrierName = Annotated[
-    str, msgspec.Meta(min_length=1, max_length=CARRIER_CHARS_MAX, pattern=ONE_LINE)
-]
-TrackingNumber = Annotated[
-    str, msgspec.Meta(min_length=1, max_length=TRACKING_CHARS_MAX, pattern=ONE_LINE)
-]
-TrackingStatus = Annotated[str, msgspec.Meta(max_length=32, pattern=r"^[a-z][a-z0-9_]*$")]
-Detail = Annotated[str, msgspec.Meta(max_length=TRACKING_DETAIL_CHARS_MAX, pattern=ONE_LINE)]
+CarrierName = Annotated[Line, msgspec.Meta(min_length=1, max_length=CARRIER_CHARS_MAX)]
+TrackingNumber = Annotated[Line, msgspec.Meta(min_length=1, max_length=TRACKING_CHARS_MAX)]
+TrackingStatus = Annotated[str, msgspec.Meta(max_length=32, pattern=rf"^[a-z][a-z0-9_]*{END}")]
+Detail = Annotated[Line, msgspec.Meta(max_length=TRACKING_DETAIL_CHARS_MAX)]
 
 
 class UnitsBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

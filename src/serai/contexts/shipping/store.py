@@ -5,7 +5,12 @@ from uuid import UUID
 
 import msgspec
 
-from serai.contexts.shipping.contract import TRACKING_EVENTS_MAX, ShipmentStatus, ShippedLine
+from serai.contexts.shipping.contract import (
+    TRACKING_EVENTS_MAX,
+    ShipmentStatus,
+    ShipmentTestimony,
+    ShippedLine,
+)
 from serai.contexts.shipping.model import Shipment, TrackingEvent
 from serai.contexts.shipping.ports import Key
 from serai.kernel import queries
@@ -107,6 +112,13 @@ class PostgresShipments:
         else:
             rows = await tx.fetch(SQL.list_shipments, tenant_id, before, limit)
         return [_read_shipment(row) for row in rows]
+
+    async def tell_shipments(
+        self, tenant_id: UUID, *, after: UUID, until: UUID, tx: Tx
+    ) -> list[ShipmentTestimony]:
+        """How many units of the orders of a range of ids wait and have left."""
+        rows = await tx.fetch(SQL.tell_shipments, tenant_id, after, until)
+        return [ShipmentTestimony(**dict(row)) for row in rows]
 
     async def check_cancelled(self, tenant_id: UUID, limit: int, *, tx: Tx) -> list[Record]:
         """Orders of which one shipment is cancelled and another is not."""

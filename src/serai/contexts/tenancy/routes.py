@@ -21,12 +21,12 @@ from serai.contexts.tenancy.contract import (
     RevokeKey,
     WhoView,
 )
-from serai.contexts.tenancy.model import KeyAddress
 from serai.contexts.tenancy.ports import Tenants
 from serai.kernel import ids
 from serai.kernel.db import Database
-from serai.kernel.failure import Invalid, NotFound, Refused
+from serai.kernel.failure import NotFound, Refused
 from serai.kernel.tenant import POOLED
+from serai.kernel.text import Line
 from serai.kernel.web import (
     KEYLESS,
     Page,
@@ -48,7 +48,7 @@ class CreateKeyBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An API key that is wanted."""
 
     scopes: Annotated[list[str], msgspec.Meta(min_length=1, max_length=len(SCOPES))]
-    label: Annotated[str, msgspec.Meta(max_length=LABEL_CHARS_MAX)] = ""
+    label: Annotated[Line, msgspec.Meta(max_length=LABEL_CHARS_MAX)] = ""
 
 
 def reading_routes(database: Database, tenants: Tenants) -> list[Any]:
@@ -91,7 +91,7 @@ def reading_routes(database: Database, tenants: Tenants) -> list[Any]:
 
 
 def writing_routes(
-    database: Database, tenants: Tenants, *, forget: Callable[[KeyAddress], None]
+    database: Database, tenants: Tenants, *, forget: Callable[[UUID], None]
 ) -> list[Any]:
     """What changes keys. `forget` tells this process's memory of keys that one was changed."""
 
@@ -109,8 +109,6 @@ def writing_routes(
         repetition alike, the secret would have to be kept.
         """
         who = principal_of(request)
-        if "\0" in data.label:
-            raise Invalid("`label` must not hold a NUL character")
         scopes = model.choose_scopes(data.scopes, held=who.scopes)
         key_id = ids.new_id()
         text = model.write_key(who.tenant_id, key_id, secrets.token_urlsafe(model.SECRET_BYTES))
@@ -129,7 +127,7 @@ def writing_routes(
         tags=TAGS, summary="Revoke an API key",
     )  # fmt: skip
     async def revoke_api_key(request: Request[Any, Any, Any], key_id: FromPath[UUID]) -> None:
-        """Ends a key for good; harmless twice. Other processes notice within two seconds."""
+        """Ends a key for good, in every process at once; harmless twice."""
         who = principal_of(request)
         async with database.transaction(POOLED, (who.tenant_id,)) as tx:
             [ended] = await handlers.revoke_keys(
@@ -137,6 +135,6 @@ def writing_routes(
             )
             if isinstance(ended, Refused):
                 raise ended
-        forget(KeyAddress(who.tenant_id, key_id))
+        forget(key_id)
 
     return [create_api_key, revoke_api_key]

@@ -9,11 +9,9 @@ import msgspec
 
 from serai.contexts.notifications.contract import SUBJECT_CHARS_MAX
 from serai.contexts.notifications.model.templates import Words
+from serai.kernel.text import EMAIL_CHARS_MAX, EMAIL_PATTERN
 
-# Narrower than RFC 5321 on purpose: nothing that needs quoting, and nothing that ends a line.
-_ADDRESS = re.compile(
-    r"(?=.{3,254}\Z)[^\s@<>()\[\]\\,;:\"\x00-\x1f\x7f]{1,64}@(?:[\w-]{1,63}\.)*[\w-]{1,63}\Z"
-)
+_ADDRESS = re.compile(EMAIL_PATTERN)
 _LINE_END = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
 
 
@@ -38,7 +36,7 @@ class Mail(msgspec.Struct, frozen=True):
 
 def is_address(text: str) -> bool:
     """Whether mail can be sent there without quoting anything."""
-    return _ADDRESS.match(text) is not None
+    return len(text) <= EMAIL_CHARS_MAX and _ADDRESS.search(text) is not None
 
 
 def parse_sender(text: str) -> Sender | None:

@@ -14,9 +14,10 @@ from uuid import UUID
 
 import msgspec
 
+from serai.contexts.catalog.contract import SKU_CHARS_MAX
 from serai.contexts.notifications.contract import Kind, TemplateUnusable
 from serai.contexts.notifications.model.messages import LINES_SHOWN_MAX, Contact, Facts
-from serai.contexts.orders.contract import QUANTITY_MAX, SKU_CHARS_MAX
+from serai.contexts.orders.contract import QUANTITY_MAX
 from serai.contexts.shipping.contract import CARRIER_CHARS_MAX, TRACKING_CHARS_MAX
 from serai.kernel.failure import StaleVersion, VersionRequired
 from serai.kernel.money import AMOUNT_MINOR_MAX, price_of

@@ -17,7 +17,7 @@ import httpx
 import msgspec
 
 from serai.contexts.payments.gateways.sandbox_book import SandboxBook
-from serai.contexts.payments.gateways.sandbox_wire import Callback
+from serai.contexts.payments.gateways.sandbox_wire import Callback, Forgery
 
 SIGNATURE_HEADER = "Sandbox-Signature"
 SIGNATURE_LENGTH_MAX = 512
@@ -84,17 +84,22 @@ class HttpCallbacks:
         self._client = httpx.AsyncClient(timeout=CALLBACK_TIMEOUT_S, trust_env=False)
 
     async def deliver(self, callback: Callback) -> None:
-        """Return once the receiver has said 2xx, else raise `CallbackRefusedError`."""
+        """Return once the receiver has said 2xx, else raise `CallbackRefusedError`.
+
+        A forgery is sent once and asks for no answer: whether it was believed shows at the shop.
+        """
+        is_forged = isinstance(callback, Forgery)
         body = msgspec.json.encode(callback)
+        secret = f"not {self._secret}" if is_forged else self._secret
         headers = {
             "Content-Type": "application/json",
-            SIGNATURE_HEADER: sign(self._secret, body, at=self._now()),
+            SIGNATURE_HEADER: sign(secret, body, at=self._now()),
         }
         try:
             response = await self._client.post(self._url, content=body, headers=headers)
         except httpx.HTTPError as error:
             raise CallbackRefusedError(str(error)) from error
-        if not response.is_success:
+        if not response.is_success and not is_forged:
             message = f"status {response.status_code}"
             raise CallbackRefusedError(message)
 

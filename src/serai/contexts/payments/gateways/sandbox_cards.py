@@ -20,6 +20,9 @@ The numbers are our own and pass the Luhn check: `4000 0099`, the row, `00000`, 
 |                  |                    | `captured` comes before the callback `authorised`        |
 | 4000009911000001 | DOWN_BRIEFLY       | 503 for the first 2 attempts per key, then approved      |
 | 4000009912000000 | DOWN_LONG          | 503 for the first 6 attempts per key, then approved      |
+| 4000009913000009 | FORGED_FIRST       | pending; approved after the short delay, and before the  |
+|                  |                    | callback comes another that says `declined` under a      |
+|                  |                    | signature that is not the provider's                     |
 
 Any other number that passes the Luhn check is approved at once. Anything else is declined with
 `invalid_card`. Captures, voids, refunds and look-ups are always answered at once.
@@ -42,6 +45,7 @@ TOLD_TWICE = "4000009909000005"
 TOLD_OUT_OF_ORDER = "4000009910000002"
 DOWN_BRIEFLY = "4000009911000001"
 DOWN_LONG = "4000009912000000"
+FORGED_FIRST = "4000009913000009"
 
 CARD_DIGITS_MIN = 12
 CARD_DIGITS_MAX = 19
@@ -52,13 +56,13 @@ class Script(msgspec.Struct, frozen=True, gc=False):
 
     `decides` says when the book is settled: at once, or after the short or the long delay.
     `tells` lists the callbacks in the order they are sent: `outcome` is the final state,
-    `authorised` the step before a capture.
+    `authorised` the step before a capture, `forgery` a lie of somebody who is not the provider.
     """
 
     decline_reason: str | None = None
     decides: Literal["at_once", "soon", "late"] = "at_once"
     is_answer_withheld: bool = False
-    tells: tuple[Literal["outcome", "authorised"], ...] = ()
+    tells: tuple[Literal["outcome", "authorised", "forgery"], ...] = ()
     failures: int = 0
 
 
@@ -78,6 +82,7 @@ SCRIPTS: Mapping[str, Script] = {
     TOLD_OUT_OF_ORDER: Script(decides="soon", tells=("outcome", "authorised")),
     DOWN_BRIEFLY: Script(failures=2),
     DOWN_LONG: Script(failures=6),
+    FORGED_FIRST: Script(decides="soon", tells=("forgery", "outcome")),
 }
 
 

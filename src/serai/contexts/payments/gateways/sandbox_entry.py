@@ -11,6 +11,7 @@ from serai.contexts.payments.gateways.sandbox_cards import script_of
 from serai.contexts.payments.gateways.sandbox_wire import (
     BookLine,
     Callback,
+    Forgery,
     News,
     State,
     Verdict,
@@ -134,18 +135,20 @@ def callbacks_of(entry: Entry) -> list[Callback]:
     outcome: News = "declined"
     if entry.reason is None:
         outcome = "captured" if entry.capture else "authorised"
-    news: list[News] = []
+    told: list[Callback] = []
     for step in script_of(entry.charge.card).tells:
         if step == "outcome":
-            news.append(outcome)
+            told.append(_callback(entry, outcome))
+        elif step == "forgery":
+            told.append(_callback(entry, "declined", Forgery))
         elif outcome == "captured":
-            news.append("authorised")
-    return [_callback(entry, status) for status in news]
+            told.append(_callback(entry, "authorised"))
+    return told
 
 
-def _callback(entry: Entry, status: News) -> Callback:
+def _callback(entry: Entry, status: News, kind: type[Callback] = Callback) -> Callback:
     charge = entry.charge
-    return Callback(
+    return kind(
         id=f"cb_{charge.key}_{status}",
         key=charge.key,
         reference=charge.reference,

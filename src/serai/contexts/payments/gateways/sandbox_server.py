@@ -58,6 +58,7 @@ from serai.contexts.payments.gateways.sandbox_wire import (
     Verdict,
 )
 from serai.contexts.payments.ports import Capture, Refund
+from serai.kernel.lifeline import watch_lifeline
 
 HOST = "127.0.0.1"
 PORT = 8421
@@ -290,6 +291,7 @@ def main() -> None:
     parser.add_argument("--callback-delay-s", type=float, default=CALLBACK_DELAY_S)
     parser.add_argument("--late-delay-s", type=float, default=LATE_DELAY_S)
     parser.add_argument("--journal", type=Path, help="a file that lets the book survive a restart")
+    parser.add_argument("--lifeline", action="store_true", help="stop when standard input closes")
     asyncio.run(_serve_until_told(parser.parse_args()))
     # Threads of the HTTP server may outlive it for seconds, and tearing the interpreter down under
     # them aborts the process. Everything of ours is closed by now, so leave without the tearing.
@@ -317,6 +319,8 @@ async def _serve_until_told(options: argparse.Namespace) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, told.set)
+    if options.lifeline:
+        watch_lifeline(told.set)
     waiting = asyncio.create_task(told.wait())
     await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()

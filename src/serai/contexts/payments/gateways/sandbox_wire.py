@@ -86,6 +86,10 @@ class Callback(msgspec.Struct, frozen=True, gc=False):
     decided_at: float
 
 
+class Forgery(Callback, frozen=True, gc=False):
+    """News that somebody made up: it looks like a callback and is signed under another secret."""
+
+
 class BookLine(msgspec.Struct, frozen=True, gc=False):
     """One charge as the book holds it."""
 

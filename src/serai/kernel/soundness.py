@@ -1,0 +1,57 @@
+"""The kernel's own invariants: every event is handled or parked, and nothing waits unseen."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+from serai.kernel import queries
+from serai.kernel.db import Record, Tx
+from serai.kernel.events import type_of
+from serai.kernel.module import Check, Consumer, Finding, Module
+
+FINDINGS_MAX: Final = 100
+RETRIED_WITHIN: Final = timedelta(minutes=10)
+"""How long a parked message may be tried again before it is a finding."""
+RUNG_WITHIN: Final = timedelta(seconds=60)
+"""How late a flow's timer may ring."""
+_SQL = queries.load("serai.kernel")
+
+
+def build(consumers: Sequence[Consumer]) -> Module:
+    """The checks over the groups of these consumers."""
+    heard = [
+        (consumer.group, type_of(model).topic, type_of(model).name)
+        for consumer in consumers
+        for model in consumer.hears
+    ]
+
+    async def handled(tx: Tx, tenant_id: UUID) -> list[Finding]:
+        groups, topics, types = (list(column) for column in zip(*heard, strict=True))
+        rows = await tx.fetch(_SQL.check_handled, tenant_id, groups, topics, types, FINDINGS_MAX)
+        return _findings("events_handled", rows)
+
+    async def parked(tx: Tx, tenant_id: UUID) -> list[Finding]:
+        rows = await tx.fetch(_SQL.check_letters, tenant_id, tx.now - RETRIED_WITHIN, FINDINGS_MAX)
+        return _findings("letters_parked", rows)
+
+    async def rung(tx: Tx, tenant_id: UUID) -> list[Finding]:
+        rows = await tx.fetch(_SQL.check_flows, tenant_id, tx.now - RUNG_WITHIN, FINDINGS_MAX)
+        return _findings("flows_end", rows)
+
+    return Module(
+        name="kernel",
+        checks=[
+            Check(
+                "events_handled",
+                "Every event that a group has passed was handled by it or is parked.",
+                handled,
+            ),
+            Check("letters_parked", "No parked message waits for a person.", parked),
+            Check("flows_end", "Every running flow has a deadline that is still to come.", rung),
+        ],
+    )
+
+
+def _findings(check: str, rows: Sequence[Record]) -> list[Finding]:
+    return [Finding(check, ", ".join(f"{k}={v}" for k, v in dict(row).items())) for row in rows]
