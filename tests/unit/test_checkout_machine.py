@@ -147,6 +147,9 @@ class Neighbours:
     async def keep_orders(self, refs: Sequence[OrderRef], *, tx: Tx, now: datetime) -> None:
         assert {ref.order_id for ref in refs} <= self.sent, "kept is what is on the road"
 
+    async def mark_unpaid(self, refs: Sequence[OrderRef], *, tx: Tx, now: datetime) -> None:
+        assert {ref.order_id for ref in refs} <= self.sent, "marked is what is on the road"
+
     async def record_captures(
         self, records: Sequence[RefundRecord], *, tx: Tx, now: datetime
     ) -> None:
@@ -168,7 +171,7 @@ class Checkout(RuleBasedStateMachine):
         self.world = Neighbours()
         self.flow = MemoryFlow()
         world: Any = self.world
-        self.checkout = checkout.Checkout(world, world, world, timedelta(minutes=15))
+        self.checkout = checkout.Checkout(world, world, world, world, timedelta(minutes=15))
         self.cancellation = cancellation.Cancellation(world, world, world, world)
         self.placed: list[OrderPlaced] = []
         self.ends: dict[UUID, str] = {}
@@ -280,10 +283,11 @@ class Checkout(RuleBasedStateMachine):
                 assert goods in {None, "reserved"}
 
     @invariant()
-    def no_end_is_taken_back_but_by_a_cancellation(self) -> None:
+    def no_end_is_taken_back_but_by_a_cancellation_or_a_lost_hold(self) -> None:
         for order, state in self.flow.states.items():
             earlier = self.ends.get(order)
-            assert earlier in {None, state} or (earlier, state) == ("confirmed", "cancelled")
+            is_undone = earlier == "confirmed" and state in {"cancelled", "declined"}
+            assert earlier in {None, state} or is_undone
             if state in ENDS:
                 self.ends[order] = state
 
