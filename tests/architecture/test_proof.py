@@ -21,12 +21,12 @@ def rows_of(text: str) -> list[tuple[str, str, str]]:
 
 
 def test_every_planted_fault_stands_in_the_table_with_the_check_that_catches_it() -> None:
-    expected = [
-        (name, fault.sentence, CATCHES[name].test) for name, fault in FAULTS.items()
-    ]
+    expected = [(name, fault.sentence, CATCHES[name].test) for name, fault in FAULTS.items()]
     assert rows_of(PAGE.read_text("utf-8")) == expected
 
 
 def test_the_table_is_read_row_by_row() -> None:
-    text = f"before\n\n{HEAD}\n|---|---|---|---|\n| `a` | It breaks. | `tests/x.py::y` | 3 |\n\nafter"
+    text = (
+        f"before\n\n{HEAD}\n|---|---|---|---|\n| `a` | It breaks. | `tests/x.py::y` | 3 |\n\nafter"
+    )
     assert rows_of(text) == [("a", "It breaks.", "tests/x.py::y")]
