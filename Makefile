@@ -1,6 +1,7 @@
 # Serai. `make` alone says what there is to do.
 PYTHON ?= python3
 ARGS ?=
+SEEDS ?= 1000
 BIN := .venv/bin
 # Wheels only: a machine without a C compiler is told so at once instead of failing half-way.
 INSTALL := $(BIN)/pip install -qq --require-hashes --only-binary :all:
@@ -9,7 +10,7 @@ LINK := $(BIN)/pip install -qq --no-deps --no-build-isolation --editable .
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml requirements/run.in
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test check fix bench lock clean
+.PHONY: help setup setup-dev run test simulate check fix bench lock clean
 
 help: ## Say what there is to do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -29,6 +30,9 @@ check: setup-dev ## Lint, format, types and import contracts; changes nothing
 
 fix: setup-dev ## Format, and mend what the linter can mend by itself
 	@$(BIN)/ruff check --fix --exit-zero && $(BIN)/ruff format
+
+simulate: setup-dev ## Run simulated histories (SEEDS=10000), or one with its trace (SEED=7, ARGS="--shrink")
+	@$(BIN)/python -m tests.simulation.simulate $(if $(SEED),--seed $(SEED),--seeds $(SEEDS)) $(ARGS)
 
 bench: setup ## Measure orders a second on this machine (ARGS="--hot --json")
 	@$(BIN)/serai bench orders $(ARGS)

@@ -20,8 +20,17 @@ ANSWER_TIMEOUT_S = 30.0
 class Shop:
     """An API process and a worker process, each killed and started at will, and one tenant."""
 
-    def __init__(self, folder: Path, *, owner_url: str, app_url: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        owner_url: str,
+        app_url: str,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
         self.folder = folder
+        self._variables = variables or {}
+        """More of the processes' environment, such as a fault to be planted into them."""
         self.api_port, self.worker_port = free_ports(2)
         self.settings = {
             "data_dir": str(folder / "data"),
@@ -44,7 +53,7 @@ class Shop:
             with (self.folder / f"{role}.log").open("ab") as log:
                 self._running[role] = subprocess.Popen(
                     [sys.executable, "-m", "serai", *words],
-                    env=environment(**self.settings),
+                    env={**environment(**self.settings), **self._variables},
                     cwd=self.folder,
                     stdin=subprocess.DEVNULL,
                     stdout=log,

@@ -84,6 +84,48 @@ def test_a_tenant_is_made_once_and_listed(on_database: Run) -> None:
     assert on_database("tenant", "key", "nobody").code == 1
 
 
+async def test_what_the_provider_never_told_is_listed_and_asked_about_again(
+    on_database: Run, postgres: EmbeddedPostgres, database_name: str
+) -> None:
+    made = on_database("tenant", "create", "acme", "--json").document["tenant"]["id"]
+    on_database("tenant", "create", "other")
+    assert on_database("payment", "list", "--json").document == {"given_up": []}
+    orders = [ids.new_id(), ids.new_id()]
+    connection = await asyncpg.connect(postgres.admin_url(database_name))
+    for order in orders:
+        await connection.execute(
+            """INSERT INTO payments.intents (tenant_id, order_id, status, amount_minor, currency,
+                 card, is_capture_manual, correlation_id, created_at, asked_at)
+               VALUES ($1, $2, 'unknown', 500, 'EUR', 'x', false, $2, now(), now())""",
+            UUID(made),
+            order,
+        )
+        await connection.execute(
+            "INSERT INTO payments.looks VALUES ($1, 'intent', $2, 20, 'infinity')",
+            UUID(made),
+            order,
+        )
+    listed = on_database("payment", "list", "--json").document["given_up"]
+    assert [(m["tenant"], m["given_up"]["order_id"]) for m in listed] == [
+        ("acme", str(order)) for order in orders
+    ]
+    assert str(orders[1]) in on_database("payment", "list").out
+    other = on_database("payment", "list", "--tenant", "other")
+    assert other.out.strip() == "Nothing was given up."
+    assert on_database("check").code == 1, "it is a violation until someone has looked"
+
+    one = on_database("payment", "retry", str(orders[0]), "--json")
+    assert (one.code, one.document) == (0, {"retried": 1})
+    again = on_database("payment", "retry", str(orders[0]))
+    assert (again.code, "serai payment list" in again.err) == (1, True)
+    every = on_database("payment", "retry", "--all", "--json")
+    assert (every.code, every.document) == (0, {"retried": 1})
+    rows = await connection.fetch("SELECT looks, due_at <= now() AS is_due FROM payments.looks")
+    await connection.close()
+    assert [tuple(row) for row in rows] == [(0, True), (0, True)]
+    assert on_database("check").code == 0
+
+
 async def test_check_finds_what_is_wrong_and_whose_it_is(
     on_database: Run, postgres: EmbeddedPostgres, database_name: str
 ) -> None:

@@ -22,6 +22,7 @@ GROUPS = {
     "tenant": ["create", "key", "list"],
     "dlq": ["list", "show", "replay", "drop"],
     "bench": ["orders"],
+    "payment": ["list", "retry"],
 }
 Say = Callable[..., Done]
 
@@ -93,6 +94,7 @@ def test_every_word_of_a_group_is_tested_for_its_help(name: str) -> None:
         (["serve", "--role", "king"], {}, 2, "king"),
         (["dlq", "show", "no-id"], {}, 2, "valid UUID"),
         (["dlq", "replay"], {}, 2, "--all"),
+        (["payment", "retry"], {}, 2, "--all"),
         (["check"], {"port": "many"}, 2, "the environment does not fit"),
         (["check"], {"nonsense": "1"}, 2, "SERAI_NONSENSE is not a setting"),
         (["check"], {"payment_provider": "cash"}, 2, "SERAI_PAYMENT_PROVIDER"),

@@ -1,5 +1,6 @@
 """`serai prove` on real processes: a short run, and what is left of one that is killed."""
 
+import contextlib
 import json
 import os
 import signal
@@ -55,7 +56,9 @@ def folders_of(process_list: list[psutil.Process]) -> set[Path]:
     """The folders that the guards of these runs watch over."""
     found: set[Path] = set()
     for process in process_list:
-        words = process.cmdline()
+        words: list[str] = []
+        with contextlib.suppress(psutil.NoSuchProcess):
+            words = process.cmdline()
         if "serai.cli.prove.guard" in words:
             found |= {Path(word) for word in words[-2:]}
     return found

@@ -32,8 +32,10 @@ class Sent(NamedTuple):
 class Traffic:
     """Gentle buyers: an order every so often, whatever became of those before."""
 
-    def __init__(self, base: str, key: str) -> None:
+    def __init__(self, base: str, key: str, *, after_s: float) -> None:
         self.sent: list[Sent] = []
+        self.after_s = after_s
+        """How long they go on after what is tried has happened."""
         self._base = base
         self._key = key
         self._limits = httpx.Limits(max_connections=CONNECTIONS_MAX)
@@ -83,22 +85,26 @@ class Traffic:
     async def settled(self) -> dict[str, tuple[float, float]]:
         """When each accepted order was placed and when it reached its end; waits for that."""
         accepted = [s.order_id for s in self.sent if s.order_id]
-        found: dict[str, tuple[float, float]] = {}
-        async with httpx.AsyncClient(base_url=self._base, headers=bearer(self._key)) as client:
-            async with asyncio.timeout(SETTLE_TIMEOUT_S):
-                for order_id in accepted:
-                    while True:
-                        order = (await client.get(f"/v1/orders/{order_id}")).json()
-                        if order["settled_at"]:
-                            break
-                        await asyncio.sleep(ORDER_EVERY_S)
-                    assert order["status"] == "confirmed", order
-                    placed, ended = (
-                        datetime.fromisoformat(order[name]).timestamp()
-                        for name in ("placed_at", "settled_at")
-                    )
-                    found[order_id] = (placed, ended)
-        return found
+        async with (
+            httpx.AsyncClient(base_url=self._base, headers=bearer(self._key)) as client,
+            asyncio.timeout(SETTLE_TIMEOUT_S),
+        ):
+            return {order_id: await _end_of(order_id, client) for order_id in accepted}
+
+
+async def _end_of(order_id: str, client: httpx.AsyncClient) -> tuple[float, float]:
+    while True:
+        with contextlib.suppress(httpx.TransportError):
+            answer = await client.get(f"/v1/orders/{order_id}")
+            order = answer.json()
+            if answer.is_success and order["settled_at"]:
+                assert order["status"] == "confirmed", order
+                placed, ended = (
+                    datetime.fromisoformat(order[name]).timestamp()
+                    for name in ("placed_at", "settled_at")
+                )
+                return placed, ended
+        await asyncio.sleep(ORDER_EVERY_S)
 
 
 def carried_after(moment: float, settled: dict[str, tuple[float, float]]) -> float:

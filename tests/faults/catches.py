@@ -113,3 +113,20 @@ CATCHES: dict[str, Catch] = {
         "tests/integration/test_walls.py::test_no_tenant_table_is_without_a_wall"
     ),
 }
+
+NOTICED = (
+    "iterator_read_twice",
+    "partial_reservation_kept",
+    "outbox_insert_dropped",
+    "position_moved_in_another_transaction",
+    "acknowledged_before_commit",
+    "key_stored_after_the_effect",
+    "refused_request_keeps_its_key",
+    "move_without_comparing",
+    "compensation_skipped",
+    "cancellation_keeps_the_payment",
+    "captured_without_an_idempotency_key",
+    "callback_settled_twice",
+    "unknown_taken_as_declined",
+)
+"""Faults that the simulation notices within a few histories: those that every commit tries."""

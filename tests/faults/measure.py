@@ -4,7 +4,8 @@
     python -m tests.faults.measure --seeds 50 inbox_skipped compensation_skipped
 
 A fault is left at the first seed that shows it, unless --all counts them. One line a fault as JSON;
-exits with 0, whatever was found: what is expected stands in docs/reference/proof.md.
+exits with 0, whatever was found; what is expected stands in docs/reference/proof.md. A seed that is
+not clean without a fault says nothing about one, and ends the run with 1.
 """
 
 import argparse
@@ -63,6 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     for name in options.faults or FAULTS:
         found = measure(name, range(options.seeds), counts_all=options.all)
+        if found.first is not None and run_seed(found.first).violations:
+            sys.stderr.write(f"seed {found.first} is not clean without a fault\n")
+            return 1
         sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
         sys.stdout.flush()
     return 0

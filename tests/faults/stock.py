@@ -30,7 +30,7 @@ def _read_and_remember(_original: Any) -> Any:
     ) -> dict[SkuKey, list[Level]]:
         del self
         rows = await tx.fetch(SQL.lock_levels, [t for t, _ in wanted], [sku for _, sku in wanted])
-        known = _remembered.setdefault(id(tx), {})
+        known = _remembered[id(tx)] = {}
         levels: dict[SkuKey, list[Level]] = {}
         for row in rows:
             known[row["tenant_id"], row["sku"], row["location"]] = dict(row)

@@ -226,6 +226,10 @@ async def test_every_statement_of_notifications_goes_by_an_index(
             "find_templates": ["((tenant_id = w.tenant_id) AND (kind = w.kind))"],
             "lock_templates": ["((tenant_id = w.tenant_id) AND (kind = w.kind))"],
             "update_templates": ["((tenant_id = n.tenant_id) AND (kind = n.kind))"],
+            "prune_messages": [
+                "((tenant_id = t.tenant_id) AND (status = s.status) AND (id < $3))",
+                by_id.format("gone"),
+            ],
             "check_overdue": ["messages_due", "((tenant_id = $1) AND (due_at < $2))"],
         },
     )  # fmt: skip

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -16,16 +16,20 @@ from serai.contexts.notifications.model.mails import Mail, Sender
 from serai.contexts.notifications.model.messages import (
     ATTEMPTS_MAX,
     CONTACT_WAIT,
+    KEPT,
     Contact,
     Facts,
     Message,
     Outcome,
     Settled,
+    first_id_at,
+    message_id_of,
     resend,
 )
 from serai.contexts.notifications.model.templates import StoredWords, Words
 from serai.contexts.notifications.ports import Addressed
 from serai.contexts.notifications.store import PostgresMessages, PostgresTemplates
+from serai.kernel import ids
 from serai.kernel.clock import ManualClock
 from serai.kernel.db import Database
 from serai.kernel.failure import Unavailable
@@ -274,7 +278,7 @@ async def test_the_job_sends_by_console_and_the_check_finds_what_is_late(
     await house.put(A, 1, 2)
     s = surroundings(database, tenants=[A], clock=house.clock)
     module = notifications.build(s)
-    (job,), (check,) = module.jobs, module.checks
+    (job, _), (check,) = module.jobs, module.checks
     assert (job.every, job.chunk) == (timedelta(seconds=1), handlers.SEND_CHUNK + 1)
     assert isinstance(notifications.mailer_of(s), ConsoleMailer)
     async with database.transaction(POOLED, (A,)) as tx:
@@ -290,3 +294,57 @@ async def test_the_job_sends_by_console_and_the_check_finds_what_is_late(
     assert await job.run(database, POOLED, house.clock) == 2
     async with database.transaction(POOLED, (A,)) as tx:
         assert await check.run(tx, A) == []
+
+
+async def test_what_ended_too_long_ago_is_deleted_in_chunks_and_nothing_else_is(
+    database: Database, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handlers, "PRUNE_CHUNK", 3)
+    ends = {
+        1: "sent", 2: "sent", 3: "skipped", 4: "sent", 5: "failed", 6: "queued", 7: "sending",
+        8: "sent",
+    }  # fmt: skip
+    await house.put(A, *ends)
+    await house.put(B, 1)
+    async with database.transaction(POOLED, (A, B)) as tx:
+        for number, status in ends.items():
+            await tx.connection.execute(
+                "UPDATE notifications.messages SET status = $3, "
+                "sent_at = CASE WHEN $3 = 'sent' THEN created_at END "
+                "WHERE tenant_id = $1 AND id = $2",
+                A, UUID(int=number), status,
+            )  # fmt: skip
+        # Number 8 was sent anew not long ago.
+        await tx.connection.execute(
+            "UPDATE notifications.messages SET sent_at = $2 WHERE id = $1 AND sent_at IS NOT NULL",
+            UUID(int=8),
+            NOW + timedelta(days=1),
+        )
+    module = notifications.build(surroundings(database, tenants=[A, B], clock=house.clock))
+    _, job = module.jobs
+    assert job.name == "notifications.prune"
+
+    async def left() -> list[int]:
+        async with database.transaction(POOLED, (A,)) as tx:
+            rows = await tx.connection.fetch("SELECT id FROM notifications.messages ORDER BY id")
+        return [row["id"].int for row in rows]
+
+    house.clock.advance(KEPT - timedelta(seconds=2))
+    assert await job.run(database, POOLED, house.clock) == 0
+    assert await left() == list(ends)
+    house.clock.advance(timedelta(seconds=2))
+    assert await job.run(database, POOLED, house.clock) == 3
+    assert await left() == [4, 5, 6, 7, 8]
+    assert await job.run(database, POOLED, house.clock) == 1
+    assert await left() == [5, 6, 7, 8]
+    assert await job.run(database, POOLED, house.clock) == 0
+    assert state(await house.find(B, 1)) == ("queued", 0, "")
+
+
+def test_a_time_of_messages_parts_the_older_ones_from_the_younger() -> None:
+    # Ids are those of events with some bits of chance turned over; their time stays.
+    event_id = ids.new_id()
+    made_at = datetime.fromtimestamp((event_id.int >> 80) / 1000, UTC)
+    message_id = message_id_of(event_id)
+    assert first_id_at(made_at - timedelta(milliseconds=1)) < message_id
+    assert first_id_at(made_at + timedelta(milliseconds=1)) > message_id

@@ -14,6 +14,7 @@ from serai.kernel import ids
 from serai.kernel.db import Database
 from serai.kernel.events import Cause
 from serai.kernel.tenant import POOLED
+from tests.integration.fulfilment_shop import Client, open_client
 from tests.integration.house import House, at_once
 
 LATE = timedelta(seconds=10)
@@ -132,3 +133,73 @@ async def test_money_captured_just_before_the_order_expired_goes_back_and_is_boo
     await house.ring()
     assert await money(house, order_id) == ("captured", 1000, 1000)
     assert await booked(house, order_id) == ("cancelled", 1000, 1000)
+
+
+# -------------------------------------------------------------------- what a person has to look at
+
+
+async def give_up(house: House) -> None:
+    """Puts every open matter where the last of its looks puts it."""
+    async with house.database.transaction(POOLED, (house.tenant,)) as tx:
+        await tx.connection.execute("UPDATE payments.looks SET looks = 20, due_at = 'infinity'")
+
+
+async def test_what_was_given_up_is_shown_and_asked_about_again_on_a_persons_word(
+    house: House,
+) -> None:
+    orders = [await house.place(("tent", 1), card=cards.SILENT_APPROVED) for _ in range(2)]
+    await house.rest()
+    await give_up(house)
+    house.clock.advance(LATE)
+    await look(house)
+    assert [(await house.order(order))["status"] for order in orders] == ["placed", "placed"]
+    assert {finding.check for finding in await house.findings()} == {"payments.settled"}
+
+    desk = house.composition.look_ups
+    found = await desk.list_given_up(house.tenant, after=None, limit=10)
+    assert [(f.kind, f.order_id, f.status, f.amount_minor, f.looks) for f in found] == [
+        ("intent", order, "unknown", 1000, 20) for order in sorted(orders)
+    ]
+    (payments,) = [m for m in house.composition.modules if m.name == "payments"]
+    async with open_client(payments) as http:
+        staff = Client(http, house.tenant)
+        first = (await staff.get("/v1/payments/given-up", limit=1)).json()
+        rest = (await staff.get("/v1/payments/given-up", limit=1, cursor=first["next"])).json()
+        listed = [*first["items"], *rest["items"]]
+        assert [item["order_id"] for item in listed] == [str(order) for order in sorted(orders)]
+        assert rest["next"] is None
+        stranger = Client(http, ids.new_id())
+        assert (await stranger.get("/v1/payments/given-up")).json()["items"] == []
+
+    assert await desk.retry_given_up(house.tenant, order_id=ids.new_id()) == 0
+    assert await desk.retry_given_up(house.tenant, order_id=orders[0]) == 1
+    await look(house)
+    assert [(await house.order(order))["status"] for order in orders] == ["confirmed", "placed"]
+    assert await desk.retry_given_up(house.tenant, order_id=None) == 1
+    await look(house)
+    assert (await house.order(orders[1]))["status"] == "confirmed"
+    assert await desk.list_given_up(house.tenant, after=None, limit=10) == []
+
+
+async def test_a_refund_that_was_given_up_is_found_by_its_order(house: House) -> None:
+    order = await house.place(("tent", 1))
+    await house.rest()
+    refund = ids.new_id()
+    await house.submit(
+        "payments.refund_payments", RefundPayment(house.tenant, order, refund, 400, None, WHY)
+    )
+    async with house.database.transaction(POOLED, (house.tenant,)) as tx:
+        await tx.connection.execute("UPDATE payments.refunds SET status = 'unknown'")
+        await tx.connection.execute(
+            "INSERT INTO payments.looks VALUES ($1, 'refund', $2, 20, 'infinity')",
+            house.tenant,
+            refund,
+        )
+    desk = house.composition.look_ups
+    (found,) = await desk.list_given_up(house.tenant, after=None, limit=10)
+    assert (found.kind, found.order_id, found.thing_id) == ("refund", order, refund)
+    assert (found.status, found.amount_minor, found.currency) == ("unknown", 400, "USD")
+    assert await desk.retry_given_up(house.tenant, order_id=order) == 1
+    house.clock.advance(LATE)
+    await look(house)
+    assert await money(house, order) == ("captured", 1000, 400)

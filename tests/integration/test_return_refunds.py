@@ -7,6 +7,8 @@ import pytest
 
 from serai.contexts.orders.contract import ReturnLine
 from serai.contexts.returns.handlers import AcceptReturn
+from serai.contexts.shipping.handlers import DispatchOrder
+from serai.contexts.shipping.model import Booking
 from serai.kernel import ids
 from serai.kernel.db import Database
 from serai.kernel.events import Cause
@@ -27,6 +29,12 @@ async def house(database: Database, tmp_path: Path) -> AsyncIterator[House]:
 async def test_a_return_is_refunded_at_what_was_paid(house: House) -> None:
     """The catalog asks 10.00 a piece; these were sold at 12.50."""
     order_id = await house.place(("tent", 3), price="12.50")
+    await house.rest()
+    booking = Booking("caravan", None)
+    await house.submit(
+        "shipping.dispatch_orders",
+        DispatchOrder(house.tenant, order_id, None, booking, ids.new_id(), Cause(ids.new_id())),
+    )
     await house.rest()
     command = AcceptReturn(
         house.tenant, ids.new_id(), order_id, (ReturnLine(1, 2),), "too small",

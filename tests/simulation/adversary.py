@@ -20,6 +20,7 @@ TRAPS = {
     "crash_after_commit": "after_commit",
     "crash_before_vendor": "before_vendor",
     "crash_after_vendor": "after_vendor",
+    "freeze_after_vendor": "after_vendor",
     "cut_before_commit": "before_commit",
     "cut_after_commit": "after_commit",
 }
@@ -30,6 +31,8 @@ class Victims(Protocol):
     """What the adversary can do to the world at once; it knows how each is undone."""
 
     def crash(self, owner: Owner, after_s: float) -> None: ...
+
+    def freeze(self, owner: Owner, length_s: float) -> None: ...
 
     def strike(self, fault: Fault) -> None: ...
 
@@ -100,6 +103,9 @@ class Adversary:
         self._note(fault.kind, owner.name)
         if fault.kind.startswith("cut"):
             return "cut"
+        if fault.kind.startswith("freeze"):
+            self._victims.freeze(owner, fault.length_s)
+            return "frozen"
         self._victims.crash(owner, fault.length_s)
         return "died"
 

@@ -9,6 +9,8 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
+import asyncpg
+
 from serai.contexts.inventory.contract import DEFAULT_LOCATION, ReserveStock, Want
 from serai.contexts.inventory.handlers import MoveStock
 from serai.contexts.inventory.model import Move
@@ -34,6 +36,7 @@ EARLY_TRIES_MAX = 4
 """How often a step that came too early is tried again."""
 EARLY_PAUSE_S = 0.25
 HELD_FOR = timedelta(seconds=2)
+RISE_MINOR = 7
 REPEATS_SHARE = 0.2
 MISUSES_SHARE = 0.1
 TOO_EARLY = {"shipment_not_ready", "illegal_state", "not_found", "payment_not_capturable",
@@ -51,8 +54,8 @@ class Told:
     batch: str
     answers: list[Answer] = dataclasses.field(default_factory=list)
     refusals: list[str] = dataclasses.field(default_factory=list)
-    is_open: bool = True
-    """The client does not know what became of it."""
+    is_unstorable: bool = False
+    """The database cannot take what is sent; it fails, and alone."""
 
     @property
     def thing_id(self) -> UUID | None:
@@ -121,7 +124,12 @@ class Buyers:
     # -------------------------------------------------------------------------------------- places
 
     async def _place(self, place: Place) -> None:
-        told = Told(place.name, self.tenant_of(place.tenant), "orders.place_orders")
+        told = Told(
+            place.name,
+            self.tenant_of(place.tenant),
+            "orders.place_orders",
+            is_unstorable=place.is_unstorable,
+        )
         self.orders[place.name] = told
         draw = Random(f"buyer {self._world.plan.seed} {place.name}")  # noqa: S311 - a seed decides
         try:
@@ -157,7 +165,7 @@ class Buyers:
             place.is_capture_manual,
             f"{place.name}@buyer.example" if place.has_email else None,
             None,
-            place.name,
+            place.name + ("\0" if place.is_unstorable else ""),
             Cause(ids.new_id()),
         )
 
@@ -176,6 +184,9 @@ class Buyers:
         order_id = await self._placed[step.order] if step.order else None
         if step.order and order_id is None:
             return
+        if step.kind == "reprice":
+            self._reprice(step)
+            return
         told = Told(step.name, self.tenant_of(step.tenant), _BATCHES[step.kind])
         self.steps[step.name] = told
         make = self._command_of(step, told.tenant_id, order_id)
@@ -186,6 +197,19 @@ class Buyers:
             if told.answers or not told.refusals or told.refusals[-1] not in TOO_EARLY:
                 return
             await asyncio.sleep(EARLY_PAUSE_S)
+
+    def _reprice(self, step: Step) -> None:
+        """Someone changes a price in the catalog, long after it was built."""
+        tenant = self.tenant_of(step.tenant)
+        storage = self._world.storage
+        for variant in storage.rows("catalog.variants"):
+            if (variant["tenant_id"], variant["sku"]) != (tenant, step.sku):
+                continue
+            prices = storage.committed["catalog.prices"]
+            for key, row in list(prices.rows.items()):
+                if row["variant_id"] == variant["variant_id"]:
+                    prices.put(key, {**row, "amount_minor": row["amount_minor"] + RISE_MINOR})
+                    self._world.note("repriced", step.sku)
 
     def _command_of(self, step: Step, tenant: UUID, order_id: UUID | None) -> Make:
         order = order_id or UUID(int=0)
@@ -235,15 +259,16 @@ class Buyers:
                 await asyncio.sleep(draw.uniform(0.01, 0.3))
             except Refused as refusal:
                 told.refusals.append(refusal.code)
-                told.is_open = False
                 world.note(f"refused {refusal.code}", told.key)
                 return
             except Exception as error:  # noqa: BLE001 - a bug of a command is what we look for
+                if told.is_unstorable and isinstance(error, asyncpg.DataError):
+                    world.note("unstorable", told.key)
+                    return
                 world.find("no command fails", f"{told.batch} {told.key}: {error!r}")
                 return
             else:
                 told.answers.append(answer)
-                told.is_open = False
                 world.note(f"answered {answer.status}", f"{told.key} {answer.location[-4:]}")
                 return
         world.find("every client gets an answer", f"{told.key} was sent {SENDS_MAX} times")

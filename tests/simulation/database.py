@@ -6,8 +6,9 @@ the text that asyncpg would have sent, and the adversary decides what becomes of
 
 import asyncio
 import collections
+import contextlib
 import re
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -56,11 +57,11 @@ class Server:
         self.connections: dict[SimConnection, None] = {}
         storage.on_notify = self._notify
 
-    def connect(self, owner: Owner) -> "SimConnection":
+    def connect(self, owner: Owner, *, is_alone: bool = False) -> "SimConnection":
         """A new connection; refused while the server is down."""
         if self.is_down:
             raise ConnectionRefusedError("the server is down")
-        connection = SimConnection(self, owner)
+        connection = SimConnection(self, owner, is_alone=is_alone)
         self.connections[connection] = None
         return connection
 
@@ -90,8 +91,10 @@ class Server:
 class SimConnection:
     """Stands where asyncpg's connection stands."""
 
-    def __init__(self, server: Server, owner: Owner) -> None:
+    def __init__(self, server: Server, owner: Owner, *, is_alone: bool) -> None:
         self.owner = owner
+        self.is_alone = is_alone
+        """Outside the pool a statement may be a transaction of its own."""
         self.hearers: dict[str, Hearer] = {}
         self.session: Session | None = None
         self._server = server
@@ -128,6 +131,8 @@ class SimConnection:
 
     async def _ask(self, text: str, args: tuple[Any, ...]) -> twins.Answer:
         await self._travel("statement")
+        if self.is_alone and self.session is None:
+            return await self._ask_alone(text, args)
         session = self._open_session()
         if self._has_failed:
             raise asyncpg.InFailedSQLTransactionError("current transaction is aborted")
@@ -138,6 +143,13 @@ class SimConnection:
             raise
         self._open_session()
         return answer
+
+    async def _ask_alone(self, text: str, args: tuple[Any, ...]) -> twins.Answer:
+        session = self._server.storage.begin([], backend=self)
+        try:
+            return await twins.answer(session, text, args)
+        finally:
+            session.commit()
 
     async def _begin(self, text: str) -> None:
         await self._travel("begin")
@@ -153,7 +165,8 @@ class SimConnection:
         self.session = self._server.storage.begin(
             wall,
             is_transport="serai.transport" in text,
-            is_read_only=text.startswith("BEGIN READ ONLY"),
+            is_read_only="READ ONLY" in text,
+            backend=self,
         )
 
     async def _commit(self) -> None:
@@ -223,6 +236,7 @@ class SimConnection:
         self._is_lost = True
         self._server.connections.pop(self, None)
         self._end(is_commit=False)
+        self._server.storage.leave(self)
         loop = asyncio.get_running_loop()
         for on_end in self._on_end:
             loop.call_soon(on_end, self, context=self.owner.context)
@@ -290,12 +304,18 @@ class SimDatabase(Database):
         self._owner = owner
         self._pool = SimPool(server, owner, size=pool_max)
 
-    async def connect(self) -> Any:
+    @contextlib.asynccontextmanager
+    async def session(self) -> AsyncIterator[Any]:
+        connection = None
         await _pass(0.001)
         try:
-            return self._server.connect(self._owner)
-        except OSError as error:
+            connection = self._server.connect(self._owner, is_alone=True)
+            yield connection
+        except (OSError, asyncpg.PostgresConnectionError) as error:
             raise Unavailable(f"no database connection: {type(error).__name__}") from error
+        finally:
+            if connection is not None:
+                connection.terminate()
 
 
 async def _pass(delay_s: float) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 from unittest import mock
+from uuid import UUID
 
 import asyncpg
 
@@ -16,6 +17,7 @@ from serai.contexts.notifications.gateways.defaults import load_defaults
 from serai.contexts.notifications.model.mails import Mail
 from serai.contexts.notifications.model.messages import Outcome
 from serai.contexts.payments import module as payments_module
+from serai.kernel import ids
 from serai.kernel.batch import Batch
 from serai.kernel.db import Tx
 from serai.kernel.events import Delivery
@@ -31,6 +33,7 @@ from tests.simulation.provider import SimProvider
 
 SETTINGS = Settings(payment_deadline_s=12.0, payment_timeout_s=4.0, log_level="critical")
 POOL_MAX = 6
+LETTERS = "kernel.dead_letters"
 _WORLD_FAILS = (Unavailable, LostLease, asyncpg.PostgresError, asyncpg.InterfaceError, OSError,
                 asyncio.CancelledError)  # fmt: skip
 
@@ -50,8 +53,10 @@ class Observer(Protocol):
         """Raises PoisonedError where one of them is spoilt for the group."""
         ...
 
-    def note_effects(self, group: str, deliveries: Sequence[Delivery]) -> None:
-        """The group has handled these, and that is committed."""
+    def note_effects(
+        self, process: "Process", group: str, deliveries: Sequence[Delivery], held: set[UUID]
+    ) -> None:
+        """A process has handled these for a group, and that is committed; `held` were parked."""
         ...
 
     def find(self, invariant: str, detail: str) -> None:
@@ -85,6 +90,7 @@ class Process(Owner):
         self.kind = kind
         self.index = index
         self.is_dead = False
+        self.worker_id = ids.new_id()
         self.requests: dict[asyncio.Future[Any], None] = {}
         self.composition: Composition
         self.batches: dict[str, Batch[Any, Any]] = {}
@@ -108,7 +114,7 @@ class Process(Owner):
             self.composition = compose(SETTINGS, database, clock=clock)
         self.batches = {batch.name: batch for batch in self.composition.batches}
         self._consumers = [
-            _watched(consumer, observer, batch_max) for consumer in self.composition.consumers
+            _watched(consumer, self, observer, batch_max) for consumer in self.composition.consumers
         ]
 
     async def work(self) -> None:
@@ -119,6 +125,7 @@ class Process(Owner):
             homes=composition.homes,
             consumers=self._consumers,
             timers=composition.timers,
+            worker_id=self.worker_id,
         )
         await workers.run(asyncio.Event())
 
@@ -134,15 +141,23 @@ class Process(Owner):
         )
 
 
-def _watched(consumer: Consumer, observer: Observer, batch_max: int) -> Consumer:
+def _watched(consumer: Consumer, process: Process, observer: Observer, batch_max: int) -> Consumer:
     hears = {
-        model: _watched_hear(consumer.group, hear, observer)
+        model: _watched_hear(consumer.group, hear, process, observer)
         for model, hear in consumer.hears.items()
     }
     return Consumer(consumer.group, hears, min(batch_max, consumer.batch_max))
 
 
-def _watched_hear(group: str, hear: Hear | Outside, observer: Observer) -> Hear | Outside:
+def _watched_hear(
+    group: str, hear: Hear | Outside, process: Process, observer: Observer
+) -> Hear | Outside:
+    def note_at_commit(deliveries: Sequence[Delivery], tx: Tx) -> None:
+        held = {key[1] for table, key in tx.connection.session.held if table == LETTERS}
+        tx.connection.on_commit.append(
+            lambda: observer.note_effects(process, group, deliveries, held)
+        )
+
     if isinstance(hear, Outside):
         inner = hear
 
@@ -156,7 +171,7 @@ def _watched_hear(group: str, hear: Hear | Outside, observer: Observer) -> Hear 
             observer.spoil(group, deliveries)
             with _bugs_found(group, observer):
                 await inner.record(deliveries, answers, tx=tx, now=now)
-            tx.connection.on_commit.append(lambda: observer.note_effects(group, deliveries))
+            note_at_commit(deliveries, tx)
 
         return Outside(ask, record)
     plain = hear
@@ -165,7 +180,7 @@ def _watched_hear(group: str, hear: Hear | Outside, observer: Observer) -> Hear 
         observer.spoil(group, deliveries)
         with _bugs_found(group, observer):
             await plain(deliveries, tx=tx, now=now)
-        tx.connection.on_commit.append(lambda: observer.note_effects(group, deliveries))
+        note_at_commit(deliveries, tx)
 
     return handle
 

@@ -13,7 +13,7 @@ import msgspec
 
 from serai.contexts.payments.gateways.sandbox_wire import BookLine
 from serai.kernel import events
-from tests.simulation.buyers import Buyers
+from tests.simulation.buyers import RISE_MINOR, Buyers
 from tests.simulation.plan import PRICES_MINOR
 from tests.simulation.storage import Row
 from tests.simulation.world import World
@@ -200,7 +200,14 @@ def _money(world: World, _buyers: Buyers) -> Iterator[Finding]:
         by_order[line.reference].append(line)
     prices: collections.Counter[UUID] = collections.Counter()
     for row in world.storage.rows("orders.lines"):
-        prices[row["order_id"]] += row["quantity"] * PRICES_MINOR[row["sku"]]
+        prices[row["order_id"]] += row["amount_minor"]
+        each, rest = divmod(row["amount_minor"], row["quantity"])
+        if (
+            rest
+            or each < PRICES_MINOR[row["sku"]]
+            or (each - PRICES_MINOR[row["sku"]]) % RISE_MINOR
+        ):
+            yield "a line costs what the catalog asks", f"{row['sku']} costs {each}"
     intents = {row["order_id"]: row for row in world.storage.rows("payments.intents")}
     for row in world.storage.rows("orders.orders"):
         lines = by_order.pop(str(row["id"]), [])
@@ -242,7 +249,14 @@ def _returns(world: World, _buyers: Buyers) -> Iterator[Finding]:
         for row in world.storage.rows("payments.refunds")
         if row["status"] == "settled"
     }
+    lines = {(r["order_id"], r["line_no"]): r for r in world.storage.rows("orders.lines")}
     for row in world.storage.rows("returns.returns"):
+        paid = 0
+        for returned in msgspec.json.decode(row["lines"]):
+            line = lines[row["order_id"], returned["line_no"]]
+            paid += line["amount_minor"] // line["quantity"] * returned["quantity"]
+        if row["refund_minor"] != paid:
+            yield "a return gives back what was paid", f"{_brief(row)}: {row['refund_minor']}"
         if row["status"] == "refunded" and settled.get(row["id"], 0) != row["refund_minor"]:
             yield "a return's money goes back", _brief(row)
 

@@ -12,20 +12,26 @@ HORIZON_S = 2.5
 """Virtual seconds in which buyers begin and faults happen."""
 PRICES_MINOR = {"anvil": 1999, "bell": 350, "candle": 5}
 SKUS = tuple(PRICES_MINOR)
+RETURN_AFTER_S = 0.3
+REPEATED_SHARE = 0.1
+"""Orders that name a SKU on two lines."""
 CARDS = (
     cards.APPROVED, cards.APPROVED, cards.APPROVED, cards.NO_FUNDS, cards.SILENT_APPROVED,
     cards.SILENT_DECLINED, cards.ANSWERED_TWICE, cards.LATE_APPROVED, cards.LATE_DECLINED,
     cards.TOLD_TWICE, cards.TOLD_OUT_OF_ORDER, cards.DOWN_BRIEFLY, cards.DOWN_LONG,
 )  # fmt: skip
 GROUPS = ("orders", "payments", "shipping", "notifications", "checkout", "cancellation", "returns")
+POISONED = ("payments", "payments", "payments", "checkout", "returns", "notifications", "shipping",
+            "cancellation")  # fmt: skip
+"""Groups that get a poison; that of most events of one key oftenest, so that some stand behind."""
 
 FAULTS = {
     "crash_api": 2, "crash_worker": 2, "crash_before_commit": 4, "crash_after_commit": 4,
     "crash_before_vendor": 2, "crash_after_vendor": 3, "freeze_worker": 4, "freeze_api": 1,
     "cut_before_commit": 3, "cut_after_commit": 3, "db_crash": 2, "vendor_lost": 2,
     "vendor_silent": 2, "vendor_late": 2, "callback_lost": 1, "callback_twice": 1,
-    "callback_late": 1, "notices_lost": 2, "rewind": 4, "clock_jump": 1, "poison": 2,
-    "answer_lost": 3,
+    "callback_late": 1, "notices_lost": 2, "rewind": 4, "clock_jump": 1, "days_pass": 1,
+    "poison": 4, "answer_lost": 3, "freeze_after_vendor": 3, "stall": 3,
 }  # fmt: skip
 """How often each kind of fault is drawn, against the others."""
 
@@ -45,6 +51,8 @@ class Place:
     """Equal requests under one key at once."""
     leaves_after_s: float | None
     """A buyer who hangs up so soon, and does not come back."""
+    is_unstorable: bool
+    """The order holds a text that no database takes: whatever comes with it must not suffer."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,9 +111,9 @@ def draw_plan(seed: int) -> Plan:
             kind=draw.choices(kinds, weights)[0],
             target=draw.randrange(8),
             length_s=round(draw.uniform(0.1, 3.2), 3),
-            count=draw.randint(1, 3),
+            count=draw.randint(1, 4),
         )
-        for _ in range(draw.choice((0, 1, 2, 3, 4, 5)))
+        for _ in range(draw.choice((0, 1, 2, 3, 4, 6)))
     ]
     return Plan(
         seed=seed,
@@ -123,6 +131,8 @@ def draw_plan(seed: int) -> Plan:
 
 def _draw_place(draw: Random, number: int, tenants: int) -> Place:
     skus = draw.sample(SKUS, draw.choice((1, 1, 2)))
+    if draw.random() < REPEATED_SHARE:
+        skus.append(skus[0])
     return Place(
         name=f"order-{number}",
         # Crowds: most buyers come within the same blink.
@@ -134,6 +144,7 @@ def _draw_place(draw: Random, number: int, tenants: int) -> Place:
         has_email=draw.random() < 0.5,
         copies=draw.choice((1, 1, 1, 2, 3)),
         leaves_after_s=round(draw.uniform(0.0, 0.02), 4) if draw.random() < 0.1 else None,
+        is_unstorable=draw.random() < 0.03,
     )
 
 
@@ -148,13 +159,15 @@ def _draw_steps(draw: Random, place: Place) -> list[Step]:
     if draw.random() < 0.5:
         wanted.append("ship")
     if draw.random() < 0.3:
-        wanted.append("return")
+        # Only what has left can come back.
+        wanted += ["return"] if "ship" in wanted else ["ship", "return"]
     if draw.random() < 0.15:
         wanted.append("refund")
     return [
         Step(
             name=f"{kind} {place.name}",
-            at=round(place.at + draw.choice((0.01, 0.1, 0.4)) + draw.uniform(0.0, 0.3), 4),
+            at=round(place.at + draw.choice((0.01, 0.1, 0.4)) + draw.uniform(0.0, 0.3), 4)
+            + (RETURN_AFTER_S if kind == "return" else 0.0),
             kind=kind,
             tenant=place.tenant,
             order=place.name,
@@ -168,7 +181,7 @@ def _draw_stock_step(draw: Random, number: int, tenants: int) -> Step:
     return Step(
         name=f"stock-{number}",
         at=round(draw.uniform(0.0, HORIZON_S / 2), 4),
-        kind=draw.choice(("receive", "write_off", "hold")),
+        kind=draw.choice(("receive", "write_off", "hold", "reprice")),
         tenant=draw.randrange(tenants),
         order="",
         sku=draw.choice(SKUS),

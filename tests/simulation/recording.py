@@ -4,7 +4,6 @@ A transaction begins only when the one before has ended, so that the same statem
 order, on a real server, must give the same rows.
 """
 
-import asyncio
 import contextlib
 import dataclasses
 from collections.abc import Collection, Iterator
@@ -29,8 +28,8 @@ Said = tuple[Any, ...]
 
 _answer = twins.answer
 
-OUTSIDE_OF_STATEMENTS = {"rewind"}
-"""Faults that overwrite rows without a statement."""
+OUTSIDE_OF_STATEMENTS = {"rewind", "reprice"}
+"""What in a plan overwrites rows without a statement."""
 
 
 @dataclasses.dataclass
@@ -47,18 +46,21 @@ class Spoken:
 
 @dataclasses.dataclass
 class Recorded:
-    """One transaction from its BEGIN to its end."""
+    """One transaction from its BEGIN to its end; or what happened on a connection of its own."""
 
     begin: str
     statements: list[Spoken] = dataclasses.field(default_factory=list)
     is_committed: bool = False
+    alone: object = None
+    """The connection on which a statement was said that is no part of a transaction."""
+    is_lost: bool = False
+    """That connection has ended."""
 
 
 class Recorder:
     """What happened in a history, and what its tables held before and after."""
 
     def __init__(self) -> None:
-        self.gate = asyncio.Lock()
         self.transactions: list[Recorded] = []
         self.storage: Storage | None = None
         self.before: Rows = {}
@@ -83,7 +85,7 @@ class Recorder:
     async def answer(self, session: Session, text: str, args: tuple[Any, ...]) -> twins.Answer:
         """Has the twin answer, and writes down what it said."""
         spoken = Spoken(text, args, session.clock_timestamp())
-        self._open[session.number].statements.append(spoken)
+        self._of(session).statements.append(spoken)
         try:
             spoken.answer = await _answer(session, text, args)
         except asyncpg.PostgresError as error:
@@ -93,6 +95,18 @@ class Recorder:
             # Whether it has an id; the question must not give it one.
             spoken.xid = next((x for x, s in session.storage.running.items() if s is session), None)
         return spoken.answer
+
+    def _of(self, session: Session) -> Recorded:
+        if session.number in self._open:
+            return self._open[session.number]
+        recorded = Recorded("", alone=session.backend)
+        self.transactions.append(recorded)
+        return recorded
+
+    def lost(self, connection: object) -> None:
+        """A connection has ended on which something was said outside a transaction."""
+        if any(recorded.alone is connection for recorded in self.transactions):
+            self.transactions.append(Recorded("", alone=connection, is_lost=True))
 
     def ended(self, session: Session, *, is_committed: bool) -> None:
         """A transaction has ended, one way or the other."""
@@ -107,9 +121,13 @@ def rows_of(storage: Storage) -> Rows:
 def record(plan: Plan) -> Recorder:
     """The history of a plan, without what overwrites rows behind the statements' back."""
     recorder = Recorder()
-    faults = tuple(f for f in plan.faults if f.kind not in OUTSIDE_OF_STATEMENTS)
+    plan = dataclasses.replace(
+        plan,
+        faults=tuple(f for f in plan.faults if f.kind not in OUTSIDE_OF_STATEMENTS),
+        steps=tuple(s for s in plan.steps if s.kind not in OUTSIDE_OF_STATEMENTS),
+    )
     with recording(recorder):
-        run_plan(dataclasses.replace(plan, faults=faults))
+        run_plan(plan, is_serial=True)
     return recorder
 
 
@@ -118,16 +136,8 @@ def recording(recorder: Recorder) -> Iterator[None]:
     """While it lasts, every connection's transactions are recorded."""
 
     class RecordedConnection(database.SimConnection):
-        _has_gate = False
-
         async def _begin(self, text: str) -> None:
-            await recorder.gate.acquire()
-            self._has_gate = True
-            try:
-                await super()._begin(text)
-            except BaseException:
-                self._leave()
-                raise
+            await super()._begin(text)
             assert self.session is not None
             recorder.began(self.session, text)
 
@@ -137,12 +147,11 @@ def recording(recorder: Recorder) -> Iterator[None]:
             super()._end(is_commit=is_commit)
             if session is not None:
                 recorder.ended(session, is_committed=is_committed)
-            self._leave()
 
-        def _leave(self) -> None:
-            if self._has_gate:
-                self._has_gate = False
-                recorder.gate.release()
+        def lose(self) -> None:
+            if self.is_alone and not self.is_closed():
+                recorder.lost(self)
+            super().lose()
 
     with (
         mock.patch.object(database, "SimConnection", RecordedConnection),
@@ -170,7 +179,9 @@ class Speaker:
         begin.append(f"SET LOCAL serai.tenants = '{{{','.join(map(str, tenants))}}}'")
         if is_transport:
             begin.append("SET LOCAL serai.transport = 'on'")
-        session = self._storage.begin(tenants, is_transport=is_transport, is_read_only=is_read_only)
+        session = self._storage.begin(
+            tenants, is_transport=is_transport, is_read_only=is_read_only, backend=self
+        )
         self._recorder.began(session, "; ".join(begin))
         answers = []
         try:

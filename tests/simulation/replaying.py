@@ -28,6 +28,7 @@ _UNLIKE = {
     # Nobody wrote these down: they are as old as what runs on the server.
     "oldest_transaction_s",
 }
+_COUNTED = ("inventory.movements ALTER COLUMN id", "kernel.outbox ALTER COLUMN seq")
 _CLOCK = """
 CREATE SCHEMA told;
 GRANT USAGE ON SCHEMA told TO serai_app;
@@ -44,9 +45,11 @@ class Disagreement(Exception):
 class Replay:
     """One database and how its transaction ids stand to the simulated ones."""
 
-    def __init__(self, owner: Any, app: Any) -> None:
+    def __init__(self, owner: Any, app: Any, app_url: str) -> None:
         self._owner = owner
         self._app = app
+        self._app_url = app_url
+        self._alone: dict[int, Any] = {}
         self._xids: dict[int, int] = {0: 0}
         self._told_xids: dict[int, int] = {0: 0}
         self._horizons: dict[int, int] = {}
@@ -60,16 +63,12 @@ class Replay:
         """Connects to a migrated database that is empty."""
         owner = await asyncpg.connect(owner_url)
         await owner.execute(_CLOCK)
-        # What stands before pg_catalog on the path is found before it.
-        settings = session_settings() | {"search_path": "told, pg_catalog"}
-        app = await asyncpg.connect(app_url, server_settings=settings)
-        for connection in (owner, app):
-            await _carry_json_as_bytes(connection)
-        return cls(owner, app)
+        await _carry_json_as_bytes(owner)
+        return cls(owner, await connect_app(app_url), app_url)
 
     async def close(self) -> None:
-        await self._owner.close()
-        await self._app.close()
+        for connection in (self._owner, self._app, *self._alone.values()):
+            await connection.close()
 
     async def fill(self, rows: Rows) -> None:
         """Lays down what the tables held before the history."""
@@ -82,6 +81,12 @@ class Replay:
                     *row.values(),
                 )
 
+    async def empty(self, tables: Sequence[str]) -> None:
+        """Leaves nothing in the tables, the last first; much faster than to truncate so many."""
+        gone = [f"DELETE FROM {table}" for table in reversed(tables)]
+        anew = [f"ALTER TABLE {name} RESTART" for name in _COUNTED]
+        await self._owner.execute("; ".join(gone + anew))
+
     async def follow(self, recorder: Recorder) -> None:
         """Does what was recorded, and compares every answer and what is left in the tables."""
         await self.fill(recorder.before)
@@ -90,13 +95,29 @@ class Replay:
         await self.compare_tables(recorder.after)
 
     async def repeat(self, recorded: Recorded) -> None:
-        """One transaction."""
+        """One transaction, or what happened on a connection of its own."""
+        if recorded.alone is not None:
+            await self._repeat_alone(recorded)
+            return
         await self._app.execute(recorded.begin)
         try:
             for spoken in recorded.statements:
                 await self._ask(spoken)
         finally:
             await self._app.execute("COMMIT" if recorded.is_committed else "ROLLBACK")
+
+    async def _repeat_alone(self, recorded: Recorded) -> None:
+        """A lock of a session is held as long as its connection lives."""
+        place = id(recorded.alone)
+        if recorded.is_lost:
+            await self._alone.pop(place).close()
+            return
+        connection = self._alone.get(place) or await connect_app(self._app_url)
+        self._alone[place] = connection
+        for spoken in recorded.statements:
+            statement = await connection.prepare(spoken.text)
+            rows = [dict(row) for row in await statement.fetch(*spoken.args)]
+            self._compare(twins.name_of(spoken.text), spoken, rows, len(rows))
 
     async def _ask(self, spoken: Spoken) -> None:
         name = twins.name_of(spoken.text)
@@ -171,7 +192,7 @@ class Replay:
         told = list(args)
         if name == "serai.kernel.fetch_events":
             told[2] = self._told_positions(args[2], args[3])
-            told[6] = str(self._horizons.get(int(args[6]), int(args[6])))
+            told[6] = str(self._horizons.get(int(args[6])) or self._xids[int(args[6])])
         elif name == "serai.kernel.move_positions":
             told[6] = self._told_positions(args[6], args[7])
         elif name == "serai.kernel.park_letters":
@@ -190,7 +211,7 @@ class Replay:
             return row
         xid = int(row["xid"])
         numbers = self._told_xids if row["seq"] or xid == 0 else self._told_horizons
-        return row | {"xid": numbers[xid]}
+        return row | {"xid": numbers.get(xid, xid)}
 
     # -------------------------------------------------------------------------------- comparing
 
@@ -248,6 +269,15 @@ def _plain(value: Any) -> str:
 
 def _shown(spoken: Spoken) -> str:
     return f"{spoken.answer or spoken.error}, asked {spoken.args}"
+
+
+async def connect_app(url: str) -> Any:
+    """A connection like the product's, for which the server's clock is what it is told."""
+    # What stands before pg_catalog on the path is found before it.
+    settings = session_settings() | {"search_path": "told, pg_catalog"}
+    connection = await asyncpg.connect(url, server_settings=settings)
+    await _carry_json_as_bytes(connection)
+    return connection
 
 
 async def _carry_json_as_bytes(connection: Any) -> None:

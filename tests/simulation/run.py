@@ -61,6 +61,7 @@ def run_plan(plan: Plan, *, is_tracing: bool = False, is_serial: bool = False) -
         gc.enable()
         random.setstate(state)
         world.loop.close()
+    world.count_ends()
     return Outcome(plan.seed, world.violations, dict(world.counts), world.trace, world.loop.time())
 
 

@@ -101,20 +101,33 @@ class Storage:
         self.sessions: dict[int, Session] = {}
         self.sequences: collections.Counter[str] = collections.Counter()
         self.next_xid = 1000
+        self.presences: dict[UUID, object] = {}
+        """Which connection shows that a worker lives: locks of a session, not of a transaction."""
         self.counts: collections.Counter[str] = collections.Counter()
         self.on_notify: Callable[[str, str], None] = lambda _channel, _payload: None
         self._session_no = 0
 
     def begin(
-        self, tenants: Collection[UUID], *, is_transport: bool = False, is_read_only: bool = False
+        self,
+        tenants: Collection[UUID],
+        *,
+        is_transport: bool = False,
+        is_read_only: bool = False,
+        backend: object = None,
     ) -> "Session":
-        """A new transaction that sees the rows of `tenants` only."""
+        """A new transaction that sees the rows of `tenants` only, on a connection."""
         self._session_no += 1
         session = Session(
             self, self._session_no, tenants, is_transport=is_transport, is_read_only=is_read_only
         )
+        session.backend = backend or session
         self.sessions[session.number] = session
         return session
+
+    def leave(self, backend: object) -> None:
+        """A connection has ended, and what it showed with it."""
+        for worker in [w for w, holder in self.presences.items() if holder is backend]:
+            del self.presences[worker]
 
     @property
     def xmin(self) -> int:
@@ -156,6 +169,7 @@ class Session:
         self.is_transport = is_transport
         self.is_read_only = is_read_only
         self.is_open = True
+        self.backend: object = self
         self.now = storage.clock()
         self.held: dict[Place, None] = {}
         self.waits_for: Place | None = None
@@ -380,6 +394,10 @@ class Session:
     def _will_write(self) -> None:
         self._may_write()
         _ = self.xid
+
+    def check(self, table: str, row: Row) -> None:
+        """Fails as writing this row would: a broken CHECK, or another tenant's row."""
+        self._check(self.storage.tables[table], row)
 
     def _check(self, table: Table, row: Row) -> None:
         if not self._sees(table, row):

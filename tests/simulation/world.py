@@ -2,7 +2,7 @@
 
 import asyncio
 import collections
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
@@ -21,7 +21,6 @@ from serai.contexts.payments.handlers.answers import HearCallback
 from serai.contexts.payments.ports import Answer as Word
 from serai.kernel import ids
 from serai.kernel.batch import Batch
-from serai.kernel.db import IDLE_IN_TRANSACTION_TIMEOUT_MS
 from serai.kernel.events import Cause, Delivery
 from serai.kernel.failure import Refused, Unavailable
 from serai.kernel.idempotency import Answer, Claim
@@ -30,10 +29,11 @@ from tests.simulation.adversary import Adversary
 from tests.simulation.database import Server
 from tests.simulation.house import PoisonedError, Process, SimClock
 from tests.simulation.loop import Owner, SimLoop
-from tests.simulation.plan import GROUPS, Fault, Plan
+from tests.simulation.plan import POISONED, Plan
 from tests.simulation.provider import SimProvider
 from tests.simulation.statements.tables import TABLES
-from tests.simulation.storage import Storage
+from tests.simulation.storage import Storage, Table
+from tests.simulation.wounds import Wounds
 
 BEGAN = datetime(2026, 3, 1, 12, tzinfo=UTC)
 STEPS_MAX = 400_000
@@ -41,6 +41,9 @@ CALLBACK_DELAY_S = 0.05
 LATE_DELAY_S = 1.5
 CLOCKS_APART_MAX_S = 0.2
 RESTART_MAX_S = 0.6
+POISON_TRIES_MAX = 1
+_BETWEEN = {"crash", "cut_before_commit", "cut_after_commit", "db_crash", "freeze_worker", "stall",
+            "freeze_after_vendor", "log consumer_paused"}  # fmt: skip
 BURY_EVERY_S = 0.001
 BURIALS_MAX = 200
 
@@ -67,8 +70,8 @@ class World:
         """By group, topic and key, the positions of the events as their effects were committed."""
         self._is_tracing = is_tracing
         self._spoilt: dict[tuple[str, UUID], int] = {}
-        self.adversary = Adversary(plan, self, self.note)
-        self.storage = Storage(TABLES, clock=self.server_now)
+        self.adversary = Adversary(plan, Wounds(self), self.note)
+        self.storage = Storage(_tables(), clock=self.server_now)
         self.server = Server(self.storage, self.adversary)
         self.book = SandboxBook(callback_delay_s=CALLBACK_DELAY_S, late_delay_s=LATE_DELAY_S)
         self.processes: dict[tuple[str, int], Process] = {}
@@ -112,7 +115,7 @@ class World:
             self.find("nothing fails by itself", f"{action}: {error!r}")
 
     def spoil(self, group: str, deliveries: Sequence[Delivery]) -> None:
-        fault = self.adversary.take_poison(group, GROUPS)
+        fault = self.adversary.take_poison(group, POISONED)
         if fault is not None:
             self._spoilt[group, deliveries[0].event_id] = fault.count
             self.note("poison", f"{group} {deliveries[0].type.name}")
@@ -121,16 +124,52 @@ class World:
             if left:
                 if len(deliveries) == 1:
                     self._spoilt[group, delivery.event_id] = left - 1
+                    self._check_parked(group, left - 1)
                 raise PoisonedError(delivery.type.name)
 
-    def note_effects(self, group: str, deliveries: Sequence[Delivery]) -> None:
+    def _check_parked(self, group: str, left: int) -> None:
+        """After its first failure alone a message is parked, unless something else got between."""
+        if left == 0 and not self.counts["log message_parked"]:
+            tries = self.counts["poison_tried"]
+            if tries >= POISON_TRIES_MAX and not self.counts.keys() & _BETWEEN:
+                self.find("a poisoned message is parked", group)
+        self.note("poison_tried", group)
+
+    def note_effects(
+        self, process: Process, group: str, deliveries: Sequence[Delivery], held: set[UUID]
+    ) -> None:
         for delivery in deliveries:
+            if delivery.event_id not in held:
+                self._check_owner(process, group, delivery)
             effect = (group, delivery.event_id)
             self.effects[effect] = self.effects.get(effect, 0) + 1
             line = self.orders_of_effects.setdefault((group, delivery.type.topic, delivery.key), [])
             line.append(delivery.position)
             if self._is_tracing:
                 self.note("effect", f"{group} {delivery.type.name} {str(delivery.key)[-4:]}")
+
+    def _check_owner(self, process: Process, group: str, delivery: Delivery) -> None:
+        lease = self.storage.committed["kernel.leases"].rows[group, delivery.partition]
+        if lease["owner"] != process.worker_id:
+            self.find(
+                "only who holds a partition handles its events",
+                f"{process.name} {group} {delivery.partition}",
+            )
+
+    def count_ends(self) -> None:
+        """Counts how orders, payments and transactions have ended: a run must not miss a way."""
+        for row in self.storage.rows("orders.orders"):
+            self.counts[f"order {row['status']} {row['reason'] or ''}".rstrip()] += 1
+        for row in self.storage.rows("payments.intents"):
+            self.counts[f"payment {row['status']}"] += 1
+        for row in self.storage.rows("payments.refunds"):
+            self.counts[f"refund {row['status']}"] += 1
+        for row in self.storage.rows("returns.returns"):
+            self.counts[f"return {row['status']}"] += 1
+        for row in self.storage.rows("shipping.shipments"):
+            self.counts[f"shipment {row['status']}"] += 1
+        for kind, count in self.storage.counts.items():
+            self.counts[f"database {kind}"] += count
 
     # ---------------------------------------------------------------------------------- processes
 
@@ -189,97 +228,29 @@ class World:
             context=self.outside.context,
         )
 
+    def wake(self, process: Process) -> None:
+        """A frozen process goes on where it stood."""
+        if process.is_frozen:
+            owners = {row["owner"] for row in self.storage.rows("kernel.leases")}
+            is_zombie = process.kind == "worker" and process.worker_id not in owners
+            self.note("zombie" if is_zombie else "wake", process.name)
+            self.loop.thaw(process)
+
+    def after(self, delay_s: float, do: Callable[..., object], *args: Any) -> None:
+        """Has something done later, by nobody."""
+        self.loop.call_later(delay_s, do, *args, context=self.outside.context)
+
     def _bury(self, process: Process, times: int) -> None:
         """Cancels what a dead process is still at, until nothing is left of it."""
         for task in list(process.tasks):
             task.cancel()
         if process.tasks:
             assert times < BURIALS_MAX, f"{process.name} does not die: {list(process.tasks)[:3]}"
-            self.loop.call_later(
-                BURY_EVERY_S, self._bury, process, times + 1, context=self.outside.context
-            )
+            self.after(BURY_EVERY_S, self._bury, process, times + 1)
 
     def living(self, kind: str) -> list[Process]:
         """The processes of a kind that are not dead."""
         return [p for (k, _), p in self.processes.items() if k == kind and not p.is_dead]
-
-    # ------------------------------------------------------------------------------------- faults
-
-    def strike(self, fault: Fault) -> None:
-        """Carries out a fault that does not lie in wait."""
-        if fault.kind in {"crash_api", "crash_worker", "freeze_api", "freeze_worker"}:
-            verb, _, kind = fault.kind.partition("_")
-            living = self.living(kind)
-            if not living:
-                return
-            victim = living[fault.target % len(living)]
-            self.note(fault.kind, victim.name)
-            if verb == "crash":
-                self.crash(victim, fault.length_s)
-            elif not victim.is_frozen:
-                self._freeze(victim, fault.length_s)
-        elif fault.kind == "db_crash":
-            if not self.server.is_down:
-                self.note("db_crash", f"for {fault.length_s / 4:.2f} s")
-                self.server.crash()
-                self._after(fault.length_s / 4, self._return_server)
-        elif fault.kind == "notices_lost":
-            self.note("notices_lost", "")
-            self.adversary.are_notices_lost = True
-            self._after(fault.length_s, self._return_notices)
-        elif fault.kind == "clock_jump":
-            self.note("clock_jump", f"by {fault.length_s * 4:.1f} s")
-            self.skew += timedelta(seconds=fault.length_s * 4)
-        else:
-            assert fault.kind == "rewind", fault.kind
-            self._rewind(GROUPS[fault.target % len(GROUPS)])
-
-    def _freeze(self, victim: Process, length_s: float) -> None:
-        victim.is_frozen = True
-        self._after(IDLE_IN_TRANSACTION_TIMEOUT_MS / 1000, self._end_idle, victim)
-        self._after(length_s, self._wake, victim)
-
-    def _end_idle(self, victim: Process) -> None:
-        if victim.is_frozen:
-            for connection in list(self.server.connections):
-                if connection.owner is victim:
-                    connection.end_idle()
-
-    def _wake(self, victim: Process) -> None:
-        if victim.is_frozen:
-            self.note("wake", victim.name)
-            self.loop.thaw(victim)
-
-    def _return_server(self) -> None:
-        self.note("db_returned", "")
-        self.server.is_down = False
-
-    def _return_notices(self) -> None:
-        self.adversary.are_notices_lost = False
-
-    def _rewind(self, group: str) -> None:
-        """The log is carried again from its start for one group, as after a restored position."""
-        if self.server.is_down:
-            return
-        places = ("kernel.positions", "kernel.leases")
-        if any(lock[0] in places and lock[1][0] == group for lock in self.storage.locks):
-            self._after(BURY_EVERY_S, self._rewind, group)
-            return
-        self.note("rewind", group)
-        for row in self.storage.rows("kernel.positions"):
-            if row["group_name"] == group:
-                self._overwrite("kernel.positions", {**row, "xid": 0, "seq": 0})
-        for row in self.storage.rows("kernel.leases"):
-            if row["group_name"] == group:
-                changed = {**row, "owner": None, "fence": row["fence"] + 1}
-                self._overwrite("kernel.leases", changed)
-
-    def _overwrite(self, table: str, row: dict[str, Any]) -> None:
-        key = self.storage.tables[table].key_of(row)
-        self.storage.committed[table].put(key, row)
-
-    def _after(self, delay_s: float, do: Any, *args: Any) -> None:
-        self.loop.call_later(delay_s, do, *args, context=self.outside.context)
 
     def heal(self) -> None:
         """Nothing goes wrong any more, and what was broken is whole again."""
@@ -288,7 +259,7 @@ class World:
         self._spoilt.clear()
         for process in self.processes.values():
             if process.is_frozen:
-                self._wake(process)
+                self.wake(process)
 
     # ------------------------------------------------------------------------------------ clients
 
@@ -356,3 +327,17 @@ class World:
             raise CallbackRefusedError(repr(error)) from error
         except asyncpg.PostgresError as error:
             self.find("no command fails", repr(error))
+
+
+def _tables() -> list[Table]:
+    """The tables, of which one refuses a text that PostgreSQL cannot store."""
+    orders = next(table for table in TABLES if table.name == "orders.orders")
+    checks = {**orders.checks, "text": _has_no_nul}
+    strict = Table(orders.name, orders.key, checks=checks, indexes=orders.indexes)
+    return [strict if table is orders else table for table in TABLES]
+
+
+def _has_no_nul(row: dict[str, Any]) -> bool:
+    if "\0" in (row["reference"] or ""):
+        raise asyncpg.CharacterNotInRepertoireError("invalid byte sequence for encoding UTF8: 0x00")
+    return True

@@ -75,8 +75,13 @@ def test_a_refusal_s_code_is_its_name() -> None:
 
 
 @given(st.tuples(st.integers(), st.text(max_size=50)))
-def test_cursors_come_back(position: tuple[int, str]) -> None:
-    assert decode_cursor(encode_cursor(list(position)), tuple[int, str]) == position
+def test_cursors_come_back_if_postgresql_can_compare_with_them(position: tuple[int, str]) -> None:
+    cursor = encode_cursor(list(position))
+    if abs(position[0]) < 2**63 and "\0" not in position[1]:
+        assert decode_cursor(cursor, tuple[int, str]) == position
+    else:
+        with pytest.raises(Invalid):
+            decode_cursor(cursor, tuple[int, str])
 
 
 @pytest.mark.parametrize("cursor", ["", "%%%", "AAAA", "bnVsbA", "x" * 600, "é"])

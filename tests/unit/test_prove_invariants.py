@@ -89,6 +89,16 @@ def order_is_stuck(_history: History, seen: dict[str, Any]) -> None:
     seen["orders"] = orders_with(order(1, REFUSED, "placed"))
 
 
+@breaks("reasons")
+def nobody_asked_for_the_cancellation(_history: History, seen: dict[str, Any]) -> None:
+    seen["orders"] = orders_with(order(1, REFUSED, "cancelled", reason="requested"))
+
+
+@breaks("reasons")
+def good_card_is_declined(_history: History, seen: dict[str, Any]) -> None:
+    seen["orders"] = orders_with(order(1, REFUSED, "cancelled", reason="payment_declined"))
+
+
 @breaks("kept")
 def confirmed_order_is_taken_back(history: History, _seen: dict[str, Any]) -> None:
     history.stories[1].sights.append(Sight(1.5, "confirmed"))

@@ -78,6 +78,8 @@ def test_a_fault_is_timed_to_the_first_success_of_what_was_begun_after_it() -> N
     probe = story(6, "o-probe", is_probe=True)
     probe.deeds[0].attempts = [msgspec.structs.replace(placed("o-probe"), at_s=2.2)]
     probe.sights.append(Sight(3.01, "confirmed"))
+    # Whoever was answered before the fault saw nothing of it, however late the end was seen.
+    history.stories[0].sights = [Sight(2.5, "confirmed")]
     history.stories.append(probe)
     # It was asked before the fault and answered after it, so it tells nothing of the fault.
     history.answers.append(ProbeSight("api-1", 2.0, 2.05))

@@ -174,7 +174,7 @@ async def test_a_key_that_was_revoked_here_ends_at_once(keyring: Keyring, shelf:
     text, other = shelf.add(), shelf.add()
     await keyring.authenticate(text)
     await keyring.authenticate(other)
-    keyring.forget(shelf.revoke(text))
+    keyring.forget(shelf.revoke(text).key_id)
     with pytest.raises(Unauthenticated):
         await keyring.authenticate(text)
     asked = shelf.asked
@@ -189,7 +189,7 @@ async def test_a_look_up_that_was_on_its_way_while_a_key_was_revoked_is_not_reme
     shelf.gate = asyncio.Event()
     early = asyncio.create_task(keyring.authenticate(text))
     await settle()
-    keyring.forget(shelf.revoke(text))
+    keyring.forget(shelf.revoke(text).key_id)
     late = asyncio.create_task(keyring.authenticate(text))
     await settle()
     shelf.gate.set()

@@ -36,6 +36,7 @@ COMMANDS: Final = {
     "prove": Entry("serai.cli.prove.command:app", "Attack a shop of real processes, and judge it."),
     "bench": Entry("serai.cli.bench.orders:bench_app", "Measure orders a second, here and now."),
     "dlq": Entry("serai.cli.dlq:app", "Handle messages that wait for a person."),
+    "payment": Entry("serai.cli.payment:app", "Ask the provider again about what was given up."),
     "openapi": Entry("serai.cli.openapi:app", "Write the API's description (OpenAPI 3.1)."),
 }
 """In the order of the help. The API's code takes a while to load and most commands do without it,

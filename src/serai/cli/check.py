@@ -8,14 +8,13 @@ from rich.progress import Progress
 from rich.table import Table
 
 from serai import settings
-from serai.cli.console import FAILED, AsJson, Failure, err, out, print_json, run_async, say
-from serai.cli.inside import go_inside
+from serai.cli.console import FAILED, AsJson, err, out, print_json, run_async, say
+from serai.cli.inside import find_tenants, go_inside
 from serai.contexts.tenancy.contract import TenantView
 from serai.roles.composition import Composition
 
 app = typer.Typer(add_completion=False)
 
-TENANTS_PAGE: Final = 500
 SHOWN_MAX: Final = 20
 """Violations of one check that the table shows; --json has them all."""
 
@@ -68,7 +67,7 @@ def check(
 
 async def _run(name: str | None, *, is_quiet: bool) -> Report:
     async with go_inside(settings.load()) as house:
-        tenants = await _tenants(house, name)
+        tenants = await find_tenants(house, name)
         return await check_tenants(house, tenants, is_quiet=is_quiet)
 
 
@@ -93,21 +92,6 @@ async def check_tenants(house: Composition, tenants: list[TenantView], *, is_qui
         for module, check in checks
     ]
     return Report(not any(found.values()), len(tenants), outcomes)
-
-
-async def _tenants(house: Composition, name: str | None) -> list[TenantView]:
-    if name is not None:
-        tenant = await house.tenancy.find_tenant(name)
-        if tenant is None:
-            raise Failure(f"there is no tenant named {name}; `serai tenant list` names them")
-        return [tenant]
-    found: list[TenantView] = []
-    while True:
-        after = found[-1].name if found else ""
-        page = await house.tenancy.list_tenants(after=after, limit=TENANTS_PAGE)
-        found += page
-        if len(page) < TENANTS_PAGE:
-            return found
 
 
 def _show(report: Report) -> None:

@@ -5,13 +5,16 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 
+from serai.cli.console import Failure
 from serai.cli.installation import reach_database
+from serai.contexts.tenancy.contract import TenantView
 from serai.kernel.failure import Unavailable
 from serai.roles.composition import Composition, compose
 from serai.roles.connection import open_database
 from serai.settings import Settings
 
 POOL_MAX = 4
+TENANTS_PAGE = 500
 
 _NOT_MIGRATED = (
     asyncpg.UndefinedTableError,
@@ -35,3 +38,19 @@ async def go_inside(settings: Settings) -> AsyncIterator[Composition]:
             ) from error
         finally:
             await database.close()
+
+
+async def find_tenants(house: Composition, name: str | None) -> list[TenantView]:
+    """The tenant of that name, or all; says what to do where there is none of it."""
+    if name is not None:
+        tenant = await house.tenancy.find_tenant(name)
+        if tenant is None:
+            raise Failure(f"there is no tenant named {name}; `serai tenant list` names them")
+        return [tenant]
+    found: list[TenantView] = []
+    while True:
+        after = found[-1].name if found else ""
+        page = await house.tenancy.list_tenants(after=after, limit=TENANTS_PAGE)
+        found += page
+        if len(page) < TENANTS_PAGE:
+            return found

@@ -179,15 +179,14 @@ class Supervisor:
     async def _keep_database(self, postgres: EmbeddedPostgres) -> None:
         pause_s = BACKOFF_FIRST_S
         while True:
-            await asyncio.sleep(DATABASE_LOOK_S)
-            if await asyncio.to_thread(postgres.is_running):
+            if not await asyncio.to_thread(postgres.wait_for_end, DATABASE_LOOK_S):
                 self._is_database_up, pause_s = True, BACKOFF_FIRST_S
                 continue
             self._is_database_up = False
             self._tell("postgres", "died", "started again")
             try:
                 await asyncio.to_thread(postgres.start, adopt=True)
-            except EmbeddedError as error:
+            except (EmbeddedError, OSError) as error:
                 self._tell("postgres", "failed", f"{error}; tried again in {pause_s:g} s")
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, BACKOFF_MAX_S)

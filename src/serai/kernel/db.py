@@ -7,6 +7,7 @@ of one that is not in it.
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import datetime
 from typing import Any
@@ -26,6 +27,8 @@ _log = structlog.get_logger(__name__)
 
 CONNECT_TIMEOUT_S = 10.0
 ACQUIRE_TIMEOUT_S = 5.0
+AWAY_S = 0.1
+"""How long nobody knocks again where a server was found away: each knock costs it a process."""
 STATEMENT_TIMEOUT_MS = 10_000
 LOCK_TIMEOUT_MS = 5_000
 REPORT_TIMEOUT_MS = 60_000
@@ -60,6 +63,7 @@ _OUTAGES = (
     OSError,
     TimeoutError,
 )
+_AWAY = (OSError, asyncpg.CannotConnectNowError, asyncpg.PostgresConnectionError)
 
 
 class Tx:
@@ -140,6 +144,7 @@ class Database:
         self._url = url
         self._pool_max = pool_max
         self._pool: Any = None
+        self._away_until = 0.0
         self.clock: Clock = clock or SystemClock()
         self.transactions = 0
 
@@ -152,7 +157,7 @@ class Database:
         """Connects; refuses to run as a role that row-level security does not bind."""
         self._pool = await asyncpg.create_pool(
             self._url,
-            min_size=1,
+            min_size=0,  # else the pool itself knocks at a server that is away, with tracebacks
             max_size=self._pool_max,
             timeout=CONNECT_TIMEOUT_S,
             command_timeout=REPORT_TIMEOUT_MS / 1000 + 5,
@@ -228,9 +233,14 @@ class Database:
     async def _acquire(self) -> Any:
         if self._pool is None:
             raise Unavailable("the database is closed")
+        if time.monotonic() < self._away_until:
+            raise Unavailable("no database connection: the server was away a moment ago")
         try:
             return await self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
         except _OUTAGES as error:
+            # That every connection is in use is a TimeoutError, and no reason to stay away.
+            if isinstance(error, _AWAY) and not isinstance(error, TimeoutError):
+                self._away_until = time.monotonic() + AWAY_S
             raise Unavailable(f"no database connection: {type(error).__name__}") from error
 
     async def _give_back(self, connection: Any, *, is_clean: bool) -> None:

@@ -48,7 +48,8 @@ class Presence:
             try:
                 await self._hold()
             except Unavailable as error:
-                _log.warning("presence_lost", action="presence_lost", reason=error.detail)
+                if self.is_held.is_set():
+                    _log.warning("presence_lost", action="presence_lost", reason=error.detail)
             self.is_held.clear()
             await asyncio.sleep(PRESENCE_RETRY_S)
 

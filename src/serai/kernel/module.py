@@ -100,6 +100,8 @@ class Module:
     checks: Sequence[Check] = ()
     offers: Any = None
     """What its contract's Protocols are implemented by, for flows and other contexts."""
+    operated: Any = None
+    """What the command line may ask of it, by a Protocol of its contract."""
     close: Callable[[], Awaitable[None]] | None = None
     """Gives back what the module holds outside the database; called once, at the process's end."""
 

@@ -5,7 +5,7 @@ import functools
 import json
 import time
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, Generic, Protocol, TypeVar
+from typing import Annotated, Any, Final, Generic, Protocol, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -28,6 +28,7 @@ from serai.kernel.text import LINE_PATTERN
 PAGE_DEFAULT = 50
 PAGE_MAX = 200
 CURSOR_CHARS_MAX = 512
+BIGINT_MAX = 2**63 - 1
 REQUEST_ID_CHARS_MAX = 64
 QUERY_CHARS_MAX = 255
 
@@ -37,6 +38,15 @@ OptionalQueryLine = Annotated[
     str | None, QueryParameter(max_length=QUERY_CHARS_MAX, pattern=LINE_PATTERN)
 ]
 """The same where it may be left out."""
+
+IDEMPOTENCY: Final = "idempotency_key"
+VERSION: Final = "if_match"
+KEYLESS: Final = {IDEMPOTENCY: False}
+"""The `opt=` of a POST that is safe to repeat by itself, or cannot be answered twice."""
+VERSION_OPTIONAL: Final = {VERSION: False}
+"""The `opt=` of a route that heeds `If-Match` where it is sent."""
+VERSION_REQUIRED: Final = {VERSION: True}
+"""The `opt=` of a route that does nothing without `If-Match`."""
 
 T = TypeVar("T")
 
@@ -84,6 +94,8 @@ def requires(scope: str) -> Callable[..., Awaitable[None]]:
         principal = await authenticator.authenticate(token.strip())
         if scope not in principal.scopes:
             raise MissingScope(f"this API key lacks the scope {scope}", scope=scope)
+        if b"%00" in connection.scope["query_string"]:
+            raise Invalid("the query holds a NUL character, which nothing of ours does")
         connection.scope["user"] = principal
 
     return guard
@@ -261,9 +273,19 @@ def decode_cursor(cursor: str | None, types: Any) -> Any:
         if len(cursor) > CURSOR_CHARS_MAX:
             raise ValueError("too long")
         raw = base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
-        return msgspec.json.decode(raw, type=types)
+        position = msgspec.json.decode(raw, type=types)
+        if not all(_is_storable(part) for part in position):
+            raise ValueError("no position in any list")
+        return position
     except (ValueError, msgspec.DecodeError) as error:
         raise Invalid("this cursor is not one of ours; begin again without it") from error
+
+
+def _is_storable(part: object) -> bool:
+    """Whether PostgreSQL can compare its values with it: no text holds a NUL, no number is huge."""
+    if isinstance(part, str):
+        return "\0" not in part
+    return not isinstance(part, int) or abs(part) <= BIGINT_MAX
 
 
 def etag(version: int) -> str:

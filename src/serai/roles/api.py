@@ -17,6 +17,7 @@ from serai.kernel.problems import EXCEPTION_HANDLERS
 from serai.kernel.web import edge
 from serai.roles import process
 from serai.roles.composition import Composition
+from serai.roles.description import describe
 from serai.roles.probes import Readiness, probe_routes
 from serai.roles.process import Process
 from serai.roles.server import serve_app
@@ -46,13 +47,17 @@ async def serve_api(own: Process, *, more_routes: Sequence[Any] = ()) -> None:
     """Answers requests; at the end, everything that was accepted has its answer."""
     settings = own.settings
     app = build_app(settings, own.composition, own.readiness, more_routes=more_routes)
-    await serve_app(
-        express.shorten(app, body_bytes_max=settings.body_bytes_max),
-        host=settings.host,
-        port=settings.port,
-        stop=own.stop,
-        notice_s=settings.drain_notice_s,
-    )
+    watching = asyncio.create_task(own.composition.tenancy.watch_keys())
+    try:
+        await serve_app(
+            express.shorten(app, body_bytes_max=settings.body_bytes_max),
+            host=settings.host,
+            port=settings.port,
+            stop=own.stop,
+            notice_s=settings.drain_notice_s,
+        )
+    finally:
+        watching.cancel()
     # A client that hung up has left its command behind; it is carried out all the same.
     await asyncio.gather(*(batch.drain() for batch in own.composition.batches))
 
@@ -68,7 +73,7 @@ def build_app(
     readiness = readiness or Readiness(composition.database)
     return Litestar(
         route_handlers=[
-            *_without_chance(composition.routes),
+            *describe(composition.routes),
             *probe_routes(readiness, has_metrics=settings.metrics),
             *_page_routes(),
             *more_routes,
@@ -81,17 +86,6 @@ def build_app(
         debug=False,
         logging_config=None,
     )
-
-
-def _without_chance(routes: list[Any]) -> list[Any]:
-    """The same routes; their answers are described without Litestar's examples made at random.
-
-    A description of the API that is another one each time could not be kept nor compared.
-    """
-    for route in routes:
-        for answer in (route.responses or {}).values():
-            answer.generate_examples = False
-    return routes
 
 
 def _openapi_config() -> OpenAPIConfig:

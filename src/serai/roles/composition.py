@@ -32,6 +32,8 @@ class Composition:
     modules: Sequence[Module]
     tenancy: Any
     """The `Tenancy` that the tenancy context offers."""
+    look_ups: Any
+    """The `LookUps` that the payments context offers."""
 
     @property
     def database(self) -> Database:
@@ -114,4 +116,4 @@ def compose(settings: Settings, database: Database, *, clock: Clock | None = Non
         agreement.build(s, **lead, shipping=shipping.offers, notifications=notifications.offers),
     )
     consumers = [consumer for module in modules for consumer in module.consumers]
-    return Composition(s, (*modules, soundness.build(consumers)), tenancy.offers)
+    return Composition(s, (*modules, soundness.build(consumers)), tenancy.offers, payments.operated)

@@ -12,6 +12,11 @@ from serai.settings import Settings, SettingsError
 # What a server answers that is there and will not have us as we come; it stays so until a person
 # mends the URL or the database. A server that is not there is an OSError.
 _REFUSALS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError)
+_AWAY = (OSError, asyncpg.CannotConnectNowError, asyncpg.PostgresConnectionError)
+
+
+class Away(Unavailable):
+    """No server answers there yet, or it is just starting: it may be there in a moment."""
 
 
 def app_url(settings: Settings) -> str:
@@ -41,7 +46,8 @@ async def open_database(url: str, *, pool_max: int, clock: Clock | None = None) 
         await database.open()
     except _REFUSALS as error:
         await database.close()
-        raise Unavailable(
+        failure = Away if isinstance(error, _AWAY) else Unavailable
+        raise failure(
             f"the database does not let us in: {str(error) or type(error).__name__}. Look at "
             "SERAI_DATABASE_URL and SERAI_DATABASE_APP_URL, and whether the server runs; a new "
             "database needs `serai migrate up` first"

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Final, NoReturn
 
 import structlog
@@ -15,10 +16,11 @@ import uvloop
 
 from serai.kernel import observe
 from serai.kernel.clock import SystemClock
+from serai.kernel.db import Database
 from serai.kernel.failure import Unavailable
 from serai.kernel.lifeline import watch_lifeline
 from serai.roles.composition import Composition, compose
-from serai.roles.connection import app_url, open_database
+from serai.roles.connection import Away, app_url, open_database
 from serai.roles.probes import Readiness
 from serai.settings import Settings
 
@@ -26,6 +28,9 @@ _log = structlog.get_logger(__name__)
 
 FAILED: Final = 1
 UNAVAILABLE: Final = 3
+DATABASE_WAIT_S: Final = 30.0
+"""How long a supervised process waits for its database: who started us sees to that one too."""
+DATABASE_LOOK_S: Final = 0.1
 GC_THRESHOLDS: Final = (20_000, 50, 100)
 """Batches make and drop thousands of objects that no cycle holds; the collector may look seldom."""
 
@@ -74,8 +79,12 @@ def run(
 async def _live(parts: Sequence[Part], settings: Settings, url: str, *, has_lifeline: bool) -> int:
     stop = asyncio.Event()
     _listen_for_the_end(stop, has_lifeline=has_lifeline)
+    patience_s = DATABASE_WAIT_S if has_lifeline else 0.0
     clock = SystemClock(timedelta(seconds=settings.clock_offset_s))
-    database = await open_database(url, pool_max=settings.pool_max, clock=clock)
+    opening = partial(open_database, url, pool_max=settings.pool_max, clock=clock)
+    database = await _await_database(opening, stop, patience_s=patience_s)
+    if database is None:
+        return 0
     try:
         composition = compose(settings, database, clock=clock)
         process = Process(settings, composition, Readiness(database), stop)
@@ -89,6 +98,22 @@ async def _live(parts: Sequence[Part], settings: Settings, url: str, *, has_life
             await composition.close()
     finally:
         await database.close()
+
+
+async def _await_database(
+    opening: Callable[[], Awaitable[Database]], stop: asyncio.Event, *, patience_s: float
+) -> Database | None:
+    """The database, if need be as soon as it is there; None when told to stop before."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + patience_s
+    while not stop.is_set():
+        try:
+            return await opening()
+        except Away:
+            if loop.time() >= deadline:
+                raise
+            await asyncio.sleep(DATABASE_LOOK_S)
+    return None
 
 
 async def _run_parts(parts: Sequence[Part], process: Process) -> int:

@@ -20,6 +20,11 @@ def by_key(keys: Iterable[Key], given: Iterable[Given]) -> dict[Key, Given]:
     return wanted
 
 
+def in_order(wanted: Mapping[Key, Given]) -> dict[Key, Given]:
+    """The same, by key: the order in which a statement with a sorted side locks."""
+    return {key: wanted[key] for key in sorted(wanted)}
+
+
 def keys_of(*named: Sequence[Any]) -> list[Key]:
     """The keys in columns side by side, as unnest makes rows of arrays."""
     return list(zip(*named, strict=True))
@@ -53,14 +58,34 @@ async def change_each(
 
     Returns the rows as they are then, each with what was given for it.
     """
-    seen = []
-    for key, given in wanted.items():
-        row = session.get(table, key)
-        changes = None if row is None else change(row, given)
-        if changes is not None:
-            seen.append((key, given, row, changes))
+    return await change_seen(session, table, see(session, table, wanted), wanted, change)
+
+
+def see(session: Session, table: str, keys: Iterable[Key]) -> dict[Key, Row]:
+    """The rows under the keys as the statement's snapshot has them."""
+    return {key: row for key in keys if (row := session.get(table, key)) is not None}
+
+
+async def change_seen(
+    session: Session,
+    table: str,
+    snapshot: Mapping[Key, Row],
+    wanted: Mapping[Key, Given],
+    change: Callable[[Row, Given], dict[str, Any] | None],
+) -> list[tuple[Row, Given]]:
+    """The same for a statement that has seen the rows before it waited for others.
+
+    PostgreSQL first makes the new row from the one it has seen, and that must already keep the
+    CHECKs; only when it writes does it find a newer one, and makes it anew from that.
+    """
+    seen = [
+        (key, given, snapshot[key], changes)
+        for key, given in wanted.items()
+        if key in snapshot and (changes := change(snapshot[key], given)) is not None
+    ]
     changed = []
     for key, given, before, first in seen:
+        session.check(table, {**before, **first})
         row = await session.lock(table, key)
         # A row is never changed in place: the same one asks for the same change.
         changes = first if row is before else None if row is None else change(row, given)

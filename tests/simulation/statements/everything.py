@@ -8,11 +8,15 @@ from serai.kernel.tenant import POOLED
 from tests.simulation.statements import (
     directory,
     inventory,
+    inventory_views,
+    kernel_checks,
     kernel_flows,
+    kernel_leases,
     kernel_log,
     kernel_messages,
     notifications,
     orders,
+    orders_views,
     payments,
     payments_views,
     returns,
@@ -21,8 +25,9 @@ from tests.simulation.statements import (
 from tests.simulation.storage import Row, Storage
 
 MODULES = (
-    directory, inventory, kernel_flows, kernel_log, kernel_messages, notifications, orders,
-    payments, payments_views, returns, shipping,
+    directory, inventory, inventory_views, kernel_checks, kernel_flows, kernel_leases, kernel_log,
+    kernel_messages, notifications, orders, orders_views, payments, payments_views, returns,
+    shipping,
 )  # fmt: skip
 
 

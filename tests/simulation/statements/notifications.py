@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from tests.simulation.statements.changing import by_key, change_each, keys_of, lock_each
+from tests.simulation.statements.changing import by_key, change_each, in_order, keys_of, lock_each
 from tests.simulation.statements.records import columns
 from tests.simulation.storage import Key, Row, Session
 from tests.simulation.twins import twin
@@ -149,7 +149,7 @@ async def record_messages(
     wanted = by_key(
         keys_of(tenant_ids, ids), keys_of(attempts, rounds, statuses, due, errors, sent)
     )
-    return len(await change_each(session, MESSAGES, wanted, record))
+    return len(await change_each(session, MESSAGES, in_order(wanted), record))
 
 
 @twin(HERE, "lock_messages")
@@ -269,3 +269,17 @@ async def check_overdue(
         limit=limit,
     )
     return [named(row) for row in found]
+
+
+@twin(HERE, "tell_unconfirmed")
+async def tell_unconfirmed(session: Session, tenant_id: UUID, order_ids: Ids) -> list[Row]:
+    return [
+        columns("order_id")({"order_id": order_id})
+        for order_id in sorted(order_ids)
+        if not session.find(
+            MESSAGES,
+            ("tenant_id", "order_id"),
+            (tenant_id, order_id),
+            where=lambda row: row["kind"] == "order_confirmed",
+        )
+    ]

@@ -1,12 +1,12 @@
 """Twins of the statements of orders."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Any
 from uuid import UUID
 
-from tests.simulation.statements.changing import by_key, change_each, keys_of, lock_each
+from tests.simulation.statements.changing import by_key, change_each, in_order, keys_of, lock_each
 from tests.simulation.statements.records import columns
 from tests.simulation.storage import Key, Row, Session
 from tests.simulation.twins import twin
@@ -22,16 +22,13 @@ _confirmed = columns("tenant_id, id, currency, total_minor, email, goods")
 _cancelled = columns("tenant_id, id, reason, currency, total_minor, email")
 _locked = columns(
     "tenant_id, id, status, reason, is_cancelling, currency, total_minor, captured_minor, "
-    "refunded_minor, reference, customer, email, placed_at, settled_at, version"
+    "refunded_minor, reference, customer, email, placed_at, settled_at, version, is_unpaid"
 )
 _line = columns(
-    "tenant_id, order_id, line_no, sku, quantity, unit_price, amount_minor, shipped, returned"
+    "tenant_id, order_id, line_no, sku, quantity, unit_price, amount_minor, shipped, returned, "
+    "refund_minor"
 )
-_view = columns(
-    "id, status, reason, currency, total_minor, captured_minor, refunded_minor, reference, "
-    "customer, email, placed_at, settled_at, version"
-)
-_status = columns("tenant_id, id, status")
+_marked = columns("id, currency, total_minor")
 
 
 @twin(HERE, "insert_orders")
@@ -58,7 +55,7 @@ async def insert_orders(
                 "is_cancelling": False, "currency": currency, "total_minor": total,
                 "captured_minor": 0, "refunded_minor": 0, "reference": reference,
                 "customer": customer, "email": email, "goods": ordered, "version": 1,
-                "placed_at": now, "settled_at": None,
+                "placed_at": now, "settled_at": None, "is_unpaid": False,
             },
         )  # fmt: skip
     return len(ids)
@@ -82,7 +79,7 @@ async def insert_lines(
             {
                 "tenant_id": tenant_id, "order_id": order_id, "line_no": line_no, "sku": sku,
                 "quantity": quantity, "unit_price": price.quantize(_PRICE_STEP, context=_NUMERIC),
-                "amount_minor": amount, "shipped": 0, "returned": 0,
+                "amount_minor": amount, "shipped": 0, "returned": 0, "refund_minor": 0,
             },
         )  # fmt: skip
     return len(order_ids)
@@ -100,7 +97,7 @@ async def confirm_orders(
             "captured_minor": amount,
         }  # fmt: skip
 
-    wanted = by_key(keys_of(tenant_ids, ids), captured)
+    wanted = in_order(by_key(keys_of(tenant_ids, ids), captured))
     return [_confirmed(row) for row, _ in await change_each(session, ORDERS, wanted, confirm)]
 
 
@@ -116,7 +113,7 @@ async def cancel_orders(
             "version": row["version"] + 1,
         }  # fmt: skip
 
-    wanted = by_key(keys_of(tenant_ids, ids), reasons)
+    wanted = in_order(by_key(keys_of(tenant_ids, ids), reasons))
     return [_cancelled(row) for row, _ in await change_each(session, ORDERS, wanted, cancel)]
 
 
@@ -127,8 +124,19 @@ async def keep_orders(session: Session, tenant_ids: Ids, ids: Ids) -> int:
             return None
         return {"is_cancelling": False, "version": row["version"] + 1}
 
-    wanted = dict.fromkeys(keys_of(tenant_ids, ids))
+    wanted = dict.fromkeys(sorted(keys_of(tenant_ids, ids)))
     return len(await change_each(session, ORDERS, wanted, keep))
+
+
+@twin(HERE, "mark_unpaid")
+async def mark_unpaid(session: Session, tenant_ids: Ids, ids: Ids) -> list[Row]:
+    def mark(row: Row, _given: None) -> dict[str, Any] | None:
+        if row["status"] != "confirmed" or row["is_unpaid"]:
+            return None
+        return {"is_unpaid": True, "version": row["version"] + 1}
+
+    wanted = dict.fromkeys(sorted(keys_of(tenant_ids, ids)))
+    return [_marked(row) for row, _ in await change_each(session, ORDERS, wanted, mark)]
 
 
 @twin(HERE, "lock_orders")
@@ -164,12 +172,16 @@ async def return_lines(
     order_ids: Ids,
     numbers: Sequence[int],
     quantities: Sequence[int],
+    refunds: Sequence[int],
 ) -> int:
-    def give_back(row: Row, quantity: int) -> dict[str, Any]:
-        return {"returned": row["returned"] + quantity}
+    def give_back(row: Row, given: Key) -> dict[str, Any]:
+        quantity, refund = given
+        return {
+            "returned": row["returned"] + quantity, "refund_minor": row["refund_minor"] + refund
+        }  # fmt: skip
 
-    wanted = by_key(keys_of(tenant_ids, order_ids, numbers), quantities)
-    return len(await change_each(session, LINES, wanted, give_back))
+    wanted = by_key(keys_of(tenant_ids, order_ids, numbers), keys_of(quantities, refunds))
+    return len(await change_each(session, LINES, in_order(wanted), give_back))
 
 
 @twin(HERE, "ship_lines")
@@ -193,10 +205,12 @@ async def record_captures(
 ) -> int:
     def capture(row: Row, amount: int) -> dict[str, Any]:
         return {
-            "captured_minor": row["captured_minor"] + amount, "version": row["version"] + 1
+            "captured_minor": max(row["captured_minor"], amount), "version": row["version"] + 1
         }  # fmt: skip
 
-    wanted = _sums(keys_of(tenant_ids, ids), amounts)
+    wanted: dict[Key, int] = {}
+    for *key, amount in sorted(keys_of(tenant_ids, ids, amounts)):
+        wanted[tuple(key)] = amount
     return len(await change_each(session, ORDERS, wanted, capture))
 
 
@@ -219,120 +233,4 @@ def _sums(keys: Sequence[Key], amounts: Sequence[int]) -> dict[Key, int]:
     sums: dict[Key, int] = {}
     for key, amount in zip(keys, amounts, strict=True):
         sums[key] = sums.get(key, 0) + amount
-    return sums
-
-
-@twin(HERE, "find_order")
-async def find_order(session: Session, tenant_id: UUID, order_id: UUID) -> list[Row]:
-    row = session.get(ORDERS, (tenant_id, order_id))
-    return [] if row is None else [_view(row)]
-
-
-@twin(HERE, "find_statuses")
-async def find_statuses(session: Session, tenant_ids: Ids, ids: Ids) -> list[Row]:
-    rows = [session.get(ORDERS, key) for key in keys_of(tenant_ids, ids)]
-    return [_status(row) for row in rows if row is not None]
-
-
-@twin(HERE, "list_settled")
-async def list_settled(session: Session, tenant_ids: Ids, ids: Ids) -> list[Row]:
-    rows = [session.get(ORDERS, key) for key in keys_of(tenant_ids, ids)]
-    return [_view(row) for row in rows if row is not None and row["status"] != "placed"]
-
-
-def _page(
-    session: Session,
-    tenant_id: UUID,
-    before: UUID | None,
-    holds: Callable[[Row], bool],
-    limit: int,
-) -> list[Row]:
-    found = session.scan(
-        ORDERS,
-        where=lambda row: (
-            row["tenant_id"] == tenant_id and (before is None or row["id"] < before) and holds(row)
-        ),
-    )
-    found.sort(key=lambda row: row["id"], reverse=True)
-    return [_view(row) for row in found[:limit]]
-
-
-@twin(HERE, "list_orders")
-async def list_orders(
-    session: Session, tenant_id: UUID, before: UUID | None, status: str | None, limit: int
-) -> list[Row]:
-    return _page(
-        session, tenant_id, before, lambda row: status is None or row["status"] == status, limit
-    )
-
-
-@twin(HERE, "list_orders_by_reference")
-async def list_orders_by_reference(
-    session: Session, tenant_id: UUID, before: UUID | None, reference: str, limit: int
-) -> list[Row]:
-    return _page(session, tenant_id, before, lambda row: row["reference"] == reference, limit)
-
-
-@twin(HERE, "list_orders_by_customer")
-async def list_orders_by_customer(
-    session: Session, tenant_id: UUID, before: UUID | None, customer: str, limit: int
-) -> list[Row]:
-    return _page(session, tenant_id, before, lambda row: row["customer"] == customer, limit)
-
-
-@twin(HERE, "sum_orders")
-async def sum_orders(session: Session, tenant_id: UUID) -> list[Row]:
-    orders: dict[str, list[Row]] = {}
-    for row in session.scan(ORDERS, where=lambda row: row["tenant_id"] == tenant_id):
-        orders.setdefault(row["status"], []).append(row)
-    return [_sums_of(session, status, orders[status]) for status in sorted(orders)]
-
-
-def _sums_of(session: Session, status: str, orders: Sequence[Row]) -> Row:
-    lines = [
-        line
-        for row in orders
-        for line in session.find(LINES, ("tenant_id", "order_id"), (row["tenant_id"], row["id"]))
-    ]
-    customers = [row["customer"] for row in orders]
-    return columns(
-        "status, orders, lines, units, total_minor, captured_minor, refunded_minor, shipped, "
-        "returned, customers, guests"
-    )(
-        {
-            "status": status,
-            "orders": len(orders),
-            "lines": len(lines),
-            "units": sum(line["quantity"] for line in lines),
-            "total_minor": sum(row["total_minor"] for row in orders),
-            "captured_minor": sum(row["captured_minor"] for row in orders),
-            "refunded_minor": sum(row["refunded_minor"] for row in orders),
-            "shipped": sum(line["shipped"] for line in lines),
-            "returned": sum(line["returned"] for line in lines),
-            "customers": len(set(customers) - {None}),
-            "guests": customers.count(None),
-        }
-    )
-
-
-@twin(HERE, "check_orders")
-async def check_orders(session: Session, tenant_id: UUID, late: datetime, limit: int) -> list[Row]:
-    named = columns(
-        "id, status, total_minor, captured_minor, refunded_minor, placed_at, lines_minor, lines"
-    )
-    found = []
-    for row in session.scan(ORDERS, where=lambda row: row["tenant_id"] == tenant_id):
-        lines = session.find(LINES, ("tenant_id", "order_id"), (tenant_id, row["id"]))
-        amount = sum(line["amount_minor"] for line in lines)
-        if (
-            row["total_minor"] != amount
-            or not lines
-            or (row["status"] == "placed" and row["placed_at"] < late)
-            or (
-                row["status"] == "cancelled"
-                and row["captured_minor"] != row["refunded_minor"]
-                and row["settled_at"] < late
-            )
-        ):
-            found.append(named({**row, "lines_minor": amount, "lines": len(lines)}))
-    return found[:limit]
+    return in_order(sums)

@@ -9,6 +9,7 @@ from tests.simulation.statements.changing import (
     by_key,
     change_each,
     delete_each,
+    in_order,
     keys_of,
     lock_each,
 )
@@ -118,9 +119,7 @@ async def settle_requested(
     places = range(1, len(order_ids) + 1)
     words = keys_of(places, statuses, captured, provider_refs, reasons)
     wanted = by_key(keys_of(tenant_ids, order_ids), words)
-    settled = await change_each(
-        session, INTENTS, {key: wanted[key] for key in sorted(wanted)}, settle
-    )
+    settled = await change_each(session, INTENTS, in_order(wanted), settle)
     return [_place({"n": word[0]}) for _, word in settled]
 
 
@@ -245,10 +244,10 @@ async def move_looks(
     def move(_row: Row, due_at: datetime | None) -> dict[str, Any]:
         return {"due_at": FOREVER if due_at is None else due_at}
 
-    wanted = by_key(keys_of(tenant_ids, kinds, thing_ids), due)
+    wanted = in_order(by_key(keys_of(tenant_ids, kinds, thing_ids), due))
     return len(await change_each(session, LOOKS, wanted, move))
 
 
 @twin(HERE, "end_looks")
 async def end_looks(session: Session, tenant_ids: Ids, kinds: Texts, thing_ids: Ids) -> int:
-    return await delete_each(session, LOOKS, keys_of(tenant_ids, kinds, thing_ids))
+    return await delete_each(session, LOOKS, sorted(keys_of(tenant_ids, kinds, thing_ids)))

@@ -166,3 +166,38 @@ async def check_open(
     names = ("kind", "thing_id", "status", "since")
     named = columns("kind, thing_id, status, since")
     return [named(dict(zip(names, one, strict=True))) for one in found[:limit]]
+
+
+@twin(HERE, "list_ended")
+async def list_ended(
+    session: Session, tenant_id: UUID, after: UUID, before: datetime, limit: int
+) -> list[Row]:
+    found = session.find(
+        INTENTS,
+        ("tenant_id",),
+        (tenant_id,),
+        where=lambda row: (
+            row["order_id"] > after
+            and row["status"] in {"declined", "withdrawn"}
+            and row["settled_at"] is not None
+            and row["settled_at"] < before
+        ),
+        order=lambda row: row["order_id"],
+        limit=limit,
+    )
+    return [columns("order_id")(row) for row in found]
+
+
+@twin(HERE, "tell_payments")
+async def tell_payments(session: Session, tenant_id: UUID, after: UUID, until: UUID) -> list[Row]:
+    named = columns("order_id, status, captured_minor, refunding_minor, refunded_minor, moved_at")
+    settled: dict[UUID, list[datetime]] = {}
+    for row in session.find(REFUNDS, ("tenant_id",), (tenant_id,)):
+        if row["settled_at"] is not None:
+            settled.setdefault(row["order_id"], []).append(row["settled_at"])
+    told = []
+    for row in _intents(session, tenant_id, lambda row: after < row["order_id"] <= until):
+        moments = [*settled.get(row["order_id"], ()), row["settled_at"]]
+        moved_at = max((moment for moment in moments if moment is not None), default=None)
+        told.append(named({**row, "moved_at": moved_at}))
+    return told

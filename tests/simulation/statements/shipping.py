@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
+import msgspec
 
 from tests.simulation.statements.changing import by_key, change_each, keys_of, lock_each
 from tests.simulation.statements.records import columns
@@ -230,3 +231,38 @@ async def check_delivered(session: Session, tenant_id: UUID, limit: int) -> list
         )
     ]
     return found[:limit]
+
+
+@twin(HERE, "tell_shipments")
+async def tell_shipments(session: Session, tenant_id: UUID, after: UUID, until: UUID) -> list[Row]:
+    named = columns("order_id, waiting, sent, moved_at")
+    orders: dict[UUID, list[Row]] = {}
+    for row in session.find(SHIPMENTS, ("tenant_id",), (tenant_id,)):
+        if after < row["order_id"] <= until:
+            orders.setdefault(row["order_id"], []).append(row)
+    return [
+        named(
+            {
+                "order_id": order_id,
+                "waiting": _units(rows, {"pending"}),
+                "sent": _units(rows, {"dispatched", "delivered"}),
+                "moved_at": max(max(_moments(row)) for row in rows),
+            }
+        )
+        for order_id, rows in orders.items()
+    ]
+
+
+def _units(rows: Sequence[Row], statuses: set[str]) -> int:
+    return sum(
+        line["quantity"]
+        for row in rows
+        if row["status"] in statuses
+        for line in msgspec.json.decode(row["lines"])
+    )
+
+
+def _moments(row: Row) -> list[datetime]:
+    """When a parcel moved; where there is a line, which one of a cancelled one has not."""
+    moments = (row["created_at"], row["dispatched_at"])
+    return [moment for moment in moments if moment is not None]

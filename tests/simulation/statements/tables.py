@@ -73,6 +73,7 @@ def _line(row: Row) -> bool:
         and row["amount_minor"] >= 0
         and 0 <= row["shipped"] <= row["quantity"]
         and 0 <= row["returned"] <= row["quantity"]
+        and 0 <= row["refund_minor"] <= row["amount_minor"]
     )
 
 
@@ -100,7 +101,11 @@ def _stock_item(row: Row) -> bool:
 
 
 def _reservation(row: Row) -> bool:
-    return row["quantity"] > 0 and row["state"] in {"reserved", "sold", "released"}
+    return (
+        row["quantity"] > 0
+        and row["state"] in {"reserved", "sold", "released"}
+        and 0 <= row["returned"] <= row["quantity"]
+    )
 
 
 def _movement(row: Row) -> bool:

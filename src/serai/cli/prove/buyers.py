@@ -12,16 +12,20 @@ from serai.cli.prove.plan import APIS, CURRENCY, Buyer
 from serai.cli.prove.wire import NoAnswer, Reply, Wire
 
 ANSWER_TIMEOUT_S: Final = 6.0
-PAUSE_S: Final = 0.1
-PAUSE_MAX_S: Final = 1.5
+PAUSE_S: Final = 0.15
+PAUSE_MAX_S: Final = 3.0
+PROBE_PAUSE_S: Final = 0.3
 LOOK_S: Final = 0.5
 PROBE_LOOK_S: Final = 0.15
 LEAVE_S: Final = 0.01
+BUYERS_AT_ONCE_MAX: Final = 64
+"""Buyers in the shop at a time; who comes while it is full waits outside. A machine that is slow to
+come back would else be buried under everybody's second and third attempt."""
+PROBES_AT_ONCE_MAX: Final = 6
+"""Plain orders that may be unanswered at a time, beside the buyers; a further one is left out."""
 BUSY: Final = (429, 502, 503, 504)
 BUG: Final = 500
 ENDED: Final = ("confirmed", "cancelled")
-HELD_UP_S: Final = 0.5
-"""How long a twin that was answered late may still be at work beside the others."""
 
 
 class Load:
@@ -32,15 +36,15 @@ class Load:
         self._history = history
         self._now: Callable[[], float] = now
         self._give_up = asyncio.Event()
+        self._room = asyncio.Semaphore(BUYERS_AT_ONCE_MAX)
+        self._probes = 0
 
     async def carry_out(self, buyers: tuple[Buyer, ...]) -> None:
         """Every buyer at her moment; returns when the last has what she came for."""
         async with asyncio.TaskGroup() as group:
             for buyer in buyers:
                 await asyncio.sleep(max(0.0, buyer.at_s - self._now()))
-                story = Story(buyer)
-                self._history.stories.append(story)
-                group.create_task(self._live(story))
+                group.create_task(self._probe(buyer) if buyer.is_probe else self._come(buyer))
 
     def give_up(self) -> None:
         """Nobody asks again from now on: what is not answered yet stays so."""
@@ -51,7 +55,22 @@ class Load:
         for wire in self._wires.values():
             wire.close()
 
-    async def _live(self, story: Story) -> None:
+    async def _come(self, buyer: Buyer) -> None:
+        async with self._room:
+            if not self._give_up.is_set():
+                await self._live(buyer)
+
+    async def _probe(self, buyer: Buyer) -> None:
+        if self._probes < PROBES_AT_ONCE_MAX:
+            self._probes += 1
+            try:
+                await self._live(buyer)
+            finally:
+                self._probes -= 1
+
+    async def _live(self, buyer: Buyer) -> None:
+        story = Story(buyer)
+        self._history.stories.append(story)
         await self._place(story)
         if story.order_id is None:
             return
@@ -142,7 +161,8 @@ class Load:
                 break
             if self._give_up.is_set():
                 return
-            rest_s = min(PAUSE_S * 2.0**attempt, PAUSE_MAX_S)
+            longest_s = PROBE_PAUSE_S if story.buyer.is_probe else PAUSE_MAX_S
+            rest_s = min(PAUSE_S * 2.0**attempt, longest_s)
             await asyncio.sleep(rest_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
             attempt += 1
         if reply.is_ok and deed.what == "place":

@@ -80,6 +80,13 @@ class Story(msgspec.Struct):
         return next((s.at_s for s in self.sights if s.status == "confirmed"), None)
 
     @property
+    def accepted_s(self) -> float | None:
+        """When the request began that was the first to be answered with the order."""
+        deed = self.deed("place")
+        success = deed.success if deed is not None else None
+        return None if success is None else success.at_s
+
+    @property
     def began_s(self) -> float:
         """When it was first sent."""
         return next((d.attempts[0].at_s for d in self.deeds if d.attempts), self.buyer.at_s)

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from serai.cli.prove.history import BUG, History, Story, tell
-from serai.cli.prove.plan import Plan
+from serai.cli.prove.plan import DECLINED, PLENTY, Plan
 from serai.cli.prove.witness import ChargeSeen, Evidence, OrderSeen, is_open
 
 ENDED: Final = ("confirmed", "cancelled")
@@ -90,6 +90,24 @@ def orders_end(case: Case) -> Findings:
     for order in case.evidence.orders:
         if order.status not in ENDED:
             yield f"order {order.id} is still {order.status}", case.show(order.id), 1
+
+
+def reasons_are_true(case: Case) -> Findings:
+    """Who is undone for want of goods wanted scarce ones, for want of money has a bad card."""
+    scarce = {goods.sku for goods in case.plan.goods if goods.units < PLENTY}
+    for order in case.ended_in("cancelled"):
+        story = case.story_of(order.id)
+        if story is None:
+            continue
+        buyer = story.buyer
+        is_true = {
+            "out_of_stock": any(line.sku in scarce for line in buyer.lines),
+            "payment_declined": buyer.card in DECLINED or buyer.pays_with in DECLINED,
+            "requested": any(deed.what == "cancel" for deed in story.deeds),
+            "expired": True,  # under attack anybody's money may come too late
+        }
+        if not is_true.get(order.reason or "", False):
+            yield f"order {order.id} was undone: {order.reason}", case.show(order.id), 1
 
 
 def seen_confirmed_stays(case: Case) -> Findings:
@@ -326,6 +344,7 @@ INVARIANTS: Final[Sequence[Invariant]] = (
     Invariant("acknowledged", "Every acknowledged order exists exactly once.",
               acknowledged_orders_exist_once),
     Invariant("ended", "Every order reached an end.", orders_end),
+    Invariant("reasons", "No order was undone for a reason that is not true.", reasons_are_true),
     Invariant("kept", "An order that was seen confirmed stays so, unless its buyer cancels it.",
               seen_confirmed_stays),
     Invariant("oversold", "No unit was sold twice, by the buyers' own history.",

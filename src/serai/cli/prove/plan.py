@@ -34,7 +34,12 @@ KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
 # The sandbox's cards, by the fault that their scripts are (contexts/payments/gateways).
 APPROVED: Final = "4000009901000003"
-DECLINED: Final = ("4000009902000002", "4000009903000001", "4000009905000009", "4000009908000006")
+DECLINED: Final[tuple[str, ...]] = (
+    "4000009902000002",
+    "4000009903000001",
+    "4000009905000009",
+    "4000009908000006",
+)
 FAULTY: Final[dict[str, tuple[str, ...]]] = {
     "provider_silent": ("4000009904000000",),
     "provider_down": ("4000009911000001", "4000009912000000"),
@@ -51,8 +56,8 @@ FIRST_FAULT_S: Final = 1.0
 MOOD_S: Final = 1.5
 """How long the provider keeps a fault up."""
 MOOD_SHARE: Final = 0.8
-ORDERS_A_SECOND: Final = 10.0
-PROBE_GAP_S: Final = 0.35
+ORDERS_A_SECOND: Final = 6.0
+PROBE_GAP_S: Final = 0.5
 PROBED_AFTER_S: Final = 4.0
 """How long after the last fault plain orders still come, so that its recovery shows."""
 DROP_GAP_S: Final = 3.0
@@ -265,11 +270,14 @@ def _buyer(
 def _lines(chance: random.Random, drop: str | None) -> tuple[Wanted, ...]:
     if drop is not None:
         more = (Wanted(chance.choice(HOT), 1),) if chance.random() < 0.3 else ()  # noqa: PLR2004
-        return (Wanted(drop, chance.choice((1, 1, 1, 2))), *more)
+        again = (Wanted(drop, 1),) if chance.random() < 0.1 else ()  # noqa: PLR2004
+        return (Wanted(drop, chance.choice((1, 1, 1, 2))), *more, *again)
     if chance.random() < 0.1:  # noqa: PLR2004
         skus = chance.sample((*HOT, *SHELF), chance.randint(*LINES))
         return tuple(Wanted(sku, chance.randint(1, 3)) for sku in skus)
     skus = chance.sample((*HOT, chance.choice(SHELF)), chance.randint(1, 2))
+    if chance.random() < 0.1:  # noqa: PLR2004
+        skus.append(skus[0])  # one SKU on two lines
     return tuple(Wanted(sku, chance.randint(1, 3)) for sku in skus)
 
 

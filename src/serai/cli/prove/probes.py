@@ -16,7 +16,7 @@ from serai.cli.prove.plan import APIS
 from serai.cli.prove.wire import NoAnswer, Wire
 
 PROBE_GAP_S: Final = 0.1
-PROBE_TIMEOUT_S: Final = 1.0
+PROBE_TIMEOUT_S: Final = 2.0
 
 
 class Spread(msgspec.Struct, frozen=True):
@@ -58,11 +58,11 @@ async def watch_api(api: str, port: int, history: History, now: Callable[[], flo
 def unavailable_by_kind(history: History) -> dict[str, Unavailable]:
     """The figures of every kind of fault that was done."""
     answers = {api: [s for s in history.answers if s.api == api] for api in APIS}
-    orders = sorted(
-        (story.began_s, story.seen_confirmed_s)
+    orders = [
+        (story.accepted_s, story.seen_confirmed_s)
         for story in history.stories
-        if story.buyer.is_probe and story.seen_confirmed_s is not None
-    )
+        if story.accepted_s is not None and story.seen_confirmed_s is not None
+    ]
     found: dict[str, list[tuple[float, float]]] = {}
     for strike in history.strikes:
         asked = [

@@ -108,7 +108,7 @@ def _reserved(reserved: Reserved) -> Answer:
 
 
 def _released(_nothing: None) -> Answer:
-    return answer_with({"released": True})
+    return answer_with(routes.ReleasedView())
 
 
 async def _expire(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -27,6 +27,7 @@ from serai.kernel.clock import Clock
 from serai.kernel.db import Database
 from serai.kernel.text import END, Line
 from serai.kernel.web import (
+    KEYLESS,
     OptionalQueryLine,
     Page,
     QueryLine,
@@ -113,6 +114,12 @@ def view_of(
         units[want.sku] = units.get(want.sku, 0) + want.quantity
     held = [Want(sku, quantity) for sku, quantity in sorted(units.items())]
     return ReservationView(reservation_id, expires_at, held)
+
+
+class ReleasedView(msgspec.Struct, frozen=True):
+    """A reservation is no more."""
+
+    released: Literal[True] = True
 
 
 class StockItemView(msgspec.Struct, frozen=True):
@@ -229,7 +236,8 @@ def reservation_routes(
         return await carry_out(request, reserve, command)
 
     @delete("/v1/reservations/{reservation_id:uuid}", guards=[requires("inventory:write")],
-            status_code=200, tags=["inventory"], summary="Release a reservation")  # fmt: skip
+            status_code=200, tags=["inventory"], summary="Release a reservation",
+            responses={200: ResponseSpec(data_container=ReleasedView)})  # fmt: skip
     async def release_units(
         request: Request[Any, Any, Any], reservation_id: FromPath[UUID]
     ) -> Response[bytes]:
@@ -333,7 +341,9 @@ def location_routes(database: Database, stock: StockReads) -> list[Any]:
         return send_view([LocationBody(row["code"], row["name"], row["priority"]) for row in rows])
 
     @post("/v1/locations", guards=[requires("inventory:write")], dto=json_body(LocationBody),
-          return_dto=None, tags=["inventory"], summary="Add or rename a location")  # fmt: skip
+          return_dto=None, status_code=200, opt=KEYLESS, tags=["inventory"],
+          summary="Add or rename a location",
+          responses={200: ResponseSpec(data_container=LocationBody)})  # fmt: skip
     async def put_location(
         request: Request[Any, Any, Any], data: JSONBody[LocationBody]
     ) -> Response[bytes]:

@@ -12,7 +12,14 @@ from serai.contexts.notifications.model import mails, messages, templates
 from serai.contexts.notifications.model.mails import Mail, Sender
 from serai.contexts.notifications.model.messages import Contact, Facts, Message, Outcome, Settled
 from serai.contexts.notifications.model.templates import StoredWords, Words
-from serai.contexts.notifications.ports import Addressed, Key, Mailer, Messages, Templates
+from serai.contexts.notifications.ports import (
+    Addressed,
+    Key,
+    Mailer,
+    Messages,
+    OldMessages,
+    Templates,
+)
 from serai.contexts.orders.contract import OrderCancelled, OrderConfirmed
 from serai.contexts.payments.contract import RefundSettled
 from serai.contexts.shipping.contract import ShipmentDispatched
@@ -26,6 +33,8 @@ _log = structlog.get_logger(__name__)
 
 SEND_CHUNK = 100
 """Messages that are claimed, sent and recorded together."""
+PRUNE_CHUNK = 2_000
+"""Messages that one transaction deletes."""
 TENANTS_MAX = 200
 """Tenants whose queues one transaction looks at."""
 LEASE = timedelta(minutes=3)
@@ -251,6 +260,24 @@ async def send_due(
             await queue.record(settled, tx=tx)
         ended += sum(one.status != "queued" for _, one in settled)
     return ended
+
+
+async def prune_old(
+    database: Database, home: Home, clock: Clock, *, homes: Homes, queue: OldMessages
+) -> int:
+    """Deletes a chunk of what ended too long ago to be kept; how many messages at most at once."""
+    tenants = sorted(await homes.tenants_of(home))
+    ended_before = clock.now() - messages.KEPT
+    most = 0
+    for start in range(0, len(tenants), TENANTS_MAX):
+        chunk = tenants[start : start + TENANTS_MAX]
+        async with database.transaction(home, chunk) as tx:
+            gone = await queue.prune(
+                chunk, below=messages.first_id_at(ended_before), ended_before=ended_before,
+                limit=PRUNE_CHUNK, tx=tx,
+            )  # fmt: skip
+        most = max(most, gone)
+    return most
 
 
 async def _send(

@@ -26,6 +26,7 @@ from serai.kernel.web import answer_with
 from serai.settings import SettingsError
 
 SEND_EVERY = timedelta(seconds=1)
+PRUNE_EVERY = timedelta(minutes=1)
 FINDINGS_MAX = 100
 OVERDUE_AFTER = timedelta(hours=1)
 """How late a message may be before `serai check` says that nobody sends."""
@@ -55,6 +56,9 @@ def build(s: Surroundings) -> Module:
             sender=sender,
         )  # fmt: skip
 
+    async def prune(database: Database, home: Home, clock: Clock) -> int:
+        return await handlers.prune_old(database, home, clock, homes=s.homes, queue=queue)
+
     return Module(
         name="notifications",
         offers=queue,
@@ -76,7 +80,10 @@ def build(s: Surroundings) -> Module:
         ],
         # One more than a round sends: a full round is not followed by the next at once, so that a
         # backlog of mail leaves the machine to the orders.
-        jobs=[Job("notifications.send", SEND_EVERY, send, chunk=handlers.SEND_CHUNK + 1)],
+        jobs=[
+            Job("notifications.send", SEND_EVERY, send, chunk=handlers.SEND_CHUNK + 1),
+            Job("notifications.prune", PRUNE_EVERY, prune, chunk=handlers.PRUNE_CHUNK),
+        ],
         checks=[
             Check(
                 "notifications_overdue",

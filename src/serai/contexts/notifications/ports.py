@@ -58,6 +58,16 @@ class Messages(Protocol):
         ...
 
 
+class OldMessages(Protocol):
+    """Messages whose retention is over."""
+
+    async def prune(
+        self, tenants: Sequence[UUID], *, below: UUID, ended_before: datetime, limit: int, tx: Tx
+    ) -> int:
+        """Deletes what ended before a time, of these tenants and with an id below; how many."""
+        ...
+
+
 class MessageLists(Protocol):
     """Messages as they are read; every call is part of the given transaction."""
 

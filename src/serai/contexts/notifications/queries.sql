@@ -164,3 +164,19 @@ WHERE NOT EXISTS (
   SELECT 1 FROM {notifications}.messages m
   WHERE m.tenant_id = $1 AND m.order_id = w.order_id AND m.round > 0 AND m.kind = 'order_confirmed')
 ORDER BY w.order_id;
+
+-- name: prune_messages
+-- Deletes messages that came to their end before the given time, a chunk at a time; ids are ordered by time.
+DELETE FROM {notifications}.messages m
+USING (
+  SELECT d.tenant_id, d.id, d.status
+  FROM unnest($1::uuid[]) AS t(tenant_id) CROSS JOIN unnest($2::text[]) AS s(status)
+  CROSS JOIN LATERAL (
+    SELECT q.tenant_id, q.id, q.status FROM {notifications}.messages q
+    WHERE q.tenant_id = t.tenant_id AND q.status = s.status AND q.status <> '' AND q.id < $3
+      AND COALESCE(q.sent_at, q.created_at) < $4
+    ORDER BY q.id LIMIT $5
+  ) AS d
+  ORDER BY d.tenant_id, d.id LIMIT $5
+) gone
+WHERE m.tenant_id = gone.tenant_id AND m.id = gone.id AND m.status = gone.status;

@@ -30,6 +30,7 @@ from serai.kernel.db import Database
 from serai.kernel.failure import NotFound
 from serai.kernel.text import Line, Text
 from serai.kernel.web import (
+    VERSION_OPTIONAL,
     Page,
     carry_out,
     cause_of,
@@ -148,7 +149,7 @@ def template_routes(
 
     @put("/v1/notification-templates/{kind:str}", guards=[requires("notifications:write")],
          dto=json_body(TemplateBody), return_dto=None, responses=shown, tags=["notifications"],
-         summary="Replace a template")  # fmt: skip
+         opt=VERSION_OPTIONAL, summary="Replace a template")  # fmt: skip
     async def replace_template(
         request: Request[Any, Any, Any], kind: FromPath[str], data: JSONBody[TemplateBody]
     ) -> Response[bytes]:

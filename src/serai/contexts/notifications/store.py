@@ -19,6 +19,8 @@ SQL = queries.load(__package__)
 # Handed to the statements and not written into them: written, they would let the planner find these
 # messages by the index of what is due, which reads a whole queue for each.
 _CLAIMED: MessageStatus = "sending"
+_PRUNED = ["sent", "skipped"]
+"""What has come to an end that nobody has to look at; what failed is kept for a person."""
 _CLAIMABLE: tuple[MessageStatus, ...] = ("queued", _CLAIMED)
 
 _encode = msgspec.json.Encoder().encode
@@ -106,6 +108,11 @@ class PostgresMessages:
         else:
             rows = await tx.fetch(SQL.list_messages, tenant_id, before, limit)
         return [_read_message(row) for row in rows]
+
+    async def prune(
+        self, tenants: Sequence[UUID], *, below: UUID, ended_before: datetime, limit: int, tx: Tx
+    ) -> int:
+        return await tx.execute(SQL.prune_messages, tenants, _PRUNED, below, ended_before, limit)
 
     async def check_overdue(
         self, tenant_id: UUID, due_before: datetime, limit: int, *, tx: Tx

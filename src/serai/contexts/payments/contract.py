@@ -206,6 +206,35 @@ class PaymentView(msgspec.Struct, frozen=True):
     refunds: list[RefundView] | None = None
 
 
+class GivenUp(msgspec.Struct, frozen=True):
+    """An open payment or refund that the provider is not asked about any more: a person looks.
+
+    `thing_id` is the refund's id, or the order's where it is the payment itself.
+    """
+
+    kind: Literal["intent", "refund"]
+    order_id: UUID
+    thing_id: UUID
+    status: str
+    amount_minor: int
+    currency: str
+    looks: int
+
+
+class LookUps(Protocol):
+    """What payments offer to whoever operates an installation; each call is its own transaction."""
+
+    async def list_given_up(
+        self, tenant_id: UUID, *, after: UUID | None, limit: int
+    ) -> list[GivenUp]:
+        """What was given up, by the id of the thing, from the first after `after` on."""
+        ...
+
+    async def retry_given_up(self, tenant_id: UUID, *, order_id: UUID | None) -> int:
+        """Has the provider asked again, from the first look on; how many matters are open anew."""
+        ...
+
+
 class Payments(Protocol):
     """What payments offer to flows; every call is part of the caller's transaction."""
 

@@ -23,6 +23,7 @@ from serai.contexts.payments.contract import (
     RequestPayment,
     RequestRefund,
 )
+from serai.contexts.payments.gateways.look_ups import OperatedLookUps
 from serai.contexts.payments.gateways.sandbox import DirectSandbox
 from serai.contexts.payments.gateways.sandbox_book import SandboxBook
 from serai.contexts.payments.gateways.sandbox_callbacks import SIGNATURE_HEADER, verify_signature
@@ -84,6 +85,7 @@ def build(s: Surroundings) -> Module:
         routes=[
             *routes.writing_routes(pay, capture, refund),
             *routes.reading_routes(s.database, books),
+            *routes.given_up_routes(s.database, books),
             *routes.callback_routes(hear, s.homes, read_callback),
         ],
         batches=[pay, capture, refund, hear],
@@ -91,6 +93,7 @@ def build(s: Surroundings) -> Module:
         jobs=[Job("payments.look", LOOK_EVERY, looking.look, chunk=LOOKS_CHUNK)],
         checks=_checks(books),
         offers=Offers(books),
+        operated=OperatedLookUps(s.database, s.homes, books),
         close=provider.aclose,
     )
 

@@ -140,6 +140,32 @@ USING (
 ) a
 WHERE l.tenant_id = a.tenant_id AND l.kind = a.kind AND l.thing_id = a.thing_id;
 
+-- name: list_given_up
+-- Lists open matters that are not looked at any more, by id, a page at a time.
+SELECT l.kind, COALESCE(r.order_id, l.thing_id) AS order_id, l.thing_id,
+  COALESCE(r.status, i.status, 'gone') AS status, COALESCE(r.amount_minor, i.amount_minor, 0) AS amount_minor,
+  COALESCE(r.currency, i.currency, '') AS currency, l.looks
+FROM {payments}.looks l
+LEFT JOIN {payments}.intents i ON l.kind = 'intent' AND i.tenant_id = l.tenant_id AND i.order_id = l.thing_id
+LEFT JOIN {payments}.refunds r ON l.kind = 'refund' AND r.tenant_id = l.tenant_id AND r.refund_id = l.thing_id
+WHERE l.tenant_id = $1 AND l.due_at = 'infinity' AND ($2::uuid IS NULL OR l.thing_id > $2)
+ORDER BY l.thing_id LIMIT $3;
+
+-- name: retry_looks
+-- Makes matters that were given up due again, of one order or all, up to a bound; locks them by kind and id.
+WITH given_up AS (
+  SELECT l.tenant_id, l.kind, l.thing_id FROM {payments}.looks l
+  WHERE l.tenant_id = $1 AND l.due_at = 'infinity'
+    AND ($2::uuid IS NULL OR (l.kind = 'intent' AND l.thing_id = $2)
+         OR (l.kind = 'refund' AND EXISTS (
+           SELECT 1 FROM {payments}.refunds r
+           WHERE r.tenant_id = l.tenant_id AND r.refund_id = l.thing_id AND r.order_id = $2)))
+  ORDER BY l.tenant_id, l.kind, l.thing_id LIMIT $4 FOR UPDATE OF l
+)
+UPDATE {payments}.looks l SET due_at = $3, looks = 0
+FROM given_up g
+WHERE l.tenant_id = g.tenant_id AND l.kind = g.kind AND l.thing_id = g.thing_id;
+
 -- name: find_payment
 -- Reads a payment as the API shows it.
 SELECT i.order_id AS id, i.order_id, i.status, i.amount_minor, i.currency, i.captured_minor,

@@ -15,12 +15,13 @@ from serai.contexts.payments.contract import (
     CARD_CHARS_MAX,
     REASON_CHARS_MAX,
     BadSignature,
+    GivenUp,
     PaymentStatus,
     PaymentView,
     RefundView,
 )
 from serai.contexts.payments.handlers.answers import HearCallback
-from serai.contexts.payments.handlers.books import Views
+from serai.contexts.payments.handlers.books import GivenUpLooks, Views
 from serai.contexts.payments.handlers.requests import (
     NO_PAYMENT,
     CapturePayment,
@@ -257,6 +258,33 @@ def reading_routes(database: Database, views: Views) -> list[Any]:
         return send_view(Page(found[:size], None if last is None else encode_cursor([last])))
 
     return [read_payment, list_payments]
+
+
+def given_up_routes(database: Database, looks: GivenUpLooks) -> list[Any]:
+    """What shows the matters that a person has to look at."""
+
+    @get(
+        "/v1/payments/given-up",
+        guards=[requires("payments:read")],
+        responses={200: ResponseSpec(data_container=Page[GivenUp])},
+        summary="List what the provider is not asked about any more",
+        tags=["payments"],
+    )
+    async def list_given_up(
+        request: Request[Any, Any, Any],
+        cursor: FromQuery[str | None] = None,
+        limit: FromQuery[int | None] = None,
+    ) -> Response[bytes]:
+        """Open payments and refunds that no look-up settled; `serai payment retry` asks again."""
+        who, size = principal_of(request), page_size(limit)
+        position = decode_cursor(cursor, tuple[UUID])
+        after = position[0] if position else None
+        async with database.transaction(who.home, (who.tenant_id,), is_read_only=True) as tx:
+            found = await looks.list_given_up(who.tenant_id, after=after, limit=size + 1, tx=tx)
+        more = encode_cursor([found[size - 1].thing_id]) if len(found) > size else None
+        return send_view(Page(found[:size], more))
+
+    return [list_given_up]
 
 
 def callback_routes(

@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 
 from serai.contexts.payments.contract import (
+    GivenUp,
     PaymentStatus,
     PaymentTestimony,
     PaymentView,
@@ -146,6 +147,18 @@ class PostgresBooks:
         tenants, things = _columns(keys)
         # The kind stands beside each id: as one value the planner would walk all of that kind.
         await tx.execute(SQL.end_looks, tenants, [kind] * len(keys), things)
+
+    async def list_given_up(
+        self, tenant_id: UUID, *, after: UUID | None, limit: int, tx: Tx
+    ) -> list[GivenUp]:
+        rows = await tx.fetch(SQL.list_given_up, tenant_id, after, limit)
+        return [GivenUp(*row) for row in rows]
+
+    async def retry_looks(
+        self, tenant_id: UUID, *, order_id: UUID | None, due_at: datetime, limit: int, tx: Tx
+    ) -> int:
+        """Makes matters that were given up due again; how many."""
+        return await tx.execute(SQL.retry_looks, tenant_id, order_id, due_at, limit)
 
     async def find_payment(self, tenant_id: UUID, order_id: UUID, *, tx: Tx) -> PaymentView | None:
         row = await tx.fetchrow(SQL.find_payment, tenant_id, order_id)

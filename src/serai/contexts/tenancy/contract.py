@@ -141,6 +141,10 @@ class Tenancy(Protocol):
         """Tells whose an API key is."""
         ...
 
+    async def watch_keys(self) -> None:
+        """Forgets the keys that other processes end, as soon as they do; runs until cancelled."""
+        ...
+
     async def create_tenant(self, name: str, *, scopes: Sequence[str]) -> IssuedTenant:
         """Makes a tenant and its first API key; refuses a name that is taken."""
         ...

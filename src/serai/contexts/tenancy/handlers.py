@@ -67,8 +67,9 @@ async def create_keys(
 async def revoke_keys(
     commands: Sequence[RevokeKey], *, tx: Tx, now: datetime, tenants: Tenants
 ) -> list[KeyView | Refused]:
-    """Ends keys; one that has ended stays as it is."""
+    """Ends keys, and tells every process; one that has ended stays as it is."""
     ended = await tenants.revoke_keys(tx, commands, now)
+    await tenants.tell_revocations(tx, ended.keys())
     return [
         ended.get(command.key_id) or NotFound("this tenant has no such API key")
         for command in commands

@@ -1,6 +1,7 @@
 """Wires tenancy: the directory of homes, the keyring, the routes and what it offers."""
 
 from serai.contexts.tenancy.gateways.directory import Directory
+from serai.contexts.tenancy.gateways.key_news import KeyNews
 from serai.contexts.tenancy.gateways.keyring import Keyring
 from serai.contexts.tenancy.gateways.register import Register
 from serai.contexts.tenancy.model import KeyAddress, KeyRecord
@@ -31,5 +32,7 @@ def build(s: Surroundings) -> Module:
             *reading_routes(s.database, store),
             *writing_routes(s.database, store, forget=keyring.forget),
         ],
-        offers=Register(s.database, store, authenticator=keyring),
+        offers=Register(
+            s.database, store, authenticator=keyring, news=KeyNews(s.database, keyring)
+        ),
     )

@@ -41,6 +41,10 @@ class Tenants(Protocol):
         """Ends keys; those that exist, as they are now, by id. The first time of ending stays."""
         ...
 
+    async def tell_revocations(self, tx: Tx, key_ids: Collection[UUID]) -> None:
+        """Tells every process, with the commit, that keys have ended."""
+        ...
+
     async def find_key(self, tx: Tx, address: KeyAddress) -> KeyRecord | None:
         """A key and where its tenant lives."""
         ...

@@ -42,6 +42,10 @@ UPDATE {tenancy}.api_keys k SET revoked_at = COALESCE(k.revoked_at, $3)
 FROM wanted WHERE k.tenant_id = wanted.tenant_id AND k.key_id = wanted.key_id
 RETURNING k.key_id, k.label, k.scopes, k.created_at, k.revoked_at;
 
+-- name: tell_revocations
+-- Tells every process that listens, once this is committed, which API keys have ended.
+SELECT pg_notify('serai_keys', k.key_id::text) FROM unnest($1::uuid[]) AS k(key_id);
+
 -- name: find_key
 -- Reads one API key and where its tenant lives.
 SELECT k.tenant_id, k.key_id, k.digest, k.scopes, k.revoked_at,

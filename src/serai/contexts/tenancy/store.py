@@ -59,6 +59,10 @@ class PostgresTenants:
         )
         return {row["key_id"]: _key(row) for row in rows}
 
+    async def tell_revocations(self, tx: Tx, key_ids: Collection[UUID]) -> None:
+        if key_ids:
+            await tx.execute(SQL.tell_revocations, list(key_ids))
+
     async def find_key(self, tx: Tx, address: KeyAddress) -> KeyRecord | None:
         row = await tx.fetchrow(SQL.find_key, address.tenant_id, address.key_id)
         if row is None:

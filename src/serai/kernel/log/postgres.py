@@ -79,14 +79,15 @@ class Wake:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._waiters: dict[tuple[str, str], set[asyncio.Event]] = {}
+        # In the order of their coming, so that who is woken first is no matter of chance.
+        self._waiters: dict[tuple[str, str], dict[asyncio.Event, None]] = {}
         self.pending: dict[tuple[str, str], int] = {}
 
     def subscribe(self, home: Home, types: Sequence[str]) -> asyncio.Event:
         """An event that is set whenever an event of one of the types was written."""
         woken = asyncio.Event()
         for name in types:
-            self._waiters.setdefault((home.prefix, name), set()).add(woken)
+            self._waiters.setdefault((home.prefix, name), {})[woken] = None
         return woken
 
     def newest(self, home: Home, types: Sequence[str]) -> int:
@@ -103,7 +104,7 @@ class Wake:
                     await connection.add_listener(CHANNEL, self._on_notify)
                     self._wake_all()
                     await lost.wait()
-            _log.warning("wake_lost", action="wake_lost")
+                    _log.warning("wake_lost", action="wake_lost")
             await asyncio.sleep(RECONNECT_S)
 
     def _on_notify(self, _connection: Any, _pid: int, _channel: str, payload: object) -> None:

@@ -12,6 +12,8 @@ from serai.cli.prove.attacks.shop import PRICE_MINOR, Shop
 
 REST_TIMEOUT_S: Final = 15.0
 """How long a shop may take to carry to its end what it has accepted."""
+REST_TIMEOUT_BROKEN_S: Final = 1.0
+"""The same in a round that has shown already what is wrong."""
 LOOK_PAUSE_S: Final = 0.03
 SPREADS_S: Final = (0.0, 0.002, 0.01, 0.05)
 """How far apart the requests of a race begin: at once, or over the time that a saga takes."""
@@ -157,10 +159,11 @@ class Ground:
     ) -> T:
         """What is read once it is so; a violation of the promise where that takes too long."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + REST_TIMEOUT_S
+        patience_s = REST_TIMEOUT_BROKEN_S if self.violations else REST_TIMEOUT_S
+        deadline = loop.time() + patience_s
         while not is_so(last := await read()):
             if loop.time() > deadline:
-                self.blame(f"not within {REST_TIMEOUT_S:g} s: {promise}", last=last)
+                self.blame(f"not within {patience_s:g} s: {promise}", last=last)
                 break
             await asyncio.sleep(LOOK_PAUSE_S)
         return last

@@ -3,11 +3,20 @@
 import asyncio
 import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
 from litestar import Request, Response, post
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.spec import (
+    OpenAPIFormat,
+    OpenAPIMediaType,
+    OpenAPIType,
+    Operation,
+    RequestBody,
+    Schema,
+)
 from litestar.params import FromQuery
 
 from serai.contexts.catalog.contract import (
@@ -27,6 +36,7 @@ from serai.kernel.batch import Batch
 from serai.kernel.failure import Invalid, Refused
 from serai.kernel.idempotency import Claim, fingerprint
 from serai.kernel.money import is_currency
+from serai.kernel.problems import MEDIA_TYPE, Problem
 from serai.kernel.web import cause_of, claim_of, principal_of, requires, send_view
 
 TAGS = ["catalog"]
@@ -36,6 +46,10 @@ MEDIA_TYPES: Final = frozenset(
 CHUNK_PRODUCTS_MAX: Final = 250
 CHUNK_VARIANTS_MAX: Final = 1_000
 PROBLEMS_LISTED_MAX: Final = 1_000
+REFUSED: Final = {
+    413: ResponseSpec(Problem, description="The file is too long.", media_type=MEDIA_TYPE),
+    415: ResponseSpec(Problem, description="The file is of another kind.", media_type=MEDIA_TYPE),
+}
 _LAYOUTS: Final[dict[str, LayoutName | None]] = {
     "auto": None,
     "serai": "serai",
@@ -48,12 +62,21 @@ _DAMAGES: Final[dict[str, type[Refused]]] = {
 _decode_saved: Final = msgspec.json.Decoder(SavedBatch).decode
 
 
+@dataclass
+class FileOperation(Operation):
+    """Describes a body that the handler reads as it comes, of which Litestar knows nothing."""
+
+    def __post_init__(self) -> None:
+        file = OpenAPIMediaType(Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY))
+        self.request_body = RequestBody(dict.fromkeys(sorted(MEDIA_TYPES), file), required=True)
+
+
 def routes(save: Batch[SaveProducts, SavedBatch], read_file: ReadFile) -> list[Any]:
     """The import of product files."""
 
     @post("/v1/imports", guards=[requires(WRITE)], tags=TAGS, status_code=200,
-          responses={200: ResponseSpec(data_container=ImportView)},
-          summary="Import a product file")  # fmt: skip
+          responses={200: ResponseSpec(data_container=ImportView), **REFUSED},
+          operation_class=FileOperation, summary="Import a product file")  # fmt: skip
     async def import_file(
         request: Request[Any, Any, Any], currency: FromQuery[str], layout: FromQuery[str] = "auto"
     ) -> Response[bytes]:

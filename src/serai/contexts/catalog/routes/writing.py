@@ -42,6 +42,8 @@ from serai.contexts.catalog.routes.bodies import (
 from serai.kernel import ids
 from serai.kernel.batch import Batch
 from serai.kernel.web import (
+    VERSION_OPTIONAL,
+    VERSION_REQUIRED,
     carry_out,
     cause_of,
     claim_of,
@@ -103,7 +105,8 @@ def product_routes(writers: Writers) -> list[Any]:
         return send(await writers.save.submit(command, home=who.home, claim=claim))
 
     @patch("/v1/products/{product_id:uuid}", guards=guards, dto=json_body(ProductPatch),
-           return_dto=None, tags=TAGS, responses=changed, summary="Change a product")  # fmt: skip
+           return_dto=None, tags=TAGS, opt=VERSION_REQUIRED, responses=changed,
+           summary="Change a product")  # fmt: skip
     async def revise_product(
         request: Request[Any, Any, Any], product_id: FromPath[UUID], data: JSONBody[ProductPatch]
     ) -> Response[bytes]:
@@ -133,7 +136,7 @@ def step_routes(writers: Writers) -> list[Any]:
         @post(f"/v1/products/{{product_id:uuid}}/{word}", guards=[requires(WRITE)], tags=TAGS,
               status_code=200, responses={200: ResponseSpec(data_container=ProductView)},
               summary=f"{word.capitalize()} a product", description=why,
-              operation_id=f"{word}_product")  # fmt: skip
+              operation_id=f"{word}_product", opt=VERSION_OPTIONAL)  # fmt: skip
         async def take_step(
             request: Request[Any, Any, Any], product_id: FromPath[UUID]
         ) -> Response[bytes]:
@@ -155,7 +158,7 @@ def variant_routes(writers: Writers) -> list[Any]:
 
     @post("/v1/products/{product_id:uuid}/variants", guards=guards, dto=json_body(VariantInput),
           return_dto=None, tags=TAGS, responses={201: ResponseSpec(data_container=VariantView)},
-          summary="Add a variant")  # fmt: skip
+          opt=VERSION_OPTIONAL, summary="Add a variant")  # fmt: skip
     async def add_variant(
         request: Request[Any, Any, Any], product_id: FromPath[UUID], data: JSONBody[VariantInput]
     ) -> Response[bytes]:
@@ -167,7 +170,8 @@ def variant_routes(writers: Writers) -> list[Any]:
         return await carry_out(request, writers.add_variant, command)
 
     @patch("/v1/variants/{variant_id:uuid}", guards=guards, dto=json_body(VariantPatch),
-           return_dto=None, tags=TAGS, responses=changed, summary="Change a variant")  # fmt: skip
+           return_dto=None, tags=TAGS, opt=VERSION_REQUIRED, responses=changed,
+           summary="Change a variant")  # fmt: skip
     async def revise_variant(
         request: Request[Any, Any, Any], variant_id: FromPath[UUID], data: JSONBody[VariantPatch]
     ) -> Response[bytes]:
@@ -179,7 +183,8 @@ def variant_routes(writers: Writers) -> list[Any]:
         return await carry_out(request, writers.revise_variant, command, is_keyed=False)
 
     @put("/v1/variants/{variant_id:uuid}/prices", guards=guards, dto=json_body(PricesBody),
-         return_dto=None, tags=TAGS, responses=changed, summary="Set prices")  # fmt: skip
+         return_dto=None, tags=TAGS, opt=VERSION_REQUIRED, responses=changed,
+         summary="Set prices")  # fmt: skip
     async def set_prices(
         request: Request[Any, Any, Any], variant_id: FromPath[UUID], data: JSONBody[PricesBody]
     ) -> Response[bytes]:

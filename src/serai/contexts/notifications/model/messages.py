@@ -22,6 +22,9 @@ RETRY_MAX = timedelta(hours=4)
 CONTACT_WAIT = timedelta(minutes=10)
 """How long a message waits for the address of its order, whose event may still be on its way."""
 ERROR_CHARS_MAX = 500
+KEPT = timedelta(days=90)
+"""How long a message is kept after its end. Longer than events and inbox marks are: the row is also
+what keeps a second message of the same event out."""
 
 # Any fixed number of at most 62 bits: see `message_id_of`.
 _MARK = 0x0B83_5C1E_D942_A76F
@@ -89,6 +92,11 @@ class Settled(msgspec.Struct, frozen=True):
 def message_id_of(event_id: UUID) -> UUID:
     """The id of the message that an event makes: always the same, and ordered by time like it."""
     return UUID(int=event_id.int ^ _MARK)
+
+
+def first_id_at(at: datetime) -> UUID:
+    """The least id that a message of this time can have: everything older is below it."""
+    return UUID(int=(int(at.timestamp() * 1000) << 80))
 
 
 def facts_of_confirmed(event: OrderConfirmed) -> Facts:

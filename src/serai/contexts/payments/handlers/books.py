@@ -11,7 +11,7 @@ from uuid import UUID
 
 import msgspec
 
-from serai.contexts.payments.contract import PaymentStatus, PaymentView
+from serai.contexts.payments.contract import GivenUp, PaymentStatus, PaymentView
 from serai.contexts.payments.model import Intent, Refund
 from serai.kernel.db import Tx
 
@@ -112,6 +112,22 @@ class Looks(Protocol):
 
     async def end_looks(self, kind: Kind, keys: Sequence[Key], *, tx: Tx) -> None:
         """Forgets matters that are settled."""
+        ...
+
+
+class GivenUpLooks(Protocol):
+    """Open matters that the provider is not asked about any more."""
+
+    async def list_given_up(
+        self, tenant_id: UUID, *, after: UUID | None, limit: int, tx: Tx
+    ) -> list[GivenUp]:
+        """Those of a tenant, by the id of the thing, from the first after `after` on."""
+        ...
+
+    async def retry_looks(
+        self, tenant_id: UUID, *, order_id: UUID | None, due_at: datetime, limit: int, tx: Tx
+    ) -> int:
+        """Makes those of an order, or all, due again; how many."""
         ...
 
 

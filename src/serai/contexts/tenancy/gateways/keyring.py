@@ -1,14 +1,15 @@
 """Recognises API keys, out of memory nearly always: a request must not cost a look-up of its own.
 
-What a look-up says holds for `VALID_S`; so long may a key live on in one process after another one
-has revoked it. The process that revokes it forgets it at once. A key in use is read anew before
-its time is over, so that no request waits for that.
+The process that revokes a key forgets it at once, and the others as soon as they hear of it. What
+a look-up says holds for `VALID_S` at most: so long may a key live on where nobody can be told. A
+key in use is read anew before its time is over, so that no request waits for that.
 """
 
 import asyncio
 import time
 from collections.abc import Callable
 from typing import Final, TypeVar
+from uuid import UUID
 
 import msgspec
 
@@ -65,13 +66,19 @@ class Keyring:
             raise _refusal()
         return principal
 
-    def forget(self, address: KeyAddress) -> None:
+    def forget(self, key_id: UUID) -> None:
         """Drops what is remembered of a key that was changed; also what is being read right now."""
         self._forgotten += 1
         self._pending.clear()
         for digest, entry in list(self._known.items()):
-            if entry.principal.key_id == address.key_id:
+            if entry.principal.key_id == key_id:
                 del self._known[digest]
+
+    def forget_all(self) -> None:
+        """Drops everything, for who may have missed that something was changed."""
+        self._forgotten += 1
+        self._pending.clear()
+        self._known.clear()
 
     def _begin(self, digest: bytes, token: str) -> asyncio.Task[Principal | None] | None:
         """The look-up of a key, one at a time for each; None for what cannot be a key."""

@@ -1,5 +1,6 @@
 """What tenancy offers to the command line: makes tenants and keys, each in one transaction."""
 
+import asyncio
 import secrets
 from collections.abc import Sequence
 from typing import TypeVar
@@ -16,6 +17,7 @@ from serai.contexts.tenancy.contract import (
     RevokeKey,
     TenantView,
 )
+from serai.contexts.tenancy.gateways.key_news import KeyNews
 from serai.contexts.tenancy.ports import Tenants
 from serai.kernel import ids
 from serai.kernel.db import Database
@@ -33,15 +35,24 @@ class Register:
     """`Tenancy`, as the operator of an installation uses it: no API key, but the database."""
 
     def __init__(
-        self, database: Database, tenants: Tenants, *, authenticator: Authenticator
+        self, database: Database, tenants: Tenants, *, authenticator: Authenticator, news: KeyNews
     ) -> None:
         self._database = database
         self._tenants = tenants
         self._authenticator = authenticator
+        self._news = news
 
     @property
     def authenticator(self) -> Authenticator:
         return self._authenticator
+
+    @property
+    def watching(self) -> asyncio.Event:
+        """Set while `watch_keys` is told of what others end."""
+        return self._news.is_listening
+
+    async def watch_keys(self) -> None:
+        await self._news.run()
 
     async def create_tenant(self, name: str, *, scopes: Sequence[str]) -> IssuedTenant:
         model.check_name(name)
