@@ -143,20 +143,33 @@ async def test_stock_is_left_alone_where_no_location_is_named(
         assert await stock_of(client) == {}
 
 
-async def test_a_cut_off_archive_gives_what_came_before(
-    database: Database, tenant: UUID, tmp_path: Path
+@pytest.mark.parametrize(
+    ("spoil", "code"),
+    [(lambda whole: whole[: len(whole) // 2], "truncated_file"),
+     (lambda whole: whole[:-1], "truncated_file"),
+     (lambda whole: whole + b"rubbish", "corrupt_file"),
+     (lambda whole: whole[:-5] + b"00000", "corrupt_file")],
+    ids=["half", "all_but_a_byte", "rubbish_after_it", "wrong_checksum"],
+)  # fmt: skip
+async def test_an_archive_that_is_cut_off_or_damaged_changes_nothing(
+    database: Database,
+    tenant: UUID,
+    tmp_path: Path,
+    spoil: Callable[[bytes], bytes],
+    code: str,
 ) -> None:
     rows = HEADER + "".join(f"p-{n},Product {n},,,,,SKU-{n},1.00,1\n" for n in range(2000))
     whole = gzip.compress(rows.encode(), mtime=0)
     house = CatalogHouse(database)
     async with house.client(tenant) as client:
-        cut = await bring_in(client, tmp_path / "a.csv.gz", whole[: len(whole) // 2])
-        assert 0 < cut.created < 2000
-        assert [p.code for p in cut.problems] == ["truncated_file"]
-        assert cut.problems[0].row == cut.created + 1
-        rest = await bring_in(client, tmp_path / "a.csv.gz", whole)
-        assert (rest.created + rest.unchanged, rest.unchanged) == (2000, cut.created)
-        assert (rest.problems, rest.stock_units) == ([], 2000 - cut.created)
+        cut = await bring_in(client, tmp_path / "a.csv.gz", spoil(whole))
+        assert (cut.created, cut.stock_units) == (0, 0)
+        assert [p.code for p in cut.problems] == [code]
+        answer = await upload(client, spoil(whole))
+        assert (answer.status_code, answer.json()["code"]) == (422, code)
+        assert (await goods_of(client), await stock_of(client)) == ({}, {})
+        whole_again = await bring_in(client, tmp_path / "a.csv.gz", whole)
+        assert (whole_again.created, whole_again.stock_units) == (2000, 2000)
     assert await house.check(tenant) == []
 
 
@@ -338,12 +351,12 @@ async def test_an_upload_that_is_no_product_file_is_refused(
             (b"", "empty_file"),
             (b"a;b;c\n1;2;3\n", "wrong_delimiter"),
             (b"a,b,c\n1,2,3\n", "unknown_layout"),
-            (gzip.compress(MIXED.encode())[:-20], "truncated_file"),
-            (bomb(), "file_too_large"),
         ):
             answer = await upload(client, data)
             assert answer.status_code == 200
             assert answer.json()["problems"][-1]["code"] == code
+        grown = await upload(client, bomb())
+        assert (grown.status_code, grown.json()["code"]) == (413, "file_too_large")
 
 
 def bomb() -> bytes:

@@ -62,6 +62,20 @@ class CategoryExists(Refused):
     """A category with this path is already there."""
 
 
+class TruncatedFile(Unprocessable):
+    """The compressed file stops in the middle; nothing of it was taken."""
+
+
+class CorruptFile(Unprocessable):
+    """The compressed file is damaged; nothing of it was taken."""
+
+
+class FileTooLarge(Refused):
+    """The file holds more than an upload may, once it is unpacked; nothing of it was taken."""
+
+    status = 413
+
+
 class Fault(msgspec.Struct, frozen=True):
     """One thing that does not fit in what was sent: where, a stable code, and what to do."""
 

@@ -65,13 +65,12 @@ _ROW_TOO_LONG = Fault(
 )
 _TRUNCATED = Fault(
     "truncated_file",
-    "The compressed file stops in the middle. What came before this point was read; upload the "
-    "whole file for the rest.",
+    "The compressed file stops in the middle, and nothing of it was taken. Send the whole file.",
     is_end=True,
 )
 _CORRUPT = Fault(
     "corrupt_file",
-    "The compressed file is damaged from here on. What came before was read; compress it again.",
+    "The compressed file is damaged from here on, and nothing of it was taken. Compress it again.",
     is_end=True,
 )
 
@@ -79,6 +78,19 @@ _CORRUPT = Fault(
 def _too_large(bytes_max: int) -> Fault:
     detail = f"The file holds more than {bytes_max:,} bytes. Split it into several files."
     return Fault("file_too_large", detail, is_end=True)
+
+
+def find_damage(stream: BinaryIO, *, bytes_max: int | None = None) -> Record | None:
+    """Reads a file to its end: why it is not whole, and the row on which that shows.
+
+    Whoever does not look here first has acted on the rows before the damage when it shows.
+    """
+    row = 1
+    for piece in _read_pieces(stream, FILE_BYTES_MAX if bytes_max is None else bytes_max):
+        if isinstance(piece, Fault):
+            return Record(max(1, row - 1), [], piece)
+        row += piece.count(b"\n")
+    return None
 
 
 def read_records(stream: BinaryIO, *, bytes_max: int | None = None) -> Iterator[Record]:

@@ -1,5 +1,7 @@
 """Reads a file of products row by row, and gives every row to exactly one end.
 
+A file that is cut off or damaged is refused whole: it is read to its end before its first row.
+
 Each row becomes a variant (or a picture) of a product that is given, or one `RowProblem`; a broken
 row never takes another product with it. Where a product's first row is bad, its other rows are
 bad too, because nothing says what they are variants of.
@@ -20,7 +22,7 @@ from serai.contexts.catalog.contract import (
 )
 from serai.contexts.catalog.gateways.csv_cells import CellRefused
 from serai.contexts.catalog.gateways.csv_layout import Cells, Layout, ProductDraft, VariantReading
-from serai.contexts.catalog.gateways.csv_lines import Record, read_records
+from serai.contexts.catalog.gateways.csv_lines import Record, find_damage, read_records
 from serai.contexts.catalog.gateways.csv_serai import SeraiLayout, write_products
 from serai.contexts.catalog.gateways.csv_shopify import ShopifyLayout
 from serai.contexts.catalog.gateways.csv_vendure import VendureLayout
@@ -58,8 +60,9 @@ def read_products(
     """The products of a file, each after its last row, and the problems of its rows as met.
 
     `default_currency` is that of prices whose column names none; `bytes_max` bounds the unpacked
-    file where the usual bound is too much. A file that cannot be read at all
-    gives one problem and no product; only a missing file or a failing disk raises `OSError`.
+    file where the usual bound is too much. It is read twice, so it must be one that can be read
+    again from where it stands. A file that cannot be read to its end gives one problem and no
+    product; only a missing file or a failing disk raises `OSError`.
     """
     if not is_currency(default_currency):
         message = f"default_currency is not an ISO 4217 code: {default_currency!r}"
@@ -94,6 +97,12 @@ def _read(
                 stream, layout=layout, default_currency=default_currency, bytes_max=bytes_max
             )
         return
+    start = source.tell()
+    damage = find_damage(source, bytes_max=bytes_max)
+    if damage is not None and damage.fault is not None:
+        yield RowProblem(damage.row, None, damage.fault.code, damage.fault.detail)
+        return
+    source.seek(start)
     records = read_records(source, bytes_max=bytes_max)
     header = next(records, None)
     if header is None:

@@ -20,17 +20,20 @@ from litestar.openapi.spec import (
 from litestar.params import FromQuery
 
 from serai.contexts.catalog.contract import (
+    CorruptFile,
+    FileTooLarge,
     ImportView,
     LayoutName,
     RowProblem,
     SavedBatch,
     SavedItem,
+    TruncatedFile,
 )
 from serai.contexts.catalog.handlers.commands import SaveProducts
 from serai.contexts.catalog.ports import FileProduct, FileReading, ReadFile
 from serai.contexts.catalog.routes.bodies import WRITE, UnsupportedMediaType, new_ids
 from serai.kernel.batch import Batch
-from serai.kernel.failure import Invalid
+from serai.kernel.failure import Invalid, Refused
 from serai.kernel.idempotency import Claim, fingerprint
 from serai.kernel.money import is_currency
 from serai.kernel.problems import MEDIA_TYPE, Problem
@@ -52,6 +55,9 @@ _LAYOUTS: Final[dict[str, LayoutName | None]] = {
     "serai": "serai",
     "vendure": "vendure",
     "shopify": "shopify",
+}
+_DAMAGES: Final[dict[str, type[Refused]]] = {
+    kind.code: kind for kind in (TruncatedFile, CorruptFile, FileTooLarge)
 }
 _decode_saved: Final = msgspec.json.Decoder(SavedBatch).decode
 
@@ -79,6 +85,7 @@ def routes(save: Batch[SaveProducts, SavedBatch], read_file: ReadFile) -> list[A
         The body is the file, as text/csv or application/gzip. `currency` is that of prices
         whose column names none. Every row is saved or listed with what to do about it. Stock is
         passed over: it is inventory's. Sent again under the same key, it goes on where it stopped.
+        A file that is cut off or damaged is refused whole.
         """
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind not in MEDIA_TYPES:
@@ -93,6 +100,9 @@ def routes(save: Batch[SaveProducts, SavedBatch], read_file: ReadFile) -> list[A
         reading = await asyncio.to_thread(
             read_file, body, layout=_LAYOUTS[layout], currency=currency
         )
+        for problem in reading.problems:
+            if (damage := _DAMAGES.get(problem.code)) is not None:
+                raise damage(problem.detail, row=problem.row)
         digest = hashlib.sha256(body).hexdigest()
         saved: list[tuple[FileProduct, SavedItem]] = []
         for number, chunk in enumerate(cut_chunks(reading.products)):
