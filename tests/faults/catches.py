@@ -65,8 +65,7 @@ CATCHES: dict[str, Catch] = {
     ),
     "acknowledged_before_commit": Catch(
         "tests/integration/test_batch_commit.py"
-        "::test_what_fails_as_the_last_thing_before_the_commit_is_not_answered_with_success",
-        fails_with="Failed",
+        "::test_what_fails_as_the_last_thing_before_the_commit_is_not_answered_with_success"
     ),
     "key_stored_after_the_effect": Catch(
         f"{BATCH}::test_equal_requests_at_the_same_instant_have_one_effect_and_one_answer"
@@ -122,16 +121,13 @@ NOTICED = (
     "outbox_insert_dropped",
     "position_moved_in_another_transaction",
     "lease_without_fencing",
-    "followers_overtake_a_parked_message",
-    "retry_loses_the_tenant",
     "key_stored_after_the_effect",
     "refused_request_keeps_its_key",
     "move_without_comparing",
+    "compensation_skipped",
     "deadline_ignored",
     "cancellation_keeps_the_payment",
     "captured_without_an_idempotency_key",
-    "callback_settled_twice",
     "unknown_taken_as_declined",
-    "late_money_kept",
 )
-"""Faults that the simulation notices within a few histories: those that every commit tries."""
+"""Faults that the simulation shows in at least eight of a hundred histories: each commit tries."""

@@ -1,11 +1,11 @@
 """No answer before the commit: what fails as the very last thing of a transaction fails it all."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
 import asyncpg
-import pytest
 
 from serai.contexts.inventory import handlers
 from serai.contexts.inventory.contract import StockReleased
@@ -30,8 +30,11 @@ async def test_what_fails_as_the_last_thing_before_the_commit_is_not_answered_wi
         return outcomes
 
     batch = batch_of(database, announce_for_a_stranger)
-    with pytest.raises(asyncpg.InsufficientPrivilegeError):
-        await batch.submit(receipt(tenant, 5), home=POOLED, claim=key("k"))
+    (outcome,) = await asyncio.gather(
+        batch.submit(receipt(tenant, 5), home=POOLED, claim=key("k")), return_exceptions=True
+    )
+    await batch.drain()
+    assert isinstance(outcome, asyncpg.InsufficientPrivilegeError)
     assert await available(database, tenant) == 0
     await batch_of(database).submit(receipt(tenant, 5), home=POOLED, claim=key("k"))
     assert await available(database, tenant) == 5
