@@ -2,12 +2,15 @@
 
 import asyncio
 import itertools
+import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from uuid import UUID
 
 import pytest
+from blockbuster import blockbuster_ctx
+from hypothesis import settings
 
 from serai.kernel import ids, migrate
 from serai.kernel.db import Database
@@ -16,7 +19,38 @@ from serai.kernel.tenant import POOLED
 from serai.roles.schemas import find_migrations
 
 TEMPLATE = "serai_template"
+
+MAY_BLOCK = {
+    # The journal goes to the page cache, in microseconds: it says so at `append`.
+    "sandbox_journal.py": {"append"},
+    # A process reads the files that come with it, and where it stands, before it serves anybody.
+    "serai/roles/composition.py": {"compose"},
+    "serai/roles/api.py": {"build_app"},
+    "serai/contexts/notifications/gateways/defaults.py": {"load_defaults"},
+    "serai/settings.py": {"data_path"},
+    # Password and certificate files are looked for once a connection.
+    "asyncpg/connect_utils.py": {"_parse_connect_arguments"},
+    # The colourful log is for a person at a terminal; a process that serves writes JSON.
+    "structlog/dev.py": {"__call__"},
+}
+"""Where a loop may be kept waiting, by the end of the file's path, and why."""
+
+# A machine that is busy is no fault of the code: examples are bounded by number, not by time.
+settings.register_profile("every_commit", max_examples=60, deadline=None)
+settings.register_profile("thorough", max_examples=2_000, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "every_commit"))
 _numbers = itertools.count()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _nothing_blocks_the_loop() -> Iterator[None]:
+    """A call of ours that blocks while a loop runs fails its test: others would wait for it."""
+    # The embedded server blocks by its own word; tests of it may call it, and we may not.
+    with blockbuster_ctx("serai", excluded_modules=["serai.kernel.embedded"]) as blocking:
+        for function in blocking.functions.values():
+            for file, names in MAY_BLOCK.items():
+                function.can_block_in(file, names)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import msgspec
 
 from serai.kernel.db import Database, Tx
 from serai.kernel.events import Delivery, event
-from serai.kernel.module import Consumer
+from serai.kernel.module import Consumer, Outside
 from serai.kernel.tenant import POOLED, Home, TenantId
 from serai.kernel.workers import Workers
 
@@ -19,8 +19,10 @@ TABLE = """
 CREATE TABLE recorded (place bigint GENERATED ALWAYS AS IDENTITY, key uuid, number integer);
 GRANT SELECT, INSERT ON recorded TO serai_app
 """
-IN_HAND_S = 0.02
-"""How long a batch is held open, so that a kill often comes in the middle of one."""
+IN_HAND_S = 0.03
+"""How long a batch is in hand before its transaction begins: what wakes there after its leases, or
+dies there, is what fences and positions are for."""
+IN_TRANSACTION_S = 0.01
 
 
 @event(topic="recording", key="key")
@@ -46,9 +48,17 @@ class OneHome:
         return []
 
 
-async def record(deliveries: Sequence[Delivery], *, tx: Tx, now: datetime) -> None:
+async def ponder(deliveries: Sequence[Delivery]) -> Sequence[None]:
+    """Stands for the call to a vendor."""
+    await asyncio.sleep(IN_HAND_S)
+    return [None] * len(deliveries)
+
+
+async def record(
+    deliveries: Sequence[Delivery], answers: Sequence[None], *, tx: Tx, now: datetime
+) -> None:
     """Writes down what came, in the order in which it came."""
-    del now
+    del answers, now
     told = [delivery.decode() for delivery in deliveries]
     await tx.connection.execute(
         "INSERT INTO recorded (key, number) SELECT t.key, t.number "
@@ -56,7 +66,7 @@ async def record(deliveries: Sequence[Delivery], *, tx: Tx, now: datetime) -> No
         [one.key for one in told],
         [one.number for one in told],
     )
-    await asyncio.sleep(IN_HAND_S)
+    await asyncio.sleep(IN_TRANSACTION_S)
 
 
 async def main(url: str) -> None:
@@ -65,7 +75,7 @@ async def main(url: str) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     database = Database(url, pool_max=4)
     await database.open()
-    consumer = Consumer("recorders", {NumberTold: record}, batch_max=64)
+    consumer = Consumer("recorders", {NumberTold: Outside(ponder, record)})
     await Workers(database=database, homes=OneHome(), consumers=[consumer]).run(stop)
     await database.close()
 

@@ -91,11 +91,11 @@ async def hurt(recorders: Recorders, owner: asyncpg.Connection, *, spared: list[
         recorders.kill_oldest()
         recorders.start()
     await asyncio.sleep(STEP_S)
-    paused = recorders.running[0]
-    paused.send_signal(signal.SIGSTOP)
-    await asyncio.sleep(PAUSED_S)
-    paused.send_signal(signal.SIGCONT)
-    await asyncio.sleep(STEP_S)
+    for paused in tuple(recorders.running):
+        paused.send_signal(signal.SIGSTOP)
+        await asyncio.sleep(PAUSED_S)
+        paused.send_signal(signal.SIGCONT)
+        await asyncio.sleep(STEP_S)
     cut = set(await sessions(owner)) - set(spared)
     for pid in cut:
         await owner.execute("SELECT pg_terminate_backend($1)", pid)

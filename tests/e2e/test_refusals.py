@@ -1,5 +1,6 @@
 """What must be refused over HTTP: a stable code, a sentence that helps, and nothing changed."""
 
+import gzip
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -121,6 +122,13 @@ BODIES: list[tuple[str, Any, int, str]] = [
     ("nothing", b"", 400, "invalid"),
     ("a list", b"[]", 400, "invalid"),
     ("deep", b"[" * 100_000, 400, "invalid"),
+    ("1e400", b'{"currency":"USD","lines":[{"sku":"tent","quantity":1e400}]}', 400, "invalid"),
+    ("a lone surrogate", b'{"currency":"USD","lines":[{"sku":"\\ud800","quantity":1}]}', 400,
+     "invalid"),
+    ("a NUL", b'{"currency":"USD","lines":[{"sku":"\\u0000","quantity":1}]}', 400, "invalid"),
+    ("a key twice in a line",
+     b'{"currency":"USD","lines":[{"sku":"tent","quantity":1,"quantity":2}]}', 400,
+     "duplicate_key"),
     ("a key twice", b'{"currency":"USD","currency":"USD","lines":[{"sku":"a","quantity":1}]}', 400,
      "duplicate_key"),
 ]  # fmt: skip
@@ -135,14 +143,13 @@ def test_a_body_that_does_not_fit_is_refused(
     refused(post_order(client, body), status, code)
 
 
-def test_a_body_over_the_limit_is_refused(shop: Shop) -> None:
-    with shop.client() as client:
-        body = b'{"currency":"' + b"A" * (3 * 1024 * 1024) + b'"}'
-        try:
-            answer = post_order(client, body)
-        except httpx.TransportError:
-            return  # The server may close before all was sent; it has read no more than its bound.
-        refused(answer, 413, "body_too_large")
+def test_a_body_over_the_limit_is_refused(client: httpx.Client) -> None:
+    body = b'{"currency":"' + b"A" * (3 * 1024 * 1024) + b'"}'
+    try:
+        answer = post_order(client, body)
+    except httpx.TransportError:
+        return  # The server may close before all was sent; it has read no more than its bound.
+    refused(answer, 413, "body_too_large")
 
 
 def test_an_idempotency_key_is_needed_and_belongs_to_one_request(client: httpx.Client) -> None:
@@ -152,6 +159,28 @@ def test_an_idempotency_key_is_needed_and_belongs_to_one_request(client: httpx.C
             "/v1/orders", json=order_of("tent"), headers={b"Idempotency-Key": key.encode()}
         )
         refused(answer, 400, "invalid")
+
+
+def test_an_idempotency_key_that_was_used_for_something_else_is_refused(shop: Shop) -> None:
+    with shop.client() as client:
+        key = keyed(Prefer="wait=20")
+        first = client.post("/v1/orders", json=order_of("tent"), headers=key)
+        assert first.status_code == 201, first.text
+        of_it = {"order_id": first.json()["id"]}
+        wait_until(
+            lambda: client.get("/v1/shipments", params=of_it).json()["items"],
+            "its shipment is there",
+        )
+        before = state(client)
+        for path, body in (
+            ("/v1/orders", order_of("tent", 2)),
+            ("/v1/orders", order_of("lamp")),
+            ("/v1/stock-receipts", {"moves": [{"sku": "tent", "quantity": 1}]}),
+        ):
+            refused(client.post(path, json=body, headers=key), 422, "idempotency_key_reused")
+        again = client.post("/v1/orders", json=order_of("tent"), headers=key)
+        assert (again.status_code, again.json()["id"]) == (201, first.json()["id"])
+        assert state(client) == before
 
 
 def test_only_a_valid_key_with_the_scope_gets_in(shop: Shop, client: httpx.Client) -> None:
@@ -199,6 +228,26 @@ def test_another_tenant_s_things_are_as_if_absent(shop: Shop) -> None:
         lines = [{"line_no": 1, "quantity": 1}]
         body = {"order_id": order["id"], "lines": lines}
         refused(stranger.post("/v1/returns", json=body, headers=keyed()), 404, "not_found")
+        before = [state(own), own.get(f"/v1/products/{product}").json()]
+        for path, body in (
+            (f"/v1/orders/{order['id']}/dispatch", {}),
+            (f"/v1/orders/{order['id']}/payment", {"card": "4000009901000003"}),
+            (f"/v1/shipments/{shipment}/dispatch", {}),
+            (
+                f"/v1/shipments/{shipment}/tracking-events",
+                {"status": "delivered", "occurred_at": "2026-01-01T00:00:00Z"},
+            ),
+            (f"/v1/payments/{payment}/captures", {}),
+            (f"/v1/payments/{payment}/refunds", {"amount_minor": 1}),
+            (f"/v1/products/{product}/archive", {}),
+        ):
+            answer = stranger.post(path, json=body, headers=keyed(**{"If-Match": '"1"'}))
+            refused(answer, 404, "not_found")
+        patched = stranger.patch(
+            f"/v1/products/{product}", json={"title": "Mine"}, headers={"If-Match": '"1"'}
+        )
+        refused(patched, 404, "not_found")
+        assert [state(own), own.get(f"/v1/products/{product}").json()] == before
         for path in (
             "/v1/orders",
             "/v1/shipments",
@@ -216,6 +265,9 @@ def test_what_an_order_s_state_does_not_allow_is_refused(shop: Shop) -> None:
         ).json()
         assert order["status"] == "confirmed"
         path = f"/v1/orders/{order['id']}"
+        wait_until(lambda: client.get("/v1/shipments", params={"order_id": order["id"]})
+                   .json()["items"], "its shipment is there")  # fmt: skip
+        before = state(client)
         too_many = {"order_id": order["id"], "lines": [{"line_no": 1, "quantity": 3}]}
         refused(
             client.post("/v1/returns", json=too_many, headers=keyed()), 422, "return_not_possible"
@@ -224,12 +276,80 @@ def test_what_an_order_s_state_does_not_allow_is_refused(shop: Shop) -> None:
         too_much = {"amount_minor": intent["amount_minor"] + 1}
         answer = client.post(f"/v1/payments/{intent['id']}/refunds", json=too_much, headers=keyed())
         refused(answer, 422, "refund_too_large")
+        answer = client.post(f"/v1/payments/{intent['id']}/captures", json={}, headers=keyed())
+        refused(answer, 422, "payment_not_capturable")
+        assert state(client) == before
         assert client.post(f"{path}/cancel", headers=keyed()).status_code == 202
         wait_until(lambda: client.get(path).json()["status"] == "cancelled", "it is cancelled")
-        answer = client.post(f"{path}/dispatch", json={}, headers=keyed())
-        assert answer.status_code == 409, answer.text
-        refused(client.post(f"{path}/cancel", headers=keyed()), 409, "order_not_cancellable")
         wait_until(lambda: stock_of(client, "lamp")["available"] == 10, "the goods are back")
+        wait_until(lambda: client.get(path).json()["refunded_minor"] == 2000, "the money is back")
+        before = state(client)
+        answer = client.post(f"{path}/dispatch", json={"carrier": "caravan"}, headers=keyed())
+        refused(answer, 409, "illegal_state")
+        refused(client.post(f"{path}/cancel", headers=keyed()), 409, "order_not_cancellable")
+        one = {"order_id": order["id"], "lines": [{"line_no": 1, "quantity": 1}]}
+        refused(client.post("/v1/returns", json=one, headers=keyed()), 422, "return_not_possible")
+        answer = client.post(
+            f"/v1/payments/{intent['id']}/refunds", json={"amount_minor": 1}, headers=keyed()
+        )
+        refused(answer, 422, "refund_too_large")
+        assert state(client) == before
+
+
+CSV_HEAD = "handle,title,option:Size,sku,price:USD\n"
+CSV_ROWS = (
+    "csv-a,Good,S,csv-a,1.00\n"
+    "csv-b,No price,S,csv-b,cheap\n"
+    "csv-c,Good too,S,csv-c,2.00\n"
+    "csv-d,Negative,S,csv-d,-1\n"
+    "csv-e,One taken,S,csv-e,1.00\n"
+    ",,L,tent,1.00\n"
+    "csv-f,One bad and one taken,S,csv-f,cheap\n"
+    ",,L,lamp,1.00\n"
+)
+
+
+def upload(client: httpx.Client, content: bytes, media_type: str) -> httpx.Response:
+    return client.post(
+        "/v1/imports",
+        params={"currency": "USD"},
+        content=content,
+        headers=keyed(**{"Content-Type": media_type}),
+    )
+
+
+def test_of_a_csv_the_good_rows_are_imported_and_the_bad_ones_listed(shop: Shop) -> None:
+    with shop.client() as client:
+        before = state(client)
+        answer = upload(client, (CSV_HEAD + CSV_ROWS).encode(), "text/csv")
+        assert answer.status_code == 200, answer.text
+        report = answer.json()
+        assert (report["created"], report["updated"]) == (2, 0), answer.text
+        listed = [(problem["row"], problem["code"]) for problem in report["problems"]]
+        assert listed == [
+            (3, "bad_price"), (5, "negative_price"), (6, "product_refused"), (7, "sku_taken"),
+            (8, "bad_price"), (9, "sku_taken"),
+        ]  # fmt: skip
+        assert all(problem["detail"] for problem in report["problems"])
+        known = client.get("/v1/variants", params={"sku": ["csv-a", "csv-b", "csv-c", "csv-e"]})
+        assert sorted(v["sku"] for v in known.json()["items"]) == ["csv-a", "csv-c"]
+        assert state(client) == before, "no order, no stock and no money"
+
+
+def test_a_truncated_gzip_gives_what_came_before_its_end_and_says_so(shop: Shop) -> None:
+    rows = "".join(f"gz-{n},Good {n},S,gz-{n},{n}.00\n" for n in range(1, 400))
+    packed = gzip.compress((CSV_HEAD + rows).encode())
+    with shop.client() as client:
+        before = state(client)
+        answer = upload(client, packed[: len(packed) // 2], "application/gzip")
+        assert answer.status_code == 200, answer.text
+        report = answer.json()
+        assert 0 < report["created"] < 399
+        [problem] = report["problems"]
+        assert (problem["code"], problem["row"]) == ("truncated_file", report["created"] + 1)
+        refusals = upload(client, packed[:6], "application/gzip").json()["problems"]
+        assert [p["code"] for p in refusals] in (["truncated_file"], ["corrupt_file"])
+        assert state(client) == before
 
 
 def test_a_stale_version_is_refused(client: httpx.Client) -> None:

@@ -117,16 +117,21 @@ CATCHES: dict[str, Catch] = {
 NOTICED = (
     "iterator_read_twice",
     "partial_reservation_kept",
+    "repeated_sku_counted_once",
+    "inbox_skipped",
     "outbox_insert_dropped",
     "position_moved_in_another_transaction",
-    "acknowledged_before_commit",
+    "lease_without_fencing",
+    "followers_overtake_a_parked_message",
+    "retry_loses_the_tenant",
     "key_stored_after_the_effect",
     "refused_request_keeps_its_key",
     "move_without_comparing",
-    "compensation_skipped",
+    "deadline_ignored",
     "cancellation_keeps_the_payment",
     "captured_without_an_idempotency_key",
     "callback_settled_twice",
     "unknown_taken_as_declined",
+    "late_money_kept",
 )
 """Faults that the simulation notices within a few histories: those that every commit tries."""

@@ -13,11 +13,12 @@ from uuid import UUID
 
 from tests.faults.registry import planted
 from tests.simulation import twins
+from tests.simulation.rows import Key, Row
 from tests.simulation.statements import inventory as true
 from tests.simulation.statements.changing import by_key, change_each, keys_of, lock_each
 from tests.simulation.statements.inventory import ITEMS, RESERVATIONS
 from tests.simulation.statements.records import columns
-from tests.simulation.storage import Key, Row, Session
+from tests.simulation.storage import Session
 
 COUNTED = ("received", "available", "reserved", "sold", "written_off")
 _level = columns("tenant_id, sku, location, received, available, reserved, sold, written_off")

@@ -7,7 +7,7 @@ from tests.faults.registry import FAULTS
 from tests.faults.simulated import planted_in_simulation
 from tests.simulation.run import run_seed
 
-SEEDS_MAX = 40
+SEEDS_MAX = 60
 """Histories within which a fault must show; docs/reference/proof.md has what was measured."""
 
 

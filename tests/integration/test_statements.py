@@ -1,5 +1,6 @@
 """Every named statement is valid against the real schema, used, and hot ones go by an index."""
 
+import asyncio
 import importlib
 import pkgutil
 import re
@@ -116,7 +117,7 @@ async def test_migrations_apply_twice_without_harm(
     postgres: EmbeddedPostgres, database_name: str
 ) -> None:
     url = postgres.owner_url(database_name)
-    migrations = find_migrations()
+    migrations = await asyncio.to_thread(find_migrations)
     assert await migrate.apply(url, POOLED, migrations) == []
     connection = await asyncpg.connect(url)
     try:
@@ -134,7 +135,7 @@ async def test_a_changed_migration_is_refused(
     postgres: EmbeddedPostgres, database_name: str
 ) -> None:
     url = postgres.owner_url(database_name)
-    first = find_migrations()[0]
+    first = (await asyncio.to_thread(find_migrations))[0]
     changed = migrate.Migration(first.context, first.name, first.text + "\n-- changed")
     with pytest.raises(migrate.MigrationFailed, match="was changed after it was applied"):
         await migrate.apply(url, POOLED, [changed])
@@ -144,7 +145,8 @@ async def test_the_same_sql_serves_a_home_with_a_prefix(
     postgres: EmbeddedPostgres, database_name: str
 ) -> None:
     home = Home("acme", prefix="acme_")
-    await migrate.apply(postgres.owner_url(database_name), home, find_migrations())
+    migrations = await asyncio.to_thread(find_migrations)
+    await migrate.apply(postgres.owner_url(database_name), home, migrations)
     connection = await asyncpg.connect(postgres.app_url(database_name))
     try:
         for _, statement in statements():

@@ -255,7 +255,7 @@ class Buyers:
                 async with asyncio.timeout(PATIENCE_S):
                     answer = await world.request(draw.choice(apis), told.batch, make(), claim)
             except (GoneError, Unavailable, TimeoutError) as error:
-                world.note("asked_again", f"{told.key}: {type(error).__name__}")
+                world.note("asked_again", f"{told.key}: {error!r}")
                 await asyncio.sleep(draw.uniform(0.01, 0.3))
             except Refused as refusal:
                 told.refusals.append(refusal.code)

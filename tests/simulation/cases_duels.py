@@ -199,6 +199,9 @@ def _skipping(tenant: UUID) -> Iterator[Duel]:
     yield Duel("look at once", (add,), (
         ("a", end), ("b", look), ("a", look), ("a", COMMIT), ("b", COMMIT)
     ))  # fmt: skip
+    retry = ("contexts.payments.retry_looks", tenant, None, NOW, 2)
+    give_up = ("contexts.payments.move_looks", [tenant] * 2, ["intent"] * 2, [A, B], [None] * 2)
+    yield Duel("retry what is being retried", (add, give_up), _both(retry, COMMIT))
     queue = (
         "contexts.notifications.insert_messages", [tenant] * 2, [A, B], [A, B], ["x"] * 2,
         [b"{}"] * 2, [NOW] * 2, [NOW] * 2,

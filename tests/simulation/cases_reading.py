@@ -248,6 +248,8 @@ def _payments(tenant: UUID, orders: list[UUID]) -> Iterator[Said]:
     for moment in (LONG_AGO, LATER):
         yield f"{here}.list_ended", tenant, FIRST, moment, 1
         yield f"{here}.list_ended", tenant, min(orders), moment, 50
+    for after in (None, orders[0]):
+        yield f"{here}.list_given_up", tenant, after, 2
     yield f"{here}.check_captures", tenant, 50
     yield f"{here}.check_refunds", tenant, 50
     for moment in (LONG_AGO, LATER):

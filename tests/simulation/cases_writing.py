@@ -269,6 +269,15 @@ def _money(tenant: UUID) -> Iterator[Said]:
     yield f"{here}.move_looks", three, ["intent"] * 3, [A, A, B], [None, NOW, NOW]
     for limit in (1, 9):
         yield f"{here}.take_due_looks", [tenant, NOBODY], NOW, LATER, limit
+    looks = ["intent", "intent", "refund", "refund"]
+    yield f"{here}.move_looks", [tenant] * 4, looks, [A, C, A, C], [None] * 4
+    for after in (None, min(A, C)):
+        yield f"{here}.list_given_up", tenant, after, 3
+    for order in (NOBODY, C, B):
+        yield f"{here}.retry_looks", tenant, order, NOW, 9
+    yield f"{here}.move_looks", [tenant] * 4, looks, [A, C, A, C], [None] * 4
+    for limit in (2, 9):
+        yield f"{here}.retry_looks", tenant, None, LONG_AGO, limit
     yield f"{here}.end_looks", three, ["refund", "refund", "intent"], [A, A, NOBODY]
 
 
@@ -324,6 +333,9 @@ def _messages(tenant: UUID) -> Iterator[Said]:
     yield f"{here}.lock_messages", three, [B, A, NOBODY]
     for number in (0, 2):
         yield f"{here}.requeue_messages", two, [A, A], [NOW, LATER], [number, 3]
+    ended = [tenant, NOBODY, tenant], ["failed", "sent", "skipped"]
+    for below, before, limit in ((LAST, LONG_AGO, 9), (min(A, B), LATER, 9), (LAST, LATER, 1)):
+        yield f"{here}.prune_messages", *ended, below, before, limit
     words = (["subject"] * 3, ["text"] * 3, ["html"] * 3, [1, 1, 1], [NOW] * 3)
     kinds = ["order_confirmed", "order_cancelled", "order_confirmed"]
     yield f"{here}.insert_templates", three, kinds, *words

@@ -19,7 +19,8 @@ from serai.kernel.db import IDLE_IN_TRANSACTION_TIMEOUT_MS, Database
 from serai.kernel.failure import Unavailable
 from tests.simulation import twins
 from tests.simulation.loop import Owner
-from tests.simulation.storage import Row, Session, Storage
+from tests.simulation.rows import Row
+from tests.simulation.storage import Session, Storage
 
 _WALL = re.compile(r"SET LOCAL serai\.tenants = '\{([^}]*)\}'")
 
@@ -47,8 +48,9 @@ class Fate(Protocol):
 class Server:
     """PostgreSQL as a process: who is connected to it, and whether it runs."""
 
-    def __init__(self, storage: Storage, fate: Fate) -> None:
+    def __init__(self, storage: Storage, fate: Fate, loop: asyncio.AbstractEventLoop) -> None:
         self.storage = storage
+        self.loop = loop
         self.fate = fate
         self.is_down = False
         self.is_serial = False
@@ -154,7 +156,7 @@ class SimConnection:
     async def _begin(self, text: str) -> None:
         await self._travel("begin")
         while self._server.is_serial and self._server.serving is not None:
-            await _pass(SERIAL_POLL_S)
+            await _pass(self._server.loop, SERIAL_POLL_S)
             self._check()
         self._server.serving = self
         found = _WALL.search(text)
@@ -194,7 +196,7 @@ class SimConnection:
         fate = self._server.fate
         delay_s = fate.latency_s()
         if delay_s:
-            await _pass(delay_s)
+            await _pass(self._server.loop, delay_s)
         if fate.at(place, self.owner) == "cut":
             self.lose()
         self._check()
@@ -307,7 +309,7 @@ class SimDatabase(Database):
     @contextlib.asynccontextmanager
     async def session(self) -> AsyncIterator[Any]:
         connection = None
-        await _pass(0.001)
+        await _pass(self._server.loop, 0.001)
         try:
             connection = self._server.connect(self._owner, is_alone=True)
             yield connection
@@ -318,9 +320,8 @@ class SimDatabase(Database):
                 connection.terminate()
 
 
-async def _pass(delay_s: float) -> None:
+async def _pass(loop: asyncio.AbstractEventLoop, delay_s: float) -> None:
     """Lets virtual time go by; cheaper than asyncio.sleep, and it can be cancelled as well."""
-    loop = asyncio.get_running_loop()
     future: asyncio.Future[None] = loop.create_future()
     timer = loop.call_later(delay_s, _arrive, future)
     try:

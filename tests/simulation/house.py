@@ -203,13 +203,7 @@ def _bugs_found(group: str, observer: Observer) -> Iterator[None]:
 @contextlib.contextmanager
 def without_http() -> Iterator[None]:
     """Modules are composed without routes: histories go in below HTTP, and start fast."""
-    places = [
-        (module, name, function)
-        for module_name, module in list(sys.modules.items())
-        if module_name.startswith("serai.contexts.")
-        for name, function in vars(module).items()
-        if name.endswith("routes") and ".routes" in str(getattr(function, "__module__", ""))
-    ]
+    places = _route_makers()
     for module, name, _ in places:
         setattr(module, name, _no_routes)
     try:
@@ -217,6 +211,18 @@ def without_http() -> Iterator[None]:
     finally:
         for module, name, function in places:
             setattr(module, name, function)
+
+
+@functools.cache
+def _route_makers() -> list[tuple[Any, str, Any]]:
+    """Every function that makes routes, wherever a context's module has it from."""
+    return [
+        (module, name, function)
+        for module_name, module in list(sys.modules.items())
+        if module_name.startswith("serai.contexts.")
+        for name, function in vars(module).items()
+        if name.endswith("routes") and ".routes" in str(getattr(function, "__module__", ""))
+    ]
 
 
 def _no_routes(*_: Any, **__: Any) -> list[Any]:

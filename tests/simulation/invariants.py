@@ -15,7 +15,7 @@ from serai.contexts.payments.gateways.sandbox_wire import BookLine
 from serai.kernel import events
 from tests.simulation.buyers import RISE_MINOR, Buyers
 from tests.simulation.plan import PRICES_MINOR
-from tests.simulation.storage import Row
+from tests.simulation.rows import Row
 from tests.simulation.world import World
 
 BOOK_MAX = 10_000

@@ -42,34 +42,30 @@ OWNER: ContextVar[Owner | None] = ContextVar("simulated_process", default=None)
 class Step(asyncio.TimerHandle):
     """One callback that is to run, at a time or as soon as possible."""
 
-    __slots__ = ("_args", "_at", "_callback", "_context", "_is_off", "owner")
+    __slots__ = ("args", "at", "callback", "context", "is_off", "owner")
 
     def __init__(
         self, at: float, callback: Callable[..., object], args: tuple[Any, ...], context: Context
     ) -> None:
         # Nothing of the parent's is used but its name: it would look for a loop and for debugging.
-        self._at = at
-        self._callback = callback
-        self._args = args
-        self._context = context
-        self._is_off = False
-        self.owner = context.get(OWNER)
+        self.at = at
+        self.callback = callback
+        self.args = args
+        self.context = context
+        self.is_off = False
+        self.owner: Owner | None = context.get(OWNER)
 
     def cancel(self) -> None:
-        self._is_off = True
+        self.is_off = True
 
     def cancelled(self) -> bool:
-        return self._is_off
+        return self.is_off
 
     def when(self) -> float:
-        return self._at
-
-    def take(self) -> None:
-        """Runs the callback in its context."""
-        self._context.run(self._callback, *self._args)
+        return self.at
 
     def __repr__(self) -> str:
-        return f"<Step at {self._at:.6f} {self._callback!r}>"
+        return f"<Step at {self.at:.6f} {self.callback!r}>"
 
 
 class SimLoop(asyncio.BaseEventLoop):
@@ -167,7 +163,7 @@ class SimLoop(asyncio.BaseEventLoop):
         """One round: what is ready now, or the jump to the next time. False where nothing is."""
         timers, queue = self._timers, self._queue
         if not queue:
-            while timers and timers[0][2].cancelled():
+            while timers and timers[0][2].is_off:
                 heapq.heappop(timers)
             if not timers:
                 return False
@@ -175,15 +171,18 @@ class SimLoop(asyncio.BaseEventLoop):
         self._now += TURN_S
         while timers and timers[0][0] <= self._now:
             queue.append(heapq.heappop(timers)[2])
-        self._steps_left -= len(queue)
+        ready = len(queue)
+        self._steps_left -= ready
         if self._steps_left < 0:
             raise StepsExhausted
-        for _ in range(len(queue)):
-            step = queue.popleft()
-            if step.cancelled():
+        take = queue.popleft
+        for _ in range(ready):
+            step = take()
+            if step.is_off:
                 continue
-            if step.owner is not None and step.owner.is_frozen:
-                step.owner.kept.append(step)
+            owner = step.owner
+            if owner is not None and owner.is_frozen:
+                owner.kept.append(step)
                 continue
-            step.take()
+            step.context.run(step.callback, *step.args)
         return True

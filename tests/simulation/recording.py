@@ -18,8 +18,9 @@ from serai.kernel import queries
 from serai.kernel.tenant import POOLED
 from tests.simulation import database, twins
 from tests.simulation.plan import Plan
+from tests.simulation.rows import Row
 from tests.simulation.run import run_plan
-from tests.simulation.storage import Row, Session, Storage
+from tests.simulation.storage import Session, Storage
 
 Rows = dict[str, list[Row]]
 """All rows of all tables."""

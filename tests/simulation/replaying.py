@@ -11,7 +11,7 @@ import asyncpg
 from serai.kernel.db import session_settings
 from tests.simulation import twins
 from tests.simulation.recording import Recorded, Recorder, Rows, Spoken
-from tests.simulation.storage import Row
+from tests.simulation.rows import Row
 
 HORIZON_TRIES_MAX = 500
 HORIZON_PAUSE_S = 0.01

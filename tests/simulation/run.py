@@ -20,12 +20,15 @@ from tests.simulation.plan import HORIZON_S, PRICES_MINOR, Plan, draw_plan
 from tests.simulation.statements import everything
 from tests.simulation.world import BEGAN, BURIALS_MAX, STEPS_MAX, World
 
-REST_STEP_S = 0.25
+REST_STEP_S = 0.1
 REST_MAX_S = 40.0
 """Virtual seconds within which a healed world must have come to rest."""
-PATIENT_S = 0.5
-"""How long a rest is waited for before the clock is moved to the next deadline."""
-JUMPS_S = (15, 60, 300, 700)
+PATIENT_S = 0.4
+"""How long a rest is waited for before the clock is moved on, each time to a later deadline."""
+JUMPS_S = (15, 700)
+LASTING = ("freeze", "notices", "callback")
+"""Faults that go on for their whole length."""
+AFTERMATH_S = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,20 +99,24 @@ def _run(world: World) -> None:
 
 def _active_s(plan: Plan) -> float:
     """How long things may go wrong; a history without faults need not wait for any."""
-    last = max((fault.at + fault.length_s for fault in plan.faults), default=0.3)
-    return min(last, HORIZON_S)
+    ends = [
+        fault.at + (fault.length_s if fault.kind.startswith(LASTING) else AFTERMATH_S)
+        for fault in plan.faults
+    ]
+    return min(max(ends, default=AFTERMATH_S), HORIZON_S)
 
 
 def _comes_to_rest(world: World, buyers: Buyers) -> bool:
     loop = world.loop
-    healed_at = loop.time()
+    healed_at = jumped_at = loop.time()
     jumps = iter(JUMPS_S)
     while loop.time() < healed_at + REST_MAX_S:
         loop.run_for(REST_STEP_S)
         is_whole = all(not p.is_dead for p in world.processes.values())
         if buyers.running == 0 and is_whole and invariants.unrest(world) is None:
             return True
-        if buyers.running == 0 and loop.time() > healed_at + PATIENT_S:
+        if buyers.running == 0 and loop.time() > jumped_at + PATIENT_S:
+            jumped_at = loop.time()
             world.skew += timedelta(seconds=next(jumps, JUMPS_S[-1]))
     return False
 

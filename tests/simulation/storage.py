@@ -4,88 +4,16 @@ A statement sees what was committed when it reads, and what its own transaction 
 handed out is never changed in place: a change writes a new one. Nothing here waits but for a lock.
 """
 
-import asyncio
 import collections
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 
-from serai.kernel.db import LOCK_TIMEOUT_MS
-
-Row = dict[str, Any]
-Key = tuple[Any, ...]
-Place = tuple[str, Key]
-"""A row's address: its table, or a unique key's name, and the values of its key."""
-
-
-class Table:
-    """A table's definition: its key, what must be unique in it, what must hold, who may see it."""
-
-    def __init__(
-        self,
-        name: str,
-        key: Sequence[str],
-        *,
-        is_walled: bool = True,
-        is_transport: bool = False,
-        unique: Mapping[str, Sequence[str]] | None = None,
-        checks: Mapping[str, Callable[[Row], bool]] | None = None,
-        indexes: Sequence[Sequence[str]] = (),
-    ) -> None:
-        self.name = name
-        self.key = tuple(key)
-        self.is_walled = is_walled
-        self.is_transport = is_transport
-        self.unique = {label: tuple(columns) for label, columns in (unique or {}).items()}
-        self.checks = dict(checks or {})
-        self.indexes = [tuple(columns) for columns in indexes]
-
-    def key_of(self, row: Row) -> Key:
-        """The values of a row's key."""
-        return tuple([row[column] for column in self.key])
-
-
-class _Rows:
-    """What is committed of one table, with its indexes and unique keys."""
-
-    def __init__(self, table: Table) -> None:
-        self.table = table
-        self.rows: dict[Key, Row] = {}
-        self.indexes: dict[tuple[str, ...], dict[Key, dict[Key, Row]]] = {
-            columns: {} for columns in table.indexes
-        }
-        self.unique: dict[str, dict[Key, Key]] = {label: {} for label in table.unique}
-
-    def put(self, key: Key, row: Row | None) -> None:
-        """Makes a version the newest committed one; None takes the row away."""
-        before = self.rows.pop(key, None) if row is None else self.rows.get(key)
-        if row is not None:
-            self.rows[key] = row
-        for columns, index in self.indexes.items():
-            if before is not None:
-                place = tuple([before[column] for column in columns])
-                if row is None or place != tuple([row[column] for column in columns]):
-                    del index[place][key]
-            if row is not None:
-                index.setdefault(tuple([row[column] for column in columns]), {})[key] = row
-        for label, columns in self.table.unique.items():
-            if before is not None:
-                self.unique[label].pop(tuple([before[column] for column in columns]), None)
-            if row is not None:
-                values = tuple([row[column] for column in columns])
-                if None not in values:
-                    self.unique[label][values] = key
-
-
-class _Lock:
-    __slots__ = ("holder", "waiters")
-
-    def __init__(self, holder: "Session") -> None:
-        self.holder = holder
-        self.waiters: collections.deque[tuple[Session, asyncio.Future[None]]] = collections.deque()
+from tests.simulation.locks import Holder, Lock, Place
+from tests.simulation.rows import Key, Row, Rows, Table, merged
 
 
 class Storage:
@@ -93,9 +21,9 @@ class Storage:
 
     def __init__(self, tables: Iterable[Table], *, clock: Callable[[], datetime]) -> None:
         self.tables = {table.name: table for table in tables}
-        self.committed = {name: _Rows(table) for name, table in self.tables.items()}
+        self.committed = {name: Rows(table) for name, table in self.tables.items()}
         self.clock = clock
-        self.locks: dict[Place, _Lock] = {}
+        self.locks: dict[Place, Lock] = {}
         self.running: dict[int, Session] = {}
         """Open transactions that have a transaction id, oldest first."""
         self.sessions: dict[int, Session] = {}
@@ -138,20 +66,8 @@ class Storage:
         """All committed rows of a table, whoever's they are: for checks, not for statements."""
         return list(self.committed[table].rows.values())
 
-    def release(self, place: Place) -> None:
-        """Gives a lock to the one that waits longest for it."""
-        lock = self.locks[place]
-        while lock.waiters:
-            session, future = lock.waiters.popleft()
-            if not future.done():
-                lock.holder = session
-                session.held[place] = None
-                future.set_result(None)
-                return
-        del self.locks[place]
 
-
-class Session:
+class Session(Holder):
     """One open transaction."""
 
     def __init__(
@@ -163,17 +79,13 @@ class Session:
         is_transport: bool,
         is_read_only: bool,
     ) -> None:
+        super().__init__(number, storage.locks, storage.counts)
         self.storage = storage
-        self.number = number
         self.tenants = frozenset(tenants)
         self.is_transport = is_transport
         self.is_read_only = is_read_only
-        self.is_open = True
         self.backend: object = self
         self.now = storage.clock()
-        self.held: dict[Place, None] = {}
-        self.waits_for: Place | None = None
-        self._waits_in: asyncio.Future[None] | None = None
         self._xid: int | None = None
         self._own: dict[str, dict[Key, Row | None]] = {}
         self._notices: dict[tuple[str, str], None] = {}
@@ -256,8 +168,10 @@ class Session:
         limit: int | None,
     ) -> list[Row]:
         own = self._own.get(table.name)
-        rows: Iterable[Row] = found.values() if not own else _merged(found, own)
-        picked = [row for row in rows if self._sees(table, row) and (where is None or where(row))]
+        rows: Iterable[Row] = found.values() if not own else merged(found, own)
+        if table.is_walled:
+            rows = [row for row in rows if self._sees(table, row)]
+        picked = list(rows) if where is None else [row for row in rows if where(row)]
         if order is not None:
             picked.sort(key=order)
         return picked if limit is None else picked[:limit]
@@ -273,16 +187,23 @@ class Session:
 
     async def lock(self, table: str, key: Key, *, skip_locked: bool = False) -> Row | None:
         """FOR UPDATE: waits for the one who holds the row, then reads it anew."""
-        if self.get(table, key) is None:
+        row = self.get(table, key)
+        if row is None:
             return None
         self._will_write()
         place = (table, key)
+        lock = self.storage.locks.get(place)
+        if lock is not None and lock.holder is self:
+            return row
+        if lock is None:
+            self.stand()
+            self.storage.locks[place] = Lock(self)
+            self.held[place] = None
+            return row
         if skip_locked:
-            lock = self.storage.locks.get(place)
-            if lock is not None and lock.holder is not self:
-                self.storage.counts["skipped_locked"] += 1
-                return None
-        await self._take(place)
+            self.storage.counts["skipped_locked"] += 1
+            return None
+        await self.take(place)
         return self.get(table, key)
 
     async def insert(self, table: str, row: Row) -> bool:
@@ -302,11 +223,17 @@ class Session:
         before = await self.lock(table, key)
         if before is None:
             return False
-        definition = self.storage.tables[table]
         after = {**before, **changes}
-        self._check(definition, after)
-        self._own.setdefault(table, {})[key] = after
+        self.check(table, after)
+        self.write(table, key, after)
         return True
+
+    def write(self, table: str, key: Key, row: Row) -> None:
+        """Writes a row that this session has locked and checked."""
+        own = self._own.get(table)
+        if own is None:
+            own = self._own[table] = {}
+        own[key] = row
 
     async def delete(self, table: str, key: Key) -> bool:
         """Locks a row and takes it away; False where there is none that this session may see."""
@@ -353,12 +280,11 @@ class Session:
                 return True
             wanted = place if standing is None else (table, standing)
             is_new = wanted not in self.held
-            await self._take(wanted)
+            await self.take(wanted)
             if standing is None and find() is None:
                 return False
             if is_new:
-                del self.held[wanted]
-                self.storage.release(wanted)
+                self.release(wanted)
 
     def _is_being_changed(self, table: str, key: Key) -> bool:
         lock = self.storage.locks.get((table, key))
@@ -393,14 +319,15 @@ class Session:
 
     def _will_write(self) -> None:
         self._may_write()
-        _ = self.xid
+        if self._xid is None:
+            _ = self.xid
 
     def check(self, table: str, row: Row) -> None:
         """Fails as writing this row would: a broken CHECK, or another tenant's row."""
         self._check(self.storage.tables[table], row)
 
     def _check(self, table: Table, row: Row) -> None:
-        if not self._sees(table, row):
+        if table.is_walled and not self._sees(table, row):
             raise asyncpg.InsufficientPrivilegeError(
                 f'new row violates row-level security policy for table "{table.name}"'
             )
@@ -411,56 +338,6 @@ class Session:
                 )
 
     # -------------------------------------------------------------------------------------- locks
-
-    async def _take(self, place: Place) -> None:
-        storage = self.storage
-        self._stand()
-        lock = storage.locks.get(place)
-        if lock is None:
-            storage.locks[place] = _Lock(self)
-            self.held[place] = None
-            return
-        if lock.holder is self:
-            return
-        storage.counts["lock_waits"] += 1
-        self.waits_for = place
-        if self._closes_a_circle(lock):
-            self.waits_for = None
-            storage.counts["deadlocks"] += 1
-            raise asyncpg.DeadlockDetectedError("deadlock detected")
-        loop = asyncio.get_running_loop()
-        self._waits_in = future = loop.create_future()
-        lock.waiters.append((self, future))
-        alarm = loop.call_later(LOCK_TIMEOUT_MS / 1000, _time_out, future)
-        try:
-            await future
-        finally:
-            alarm.cancel()
-            self.waits_for = self._waits_in = None
-        self._stand()
-
-    def _stand(self) -> None:
-        if not self.is_open:
-            raise asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of it")
-
-    def _closes_a_circle(self, lock: _Lock) -> bool:
-        """Whether those in front, directly or through others, wait for what this session holds."""
-        pending = [lock.holder, *(session for session, _ in lock.waiters)]
-        seen: set[int] = set()
-        while pending:
-            session = pending.pop()
-            if session is self:
-                return True
-            if session.number in seen or session.waits_for is None:
-                continue
-            seen.add(session.number)
-            ahead = self.storage.locks[session.waits_for]
-            pending.append(ahead.holder)
-            for other, _ in ahead.waiters:
-                if other is session:
-                    break
-                pending.append(other)
-        return False
 
     # ---------------------------------------------------------------------------------------- end
 
@@ -485,8 +362,8 @@ class Session:
         if not self.is_open:
             return
         self._end()
-        if self._waits_in is not None and not self._waits_in.done():
-            self._waits_in.set_exception(
+        if self.waits_in is not None and not self.waits_in.done():
+            self.waits_in.set_exception(
                 asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of it")
             )
 
@@ -496,23 +373,5 @@ class Session:
         self.storage.sessions.pop(self.number, None)
         if self._xid is not None:
             del self.storage.running[self._xid]
-        held, self.held = self.held, {}
-        for place in held:
-            self.storage.release(place)
-
-
-def _merged(found: Mapping[Key, Row], own: Mapping[Key, Row | None]) -> Iterator[Row]:
-    for key, row in found.items():
-        mine = own.get(key, row)
-        if mine is not None:
-            yield mine
-    for key, mine in own.items():
-        if mine is not None and key not in found:
-            yield mine
-
-
-def _time_out(future: "asyncio.Future[None]") -> None:
-    if not future.done():
-        future.set_exception(
-            asyncpg.LockNotAvailableError("canceling statement due to lock timeout")
-        )
+        for place in list(self.held):
+            self.release(place)

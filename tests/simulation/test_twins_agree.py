@@ -18,8 +18,9 @@ from tests.simulation.duels import Duel, RealSide, Seen, SimulatedSide, fight
 from tests.simulation.plan import draw_plan
 from tests.simulation.recording import Recorder, Speaker, record, rows_of
 from tests.simulation.replaying import Disagreement, Replay, connect_app
+from tests.simulation.rows import Row
 from tests.simulation.statements.tables import TABLES
-from tests.simulation.storage import Row, Session, Storage
+from tests.simulation.storage import Session, Storage
 from tests.simulation.world import BEGAN
 
 SEEDS = (2, 4, 9)

@@ -9,7 +9,8 @@ import asyncpg
 
 from serai.kernel import queries
 from serai.kernel.tenant import POOLED
-from tests.simulation.storage import Row, Session
+from tests.simulation.rows import Row
+from tests.simulation.storage import Session
 
 Answer = list[Row] | int
 Twin = Callable[..., Awaitable[Answer]]

@@ -31,8 +31,9 @@ from tests.simulation.house import PoisonedError, Process, SimClock
 from tests.simulation.loop import Owner, SimLoop
 from tests.simulation.plan import POISONED, Plan
 from tests.simulation.provider import SimProvider
+from tests.simulation.rows import Table
 from tests.simulation.statements.tables import TABLES
-from tests.simulation.storage import Storage, Table
+from tests.simulation.storage import Storage
 from tests.simulation.wounds import Wounds
 
 BEGAN = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -72,7 +73,7 @@ class World:
         self._spoilt: dict[tuple[str, UUID], int] = {}
         self.adversary = Adversary(plan, Wounds(self), self.note)
         self.storage = Storage(_tables(), clock=self.server_now)
-        self.server = Server(self.storage, self.adversary)
+        self.server = Server(self.storage, self.adversary, self.loop)
         self.book = SandboxBook(callback_delay_s=CALLBACK_DELAY_S, late_delay_s=LATE_DELAY_S)
         self.processes: dict[tuple[str, int], Process] = {}
         self.all_processes: list[Process] = []

@@ -71,6 +71,11 @@ def test_what_fits_or_is_still_on_its_way_is_no_finding(case: Case) -> None:
     assert said(case) == []
 
 
+def test_an_order_that_was_paid_and_then_cancelled_has_a_captured_payment_given_back() -> None:
+    given_back = changed(CANCELLED, "payment", status="captured")
+    assert said(given_back) == []
+
+
 @pytest.mark.parametrize(
     ("case", "word"),
     [
@@ -88,7 +93,7 @@ def test_what_fits_or_is_still_on_its_way_is_no_finding(case: Case) -> None:
         (changed(CANCELLED, "stock", reserved=2), "holds 2 units"),
         (changed(CANCELLED, "shipment", waiting=1), "has a shipment"),
         (changed(CANCELLED, "payment", refunded_minor=499), "keeps 1 minor units"),
-        (changed(CANCELLED, "payment", status="captured"), "its payment is captured"),
+        (changed(CANCELLED, "payment", status="authorised"), "its payment is still held"),
         (Case(None, StockTestimony(ORDER, 0, 2), None, None), "2 units are sold to an order"),
         (Case(None, None, CONFIRMED.payment, None), "a payment for an order that does not"),
         (Case(None, None, None, CONFIRMED.shipment), "a shipment for an order that does not"),

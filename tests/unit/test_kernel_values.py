@@ -3,10 +3,11 @@
 from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
+from random import Random
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from serai.kernel import ids, money
@@ -42,7 +43,7 @@ def test_shares_sum_to_the_amount_and_stay_within_one_unit(amount: int, weights:
         assert abs(share - Fraction(amount * weight, sum(weights))) < 1
 
 
-@given(st.integers(0, 10**15), st.integers(0, 6), st.sampled_from(["USD", "JPY", "KWD"]))
+@given(st.integers(0, 10**15 - 1), st.integers(0, 6), st.sampled_from(["USD", "JPY", "KWD"]))
 def test_a_price_is_written_as_it_is_read(units: int, places: int, currency: str) -> None:
     price = Decimal(units).scaleb(-places)
     text = money.write_price(price, currency)
@@ -51,6 +52,44 @@ def test_a_price_is_written_as_it_is_read(units: int, places: int, currency: str
     digits = len(text.partition(".")[2])
     assert digits >= money.exponent(currency)
     assert digits == money.exponent(currency) or not text.endswith("0")
+
+
+@given(st.integers(0, 10**12), st.lists(st.integers(0, 50), min_size=1, max_size=12), st.randoms())
+def test_shares_are_fair_and_do_not_depend_on_the_order(
+    amount: int, weights: list[int], chance: Random
+) -> None:
+    assume(sum(weights))
+    shares = money.split(amount, weights)
+    assert all(share >= 0 for share in shares)
+    by_weight = sorted(zip(weights, shares, strict=True))
+    # Who weighs more never gets less, and who weighs nothing gets nothing.
+    assert [share for _, share in by_weight] == sorted(shares)
+    assert all(share == 0 for weight, share in by_weight if weight == 0)
+    shuffled = list(weights)
+    chance.shuffle(shuffled)
+    again = money.split(amount, shuffled)
+    sums = {w: sum(s for v, s in by_weight if v == w) for w in weights}
+    others = {w: sum(s for v, s in zip(shuffled, again, strict=True) if v == w) for w in weights}
+    assert all(abs(sums[w] - others[w]) <= weights.count(w) for w in weights)
+    assert money.split(-amount, weights) == [-share for share in shares]
+
+
+@given(
+    st.integers(0, 10**7),
+    st.lists(st.integers(1, 50), min_size=1, max_size=6),
+    st.integers(0, 4),
+    st.sampled_from(["USD", "JPY", "KWD"]),
+)
+def test_pieces_of_a_line_sum_to_it_within_their_roundings(
+    units: int, pieces: list[int], places: int, currency: str
+) -> None:
+    price = Decimal(units).scaleb(-places)
+    whole = money.extend(price, sum(pieces), currency)
+    parts = [money.extend(price, piece, currency) for piece in pieces]
+    assert all(part >= 0 for part in parts)
+    assert 2 * abs(sum(parts) - whole) <= len(pieces) + 1
+    if price == money.price_of(money.extend(price, 1, currency), currency):
+        assert sum(parts) == whole, "a price of whole minor units loses nothing to rounding"
 
 
 @pytest.mark.parametrize(

@@ -99,8 +99,9 @@ def _of_cancelled(case: Case, order: OrderTestimony, *, before: datetime) -> Ite
         kept = payment.captured_minor - payment.refunding_minor - payment.refunded_minor
         if kept:
             yield f"it is cancelled and keeps {kept} minor units"
-        if payment.status in {"captured", "authorised"}:
-            yield f"it is cancelled and its payment is {payment.status}"
+        # One that was captured before stays so, and is given back: what is kept of it tells.
+        if payment.status == "authorised":
+            yield "it is cancelled and its payment is still held"
 
 
 def _is_settled(order: OrderTestimony, before: datetime) -> bool:

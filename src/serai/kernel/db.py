@@ -7,7 +7,6 @@ of one that is not in it.
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import datetime
 from typing import Any
@@ -233,14 +232,14 @@ class Database:
     async def _acquire(self) -> Any:
         if self._pool is None:
             raise Unavailable("the database is closed")
-        if time.monotonic() < self._away_until:
+        if asyncio.get_running_loop().time() < self._away_until:
             raise Unavailable("no database connection: the server was away a moment ago")
         try:
             return await self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
         except _OUTAGES as error:
             # That every connection is in use is a TimeoutError, and no reason to stay away.
             if isinstance(error, _AWAY) and not isinstance(error, TimeoutError):
-                self._away_until = time.monotonic() + AWAY_S
+                self._away_until = asyncio.get_running_loop().time() + AWAY_S
             raise Unavailable(f"no database connection: {type(error).__name__}") from error
 
     async def _give_back(self, connection: Any, *, is_clean: bool) -> None:

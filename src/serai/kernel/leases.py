@@ -9,7 +9,6 @@ its session ends with it, and with the session the lock by which the others see 
 
 import asyncio
 import math
-import time
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
@@ -131,12 +130,12 @@ class Membership:
                         _SQL.claim_leases, group, self._worker, share - len(held), LEASE_S
                     )
             rows = await tx.fetch(_SQL.list_leases, self._worker)
-        self._beat_at = time.monotonic()
+        self._beat_at = asyncio.get_running_loop().time()
         self._hold({(row["group_name"], row["partition"]): row["fence"] for row in rows})
 
     async def obstacle(self) -> str | None:
         """Why some partitions of the home are not served now, or None."""
-        if time.monotonic() - self._beat_at > LEASE_S:
+        if asyncio.get_running_loop().time() - self._beat_at > LEASE_S:
             return "this worker could not renew its leases"
         async with self._database.transaction(self._home, (), is_read_only=True) as tx:
             count = await tx.fetchval(_SQL.count_unserved, sorted(self._groups))

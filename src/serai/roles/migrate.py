@@ -1,5 +1,6 @@
 """The migrate role: brings a database up to date, or tells how it stands."""
 
+import asyncio
 from typing import Literal
 
 import asyncpg
@@ -21,7 +22,8 @@ _UNREACHABLE = (
 async def bring_up(owner_url: str, *, phase: Phase = "all") -> list[Migration]:
     """Applies what is missing, as the owner of the schemas; what was applied."""
     try:
-        return await migrate.apply(owner_url, POOLED, find_migrations(), phase=phase)
+        migrations = await asyncio.to_thread(find_migrations)
+        return await migrate.apply(owner_url, POOLED, migrations, phase=phase)
     except _UNREACHABLE as error:
         raise _unreachable(error) from error
 
@@ -29,7 +31,8 @@ async def bring_up(owner_url: str, *, phase: Phase = "all") -> list[Migration]:
 async def tell_status(url: str) -> list[Status]:
     """Each migration with its state."""
     try:
-        return await migrate.status(url, POOLED, find_migrations())
+        migrations = await asyncio.to_thread(find_migrations)
+        return await migrate.status(url, POOLED, migrations)
     except _UNREACHABLE as error:
         raise _unreachable(error) from error
 

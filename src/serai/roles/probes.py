@@ -53,7 +53,8 @@ class Readiness:
             async with self._database.transaction(POOLED, (), is_read_only=True):
                 return None
         # Looked at until it is so, and then no more: migrations only go forward.
-        states = await migrate.status(self._database.url, POOLED, find_migrations())
+        migrations = await asyncio.to_thread(find_migrations)
+        states = await migrate.status(self._database.url, POOLED, migrations)
         missing = [f"{s.context}/{s.name}" for s in states if s.state == "missing"]
         if missing:
             return f"migrations are missing ({missing[0]}): run `serai migrate up`"

@@ -23,6 +23,7 @@ from serai.contexts.payments import module as payment_module
 from serai.contexts.shipping import model as shipping_model
 from serai.contexts.tenancy.gateways import keyring
 from serai.kernel import idempotency
+from serai.kernel.failure import Refused
 
 
 def _as_it(owner: Any, name: str, change: Callable[[Any], Any]) -> Callable[[], None]:
@@ -101,6 +102,24 @@ def _one_more(place: Any) -> Any:
     return decide
 
 
+def _cancelling_all(_cancel: Any) -> Any:
+    def cancel(shipments: Any) -> Any:
+        return [
+            msgspec.structs.replace(shipment, status="cancelled", dispatched_at=None)
+            for shipment in shipments
+        ]
+
+    return cancel
+
+
+def _leaving_all(divide: Any) -> Any:
+    def divide_wrongly(lines: Any, units: Any) -> Any:
+        divided = divide(lines, units)
+        return divided if isinstance(divided, Refused) else (divided[0], lines)
+
+    return divide_wrongly
+
+
 def _always_published(quote: Any) -> Any:
     async def read(*args: Any, **more: Any) -> Any:
         quotes = await quote(*args, **more)
@@ -127,14 +146,11 @@ def _first_come(authenticate: Any) -> Any:
     return remember
 
 
-CLAIM_OF = "claim_of"
-
-
 def _keys_not_claimed() -> None:
     def claim_of(*_args: Any, **_more: Any) -> None:
         """No request is ever known."""
 
-    setattr(order_routes, CLAIM_OF, claim_of)
+    vars(order_routes)["claim_of"] = claim_of
 
 
 FAULTS: dict[str, Callable[[], None]] = {
@@ -150,7 +166,8 @@ FAULTS: dict[str, Callable[[], None]] = {
     "captures_unrecorded": _as_it(PostgresOrders, "record_captures", lambda _: _nothing),
     "paid_again": _as_it(payment_model, "pay", _with(0, status="awaiting")),
     "money_kept": _as_it(payment_model, "withdraw", _keeping_money),
-    "dispatched_in_any_state": _as_it(shipping_model, "dispatch", _with(0, status="pending")),
+    "cancelled_on_the_road": _as_it(shipping_model, "cancel", _cancelling_all),
+    "sent_units_wait_on": _as_it(shipping_model, "_divide", _leaving_all),
     "signature_not_looked_at": _as_it(
         payment_module, "verify_signature", lambda _: lambda *_args: True
     ),

@@ -7,7 +7,8 @@ another transaction, and is looked at anew: what no longer matches by then is le
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from tests.simulation.storage import Key, Row, Session
+from tests.simulation.rows import Key, Row
+from tests.simulation.storage import Session
 
 Given = TypeVar("Given")
 
@@ -85,14 +86,20 @@ async def change_seen(
     ]
     changed = []
     for key, given, before, first in seen:
-        session.check(table, {**before, **first})
+        after = {**before, **first}
+        session.check(table, after)
         row = await session.lock(table, key)
-        # A row is never changed in place: the same one asks for the same change.
-        changes = first if row is before else None if row is None else change(row, given)
-        if changes is not None and await session.update(table, key, **changes):
-            after = session.get(table, key)
-            assert after is not None
-            changed.append((after, given))
+        if row is None:
+            continue
+        if row is not before:
+            # A row is never changed in place: another one was written in the meantime.
+            anew = change(row, given)
+            if anew is None:
+                continue
+            after = {**row, **anew}
+            session.check(table, after)
+        session.write(table, key, after)
+        changed.append((after, given))
     return changed
 
 

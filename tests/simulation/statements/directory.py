@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+from tests.simulation.rows import Row
 from tests.simulation.statements.changing import keys_of
 from tests.simulation.statements.records import columns
-from tests.simulation.storage import Row, Session
+from tests.simulation.storage import Session
 from tests.simulation.twins import twin
 
 TENANCY, CATALOG = "serai.contexts.tenancy", "serai.contexts.catalog"

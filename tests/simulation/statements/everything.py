@@ -5,6 +5,7 @@ from datetime import datetime
 from uuid import UUID, uuid5
 
 from serai.kernel.tenant import POOLED
+from tests.simulation.rows import Row
 from tests.simulation.statements import (
     directory,
     inventory,
@@ -22,7 +23,7 @@ from tests.simulation.statements import (
     returns,
     shipping,
 )
-from tests.simulation.storage import Row, Storage
+from tests.simulation.storage import Storage
 
 MODULES = (
     directory, inventory, inventory_views, kernel_checks, kernel_flows, kernel_leases, kernel_log,

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from tests.simulation.rows import Key, Row
 from tests.simulation.statements.changing import (
     by_key,
     change_each,
@@ -16,7 +17,7 @@ from tests.simulation.statements.changing import (
     see,
 )
 from tests.simulation.statements.records import columns
-from tests.simulation.storage import Key, Row, Session
+from tests.simulation.storage import Session
 from tests.simulation.twins import twin
 
 HERE = "serai.contexts.inventory"

@@ -4,6 +4,7 @@ import collections
 from datetime import datetime
 from uuid import UUID
 
+from tests.simulation.rows import Key, Row
 from tests.simulation.statements.inventory import (
     HERE,
     ITEMS,
@@ -13,7 +14,7 @@ from tests.simulation.statements.inventory import (
     Ids,
 )
 from tests.simulation.statements.records import columns
-from tests.simulation.storage import Key, Row, Session
+from tests.simulation.storage import Session
 from tests.simulation.twins import twin
 
 _stock = columns("sku, location, received, available, reserved, sold, written_off")

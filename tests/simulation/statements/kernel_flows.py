@@ -5,9 +5,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from tests.simulation.rows import Key, Row
 from tests.simulation.statements.kernel_log import KERNEL, LETTERS
 from tests.simulation.statements.records import columns
-from tests.simulation.storage import Key, Row, Session
+from tests.simulation.storage import Session
 from tests.simulation.twins import twin
 
 FLOWS, KEYS = "kernel.flows", "kernel.idempotency_keys"

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
+from tests.simulation.rows import Key, Row
 from tests.simulation.statements.changing import lock_each
 from tests.simulation.statements.kernel_log import KERNEL, LEASES, MEMBERS, NEVER, POSITIONS
 from tests.simulation.statements.records import columns
-from tests.simulation.storage import Key, Row, Session
+from tests.simulation.storage import Session
 from tests.simulation.twins import twin
 
 _lease = columns("group_name, partition, fence")
@@ -126,14 +127,15 @@ def _lease_key(row: Row) -> Key:
 
 @twin(KERNEL, "renew_leases")
 async def renew_leases(session: Session, worker: UUID, secs: float) -> int:
-    mine: list[Key] = []
+    mine = []
     for row in session.find(LEASES, ("owner",), (worker,), order=_lease_key):
-        locked = await session.lock(LEASES, _lease_key(row), skip_locked=True)
+        key = (row["group_name"], row["partition"])
+        locked = await session.lock(LEASES, key, skip_locked=True)
         if locked is not None and locked["owner"] == worker:
-            mine.append(_lease_key(row))
+            mine.append((key, locked))
     until = session.clock_timestamp() + timedelta(seconds=secs)
-    for key in mine:
-        await session.update(LEASES, key, lease_until=until)
+    for key, locked in mine:
+        session.write(LEASES, key, {**locked, "lease_until": until})
     return len(mine)
 
 
@@ -153,9 +155,8 @@ async def claim_leases(session: Session, group: str, worker: UUID, limit: int, s
             free.append(locked)
     until = session.clock_timestamp() + timedelta(seconds=secs)
     for row in free:
-        await session.update(
-            LEASES, _lease_key(row), owner=worker, fence=row["fence"] + 1, lease_until=until
-        )
+        changes = {"owner": worker, "fence": row["fence"] + 1, "lease_until": until}
+        session.write(LEASES, _lease_key(row), row | changes)
     return len(free)
 
 

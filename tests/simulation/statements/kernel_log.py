@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
+from tests.simulation.rows import Row
 from tests.simulation.statements.records import columns
-from tests.simulation.storage import Row, Session
+from tests.simulation.storage import Session
 from tests.simulation.twins import twin
 
 KERNEL = "serai.kernel"

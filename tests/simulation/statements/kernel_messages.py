@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+from tests.simulation.rows import Row
 from tests.simulation.statements.kernel_log import INBOX, KERNEL, LEASES, LETTERS
 from tests.simulation.statements.records import columns
-from tests.simulation.storage import Row, Session
+from tests.simulation.storage import Session
 from tests.simulation.twins import twin
 
 _event_id = columns("event_id")

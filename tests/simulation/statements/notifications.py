@@ -5,9 +5,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from tests.simulation.rows import Key, Row
 from tests.simulation.statements.changing import by_key, change_each, in_order, keys_of, lock_each
 from tests.simulation.statements.records import columns
-from tests.simulation.storage import Key, Row, Session
+from tests.simulation.storage import Session
 from tests.simulation.twins import twin
 
 HERE = "serai.contexts.notifications"
@@ -283,3 +284,37 @@ async def tell_unconfirmed(session: Session, tenant_id: UUID, order_ids: Ids) ->
             where=lambda row: row["kind"] == "order_confirmed",
         )
     ]
+
+
+@twin(HERE, "prune_messages")
+async def prune_messages(
+    session: Session,
+    tenant_ids: Ids,
+    statuses: Texts,
+    below: UUID,
+    before: datetime,
+    limit: int,
+) -> int:
+    def is_old(row: Row) -> bool:
+        return bool(row["id"] < below and (row["sent_at"] or row["created_at"]) < before)
+
+    # A pair that is named twice gives its rows twice, and they count twice against the bound.
+    old = [
+        (row["tenant_id"], row["id"], row["status"])
+        for tenant_id in tenant_ids
+        for status in statuses
+        for row in session.find(
+            MESSAGES,
+            ("tenant_id", "status"),
+            (tenant_id, status),
+            where=is_old,
+            order=lambda row: row["id"],
+            limit=limit,
+        )
+    ]
+    gone = 0
+    for tenant_id, message_id, status in dict.fromkeys(sorted(old)[:limit]):
+        row = await session.lock(MESSAGES, (tenant_id, message_id))
+        if row is not None and row["status"] == status:
+            gone += await session.delete(MESSAGES, (tenant_id, message_id))
+    return gone

@@ -6,9 +6,10 @@ from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Any
 from uuid import UUID
 
+from tests.simulation.rows import Key, Row
 from tests.simulation.statements.changing import by_key, change_each, in_order, keys_of, lock_each
 from tests.simulation.statements.records import columns
-from tests.simulation.storage import Key, Row, Session
+from tests.simulation.storage import Session
 from tests.simulation.twins import twin
 
 HERE = "serai.contexts.orders"

@@ -4,10 +4,11 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from uuid import UUID
 
+from tests.simulation.rows import Row
 from tests.simulation.statements.changing import keys_of
 from tests.simulation.statements.orders import HERE, LINES, ORDERS, Ids
 from tests.simulation.statements.records import columns
-from tests.simulation.storage import Row, Session
+from tests.simulation.storage import Session
 from tests.simulation.twins import twin
 
 _view = columns(

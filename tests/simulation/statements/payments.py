@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from tests.simulation.rows import Key, Row
 from tests.simulation.statements.changing import (
     by_key,
     change_each,
@@ -14,7 +15,7 @@ from tests.simulation.statements.changing import (
     lock_each,
 )
 from tests.simulation.statements.records import columns
-from tests.simulation.storage import Key, Row, Session
+from tests.simulation.storage import Session
 from tests.simulation.twins import twin
 
 HERE = "serai.contexts.payments"
@@ -251,3 +252,56 @@ async def move_looks(
 @twin(HERE, "end_looks")
 async def end_looks(session: Session, tenant_ids: Ids, kinds: Texts, thing_ids: Ids) -> int:
     return await delete_each(session, LOOKS, sorted(keys_of(tenant_ids, kinds, thing_ids)))
+
+
+def _given_up(session: Session, tenant_id: UUID) -> list[Row]:
+    return session.find(
+        LOOKS, ("tenant_id",), (tenant_id,), where=lambda row: row["due_at"] == FOREVER
+    )
+
+
+@twin(HERE, "list_given_up")
+async def list_given_up(
+    session: Session, tenant_id: UUID, after: UUID | None, limit: int
+) -> list[Row]:
+    named = columns("kind, order_id, thing_id, status, amount_minor, currency, looks")
+    found = [row for row in _given_up(session, tenant_id) if not after or row["thing_id"] > after]
+    found.sort(key=lambda row: row["thing_id"])
+    told = []
+    for row in found[:limit]:
+        table = INTENTS if row["kind"] == "intent" else REFUNDS
+        thing = session.get(table, (tenant_id, row["thing_id"]))
+        nothing = {"order_id": row["thing_id"], "status": "gone", "amount_minor": 0, "currency": ""}
+        told.append(named({**row, **(thing or nothing)}))
+    return told
+
+
+@twin(HERE, "retry_looks")
+async def retry_looks(
+    session: Session, tenant_id: UUID, order_id: UUID | None, due_at: datetime, limit: int
+) -> int:
+    def is_given_up(row: Row) -> bool:
+        return bool(row["due_at"] == FOREVER)
+
+    seen = sorted(
+        (tenant_id, row["kind"], row["thing_id"])
+        for row in _given_up(session, tenant_id)
+        if order_id is None or _order_of(session, row) == order_id
+    )
+    given_up: list[Row] = []
+    for key in seen:
+        if len(given_up) == limit:
+            break
+        given_up += await lock_each(session, LOOKS, [key], is_given_up)
+    for row in given_up:
+        key = (tenant_id, row["kind"], row["thing_id"])
+        session.write(LOOKS, key, {**row, "due_at": due_at, "looks": 0})
+    return len(given_up)
+
+
+def _order_of(session: Session, look: Row) -> UUID | None:
+    if look["kind"] == "intent":
+        order_id: UUID = look["thing_id"]
+        return order_id
+    refund = session.get(REFUNDS, (look["tenant_id"], look["thing_id"]))
+    return None if refund is None else refund["order_id"]

@@ -4,9 +4,10 @@ from collections.abc import Callable
 from datetime import datetime
 from uuid import UUID
 
+from tests.simulation.rows import Row
 from tests.simulation.statements.payments import FOREVER, HERE, INTENTS, LOOKS, REFUNDS
 from tests.simulation.statements.records import columns
-from tests.simulation.storage import Row, Session
+from tests.simulation.storage import Session
 from tests.simulation.twins import twin
 
 _wanted_of_intent = columns(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from operator import itemgetter
 from typing import Any
 
-from tests.simulation.storage import Row
+from tests.simulation.rows import Row
 
 
 class Record(dict[str, Any]):

@@ -6,9 +6,10 @@ from uuid import UUID
 
 import msgspec
 
+from tests.simulation.rows import Row
 from tests.simulation.statements.changing import keys_of, lock_each
 from tests.simulation.statements.records import columns
-from tests.simulation.storage import Row, Session
+from tests.simulation.storage import Session
 from tests.simulation.twins import twin
 
 HERE = "serai.contexts.returns"

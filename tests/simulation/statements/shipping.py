@@ -9,9 +9,10 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
+from tests.simulation.rows import Key, Row
 from tests.simulation.statements.changing import by_key, change_each, keys_of, lock_each
 from tests.simulation.statements.records import columns
-from tests.simulation.storage import Key, Row, Session
+from tests.simulation.storage import Session
 from tests.simulation.twins import twin
 
 HERE = "serai.contexts.shipping"

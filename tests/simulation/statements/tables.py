@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from tests.simulation.storage import Row, Table
+from tests.simulation.rows import Row, Table
 
 _json_length = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _TENANT_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")

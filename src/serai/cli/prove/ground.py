@@ -25,6 +25,7 @@ from serai.cli.prove.guard import note_process, traces_of
 from serai.cli.prove.links import HOST, Link
 from serai.cli.prove.members import Member
 from serai.cli.prove.plan import APIS, DATABASE, PROVIDER, WORKERS
+from serai.contexts.payments.contract import CALLBACKS_PATH
 from serai.contexts.tenancy.contract import SCOPES, TenantView
 from serai.kernel.db import APP_ROLE
 from serai.kernel.embedded import EmbeddedPostgres, find_binaries, reachable_data_dir
@@ -40,7 +41,6 @@ PAYMENT_DEADLINE_S: Final = 25.0
 SILENCE_S: Final = 5.0
 """How long the provider withholds an answer: longer than anyone waits for it."""
 LATE_S: Final = 3.0
-CALLBACK_PATH: Final = "/v1/payment-callbacks/sandbox"
 SECRET: Final = "proving-ground-callbacks"  # noqa: S105 - no money moves
 SOCKET_NAME: Final = ".s.PGSQL.5432"
 GUARD_TIMEOUT_S: Final = 15.0
@@ -140,12 +140,13 @@ class Ground:
                 born=lambda pid: note_process(self.folder, pid),
             )
 
-        callbacks = f"http://{HOST}:{self.ports[f'{PROVIDER}>{APIS[0]}']}{CALLBACK_PATH}"
+        callbacks = f"http://{HOST}:{self.ports[f'{PROVIDER}>{APIS[0]}']}{CALLBACKS_PATH}"
         add(PROVIDER, [
             "-m", "serai.contexts.payments.gateways.sandbox_server",
             "--port", str(self.provider_port), "--callback-url", callbacks,
             "--callback-secret", SECRET, "--timeout-hold-s", str(SILENCE_S),
             "--late-delay-s", str(LATE_S), "--journal", str(self.folder / "provider.jsonl"),
+            "--lifeline",
         ], (self.provider_port, "/healthz"))  # fmt: skip
         for name in APIS:
             serve = ["-m", "serai", "serve", "--role", "api", "--lifeline"]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from serai.cli.children import ask
+from serai.cli.console import UNAVAILABLE
 
 PAUSE_S: Final = 0.3
 """How long a process that ended by itself rests before it is started again."""
@@ -137,7 +138,9 @@ class Member:
             code = await process.wait()
             if not self._ending.is_set() and not self._was_struck:
                 how = f"signal {-code}" if code < 0 else f"exit code {code}"
-                self._tell(self.name, f"ended by itself: {how}")
+                # That the database is not there is said by the code; of all else the log tells.
+                why = "" if code == UNAVAILABLE else f": {self._tail()}"
+                self._tell(self.name, f"ended by itself: {how}{why}")
             await asyncio.sleep(self._rest_s)
 
     async def _spawn(self) -> asyncio.subprocess.Process:

@@ -157,7 +157,10 @@ def report(reading: FileReading, saved: Sequence[tuple[FileProduct, SavedItem]])
 
 
 def explain(product: FileProduct, item: SavedItem) -> list[RowProblem]:
-    """Why a product was refused, at the rows that it stands on: every row has its end."""
+    """Why a product was refused, at the rows of its variants: every row has its end.
+
+    A first row whose variant is none of them was bad by itself, and is listed already.
+    """
     problems = []
     blamed = set()
     for fault in item.errors:
@@ -166,9 +169,10 @@ def explain(product: FileProduct, item: SavedItem) -> list[RowProblem]:
         problems.append(RowProblem(row, column, fault.code, fault.detail))
     if item.status == "refused":
         detail = "It belongs to a product that was refused for another row. Correct that one."
-        rows = dict.fromkeys((product.row, *product.variant_rows))
         problems += [
-            RowProblem(row, None, "product_refused", detail) for row in rows if row not in blamed
+            RowProblem(row, None, "product_refused", detail)
+            for row in dict.fromkeys(product.variant_rows)
+            if row not in blamed
         ]
     return problems
 
