@@ -7,8 +7,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import typer
 
+from serai.cli.console import Failure
 from serai.cli.prove import charts
+from serai.cli.prove.command import end
 from serai.cli.prove.history import ProbeSight, Sight
 from serai.cli.prove.invariants import INVARIANTS, judge
 from serai.cli.prove.outcome import outcome_of, show
@@ -149,3 +152,14 @@ def test_people_are_told_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     assert f"charged_once: order {LEFT} was charged 2 times" in said
     assert "2 violations." in said
     assert "api killed" in said
+
+
+def test_a_run_ends_with_what_it_found_and_one_without_orders_proves_nothing() -> None:
+    clean = msgspec.structs.replace(outcome_of(a_proof(is_clean=True)), acknowledged=1)
+    end(clean)
+    with pytest.raises(typer.Exit) as broken:
+        end(msgspec.structs.replace(clean, is_clean=False, acknowledged=0))
+    assert broken.value.exit_code == 1
+    with pytest.raises(Failure) as empty:
+        end(msgspec.structs.replace(clean, acknowledged=0))
+    assert (empty.value.code, empty.value.exit_code) == ("nothing_proved", 3)

@@ -110,8 +110,18 @@ def run(  # noqa: PLR0917 - an option is named on the command line
         outcome.show(found)
         if report is not None:
             say(f"The whole of it: {path}")
+    end(found)
+
+
+def end(found: outcome.Outcome) -> None:
+    """Ends with the code of what was found; a run in which nothing happened has proved nothing."""
     if not found.is_clean:
         raise typer.Exit(FAILED)
+    if not found.acknowledged:
+        raise Failure(
+            "no order was acknowledged, so nothing is proved: give the run more --seconds or the "
+            "machine more rest", code="nothing_proved", exit_code=UNAVAILABLE,
+        )  # fmt: skip
 
 
 async def _run(seconds: float, seed: int, *, is_quiet: bool) -> Proof:
