@@ -1,6 +1,7 @@
 """`serai replay` with real processes: every figure agrees, whatever is killed on the way."""
 
 import gzip
+import hashlib
 import json
 import os
 import random
@@ -167,6 +168,79 @@ def test_a_trade_is_replayed_and_its_broken_rows_are_listed(
     again = shop.replay(str(file), "--expect", str(expect), "--tenant", "by-hand")
     assert again.code == 0, again.err
     assert found(again) == found(done)
+
+
+ODD_LINES = 10_001
+ODD_ROWS = (
+    """\
+1,A,THING,2,d,3,7,
+1,A,THING,1,d,3,8,
+1,A,THING,1,d,3,,
+2, A,PADDED,4,d,2.00,7,
+2,,NAMELESS,3,d,2.00,7,
+3,BIG,SCREWS,2500000,d,0.01,7,
+C4,A,THING,5,d,3,7,
+C4,A,THING,-6,d,3,7,
+C4, A,PADDED,-5,d,2,7,
+C4,BIG,SCREWS,-1000001,d,0.01,7,
+C4,A,THING,-1,d,3,8,
+"""
+    + "5,MANY,LEAVES,1,d,0.05,9,\n" * ODD_LINES
+    + "C6,MANY,LEAVES,-10001,d,0.05,9,\n"
+)
+# As the rules have it: the five units that C4 takes once more are a return of -5, and of the 7 that
+# customer 7 has then, six come back.
+ODD_MOVEMENTS = {
+    "": (3, 0), " A": (4, 4), "A": (4, 2), "BIG": (2_500_000, 1_000_001),
+    "MANY": (ODD_LINES, ODD_LINES),
+}  # fmt: skip
+ODD_EXPECTED = {
+    "skus": 5,
+    "orders": 4,
+    "order_lines": 6 + ODD_LINES,
+    "customers": 3,
+    "guest_orders": 1,
+    "units_sold": 2_500_011 + ODD_LINES,
+    "revenue_minor": 2_502_600 + 5 * ODD_LINES,
+    "received_units": 0,
+    "written_off_units": 0,
+    "skipped_rows": 0,
+    "returns": {
+        "full": 5,
+        "partial": 1,
+        "unmatched": 0,
+        "without_customer": 0,
+        "units_returned": 1_000_007 + ODD_LINES,
+        "refund_minor": 1_001_401 + 5 * ODD_LINES,
+    },
+    "top_skus": [["BIG", 2_500_000], ["MANY", ODD_LINES], [" A", 4], ["A", 4], ["", 3]],
+    "movements_sha256": hashlib.sha256(
+        "\n".join(f"{c}:{s}:{r}:0:0" for c, (s, r) in ODD_MOVEMENTS.items()).encode()
+    ).hexdigest(),
+}
+
+
+def test_a_file_of_odd_rows_is_replayed_by_the_rules(shop: Installation, tmp_path: Path) -> None:
+    file, expect = write(tmp_path / "odd.csv", ODD_ROWS), tmp_path / "expected.json"
+    expect.write_text(json.dumps(ODD_EXPECTED))
+    done = shop.replay(str(file), "--expect", str(expect), "--tenant", "odd")
+    assert [line for line in done.document["figures"] if not line["ok"]] == []
+    assert (done.document["problems"], done.document["refusals"]) == ([], [])
+    assert done.code == 0, done.err
+    again = shop.replay(str(file), "--expect", str(expect), "--tenant", "odd")
+    assert (again.code, found(again)) == (0, found(done)), again.err
+    scarce = shop.replay(str(file), "--scarce", "0.7")
+    assert [line for line in scarce.document["figures"] if not line["ok"]] == []
+    assert scarce.code == 0, scarce.err
+
+
+def test_the_odd_rows_are_expected_by_the_given_rules(tmp_path: Path) -> None:
+    if not (DATA / "expected.py").exists():
+        pytest.skip("the data folder ../shared/data is not there, so its expected.py is not asked")
+    file = write(tmp_path / "odd.csv", ODD_ROWS)
+    words = [sys.executable, str(DATA / "expected.py"), str(file)]
+    told = subprocess.run(words, capture_output=True, check=True, timeout=STOP_TIMEOUT_S)
+    assert json.loads(told.stdout) == ODD_EXPECTED
 
 
 def test_a_figure_that_does_not_agree_is_told(shop: Installation, tmp_path: Path) -> None:

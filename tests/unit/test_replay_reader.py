@@ -117,7 +117,6 @@ def test_columns_are_found_by_name_and_others_are_passed_over(tmp_path: Path) ->
         (f"1,A,x,1,{DAY},NaN,,UK", "UnitPrice", "bad_price"),
         (f"1,A,x,1,{DAY},Infinity,,UK", "UnitPrice", "bad_price"),
         (f",A,x,1,{DAY},1,,UK", "InvoiceNo", "empty_field"),
-        (f"1,,x,1,{DAY},1,,UK", "StockCode", "empty_field"),
         ("1,A,x", None, "wrong_number_of_fields"),
         (f"1,A,x,1,{DAY},1,,UK,more", None, "wrong_number_of_fields"),
         (f"1,A,WHITE, HANGING,1,{DAY},1,,UK", None, "wrong_number_of_fields"),

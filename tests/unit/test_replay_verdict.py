@@ -12,8 +12,10 @@ from serai.cli.replay.marks import Bundle, Covered, ReturnPiece, bundle, read_ma
 from serai.cli.replay.plan import Comeback, Order, Piece, Plan, Planner
 from serai.cli.replay.reader import Row
 from serai.cli.replay.reads import (
+    LineSeen,
     OrderSeen,
     OrderTotals,
+    OrderWhole,
     ReturnedLine,
     ReturnSeen,
     StockItem,
@@ -68,7 +70,11 @@ def shop() -> Seen:
         StockTotal("B", "sale", "", 1),
         StockTotal("B", "write_off", "write-off", 4),
     ]
-    return Seen([totals], stock, returns(), {"A", "B", "Z"})
+    orders = [
+        OrderSeen("id-1", "confirmed", None, 2513, "1", "7"),
+        OrderSeen("id-2", "confirmed", None, 1000, "2", None),
+    ]
+    return Seen([totals], orders, [], stock, returns(), {"A", "B", "Z"})
 
 
 def unmet(seen: Seen) -> set[str]:
@@ -93,7 +99,7 @@ def test_a_faithful_shop_meets_every_figure() -> None:
     [
         ({"skus": {"A", "B"}}, {"skus"}),
         (
-            {"totals": [OrderTotals("confirmed", 1, 3, 16, 3513, 3513, 763, 16, 4, 1, 0)]},
+            {"orders": shop().orders[:1]},
             {"orders", "guest_orders"},
         ),
         (
@@ -128,6 +134,40 @@ def test_a_faithful_shop_meets_every_figure() -> None:
 )
 def test_a_shop_that_went_another_way_is_told(change: dict[str, Any], figures: set[str]) -> None:
     assert unmet(msgspec.structs.replace(shop(), **change)) == figures
+
+
+def test_a_row_of_many_lines_and_a_resale_are_told_from_the_lines_of_the_shop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("serai.cli.replay.fit.QUANTITY_MAX", 5)
+    monkeypatch.setattr("serai.cli.replay.verdict.QUANTITY_MAX", 5)
+    planner = Planner()
+    for line, (invoice, quantity) in enumerate([("1", 12), ("1", 1), ("2", 3), ("C1", 7)], 2):
+        planner.take(Row(line, invoice, "A", "LAMP", quantity, Decimal("2.50"), "7"))
+    planned = planner.plan
+    whole = [
+        OrderWhole(f"id-{n}", order.total_minor, order.invoice,
+                   [LineSeen(x.sku, x.quantity, x.unit_price) for x in order.lines])
+        for n, order in enumerate(planned.orders) if order.invoice != "2"
+    ]  # fmt: skip
+    seen = Seen(
+        [OrderTotals("confirmed", 3, 7, 23, 5750, 5750, 0, 23, 0, 1, 0)],
+        [OrderSeen(f"id-{n}", "confirmed", None, order.total_minor, order.invoice, "7")
+         for n, order in enumerate(planned.orders)],
+        whole,
+        [StockTotal("A", "receipt", "supply", 23), StockTotal("A", "sale", "", 23)],
+        [],
+        {"A"},
+    )  # fmt: skip
+    judgements = judge(figures_of(planned), seen, planned.unsent)
+    assert [j.figure for j in judgements if not j.is_met] == []
+    found = {j.figure: j.found for j in judgements}
+    assert (found["order_lines"], found["orders"], found["units_sold"]) == (3, 2, 16)
+    assert (found["returns.full"], found["returns.units_returned"]) == (1, -7)
+    assert found["returns.refund_minor"] == -1750
+    blind = msgspec.structs.replace(seen, whole=[])
+    unlike = {j.figure for j in judge(figures_of(planned), blind, planned.unsent) if not j.is_met}
+    assert {"order_lines", "units_sold", "revenue_minor", "returns.full"} <= unlike
 
 
 def test_a_return_that_bears_no_mark_is_not_ours() -> None:
@@ -212,7 +252,8 @@ def scarce_shop() -> ScarceSeen:
 def unmet_scarce(seen: ScarceSeen) -> set[str]:
     planned = plan()
     supply = {"A": 12, "B": 3, "Z": 0}
-    judged = judge_scarce(planned, lambda goods: supply[goods.sku], seen)
+    placed = {f"id-{number}": order for number, order in enumerate(planned.orders, 1)}
+    judged = judge_scarce(planned, lambda goods: supply[goods.sku], placed, seen)
     return {j.figure for j in judged if not j.is_met}
 
 

@@ -163,11 +163,17 @@ async def _judge(
     totals, returns, skus = (
         await reads.sum_orders(), await reads.list_returns(), await reads.list_skus()
     )  # fmt: skip
+    orders, placed = await reads.list_orders(), steps.placed()
     if wish.scarce is None:
-        seen = Seen(totals, await reads.total_stock(), returns, skus)
+        whole = [
+            await reads.read_order(order_id)
+            for order_id, order in placed.items()
+            if order.is_resale or len(order.lines) > order.rows
+        ]
+        seen = Seen(totals, orders, whole, await reads.total_stock(), returns, skus)
         return judge(expected or figures_of(plan), seen, plan.unsent)
-    orders, items = await reads.list_orders(), await reads.list_stock()
-    return judge_scarce(plan, steps.supply_of, ScarceSeen(totals, orders, items, returns, skus))
+    scarce = ScarceSeen(totals, orders, await reads.list_stock(), returns, skus)
+    return judge_scarce(plan, steps.supply_of, placed, scarce)
 
 
 def _tenant_name(digest: str, wish: Wish) -> str:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from serai.cli.replay import fit
 from serai.cli.replay.plan import Plan
 from serai.cli.replay.reader import FileFault
 
@@ -75,30 +76,34 @@ def read_expectations(path: Path) -> Figures:
 def figures_of(plan: Plan) -> Figures:
     """What the plan itself expects."""
     moved = {
-        goods.sku: Moved(goods.sold, goods.returned, goods.received, goods.written_off)
+        goods.sku: Moved(
+            goods.sold, goods.returned - goods.resold, goods.received, goods.written_off
+        )
         for goods in plan.goods.values()
     }
+    bought = [order for order in plan.orders if not order.is_resale]
+    resold = [order for order in plan.orders if order.is_resale]
     covered = [(c.wanted, sum(piece.quantity for piece in c.pieces)) for c in plan.comebacks]
     full = sum(wanted == units for wanted, units in covered)
     unsent = plan.unsent
     return Figures(
         skus=len(plan.goods),
-        orders=len(plan.orders),
-        order_lines=sum(len(order.lines) for order in plan.orders),
-        customers=len({order.customer for order in plan.orders if order.customer}),
-        guest_orders=sum(not order.customer for order in plan.orders),
+        orders=len({order.invoice for order in bought}),
+        order_lines=sum(order.rows for order in bought),
+        customers=len({order.customer for order in bought if order.customer}),
+        guest_orders=len({order.invoice for order in bought if not order.customer}),
         units_sold=sum(m.sold for m in moved.values()),
-        revenue_minor=sum(order.total_minor for order in plan.orders),
+        revenue_minor=sum(order.total_minor for order in bought),
         received_units=sum(m.received for m in moved.values()),
         written_off_units=sum(m.written_off for m in moved.values()),
         skipped_rows=unsent.skipped_rows,
         returns=Returned(
-            full=full + unsent.full_of_nothing,
+            full=full + unsent.full_of_nothing + sum(order.rows for order in resold),
             partial=len(covered) - full,
             unmatched=unsent.unmatched,
             without_customer=unsent.without_customer,
-            units_returned=sum(units for _, units in covered),
-            refund_minor=plan.refund_minor,
+            units_returned=sum(m.returned for m in moved.values()),
+            refund_minor=plan.refund_minor - sum(order.total_minor for order in resold),
         ),
         top_skus=top_skus(moved),
         movements_sha256=digest_of_movements(moved),
@@ -107,15 +112,15 @@ def figures_of(plan: Plan) -> Figures:
 
 def top_skus(moved: Mapping[str, Moved]) -> list[tuple[str, int]]:
     """The stock codes most sold, with their units; by code where they sold alike."""
-    sold = ((sku, units.sold) for sku, units in moved.items() if units.sold)
+    sold = ((fit.read_sku(sku), units.sold) for sku, units in moved.items() if units.sold)
     return sorted(sold, key=lambda item: (-item[1], item[0]))[:TOP_SKUS]
 
 
 def digest_of_movements(moved: Mapping[str, Moved]) -> str:
     """The SHA-256 of all that moved: `code:sold:returned:received:written_off` lines by code."""
     lines = "\n".join(
-        f"{sku}:{m.sold}:{m.returned}:{m.received}:{m.written_off}"
-        for sku, m in sorted(moved.items())
+        f"{code}:{m.sold}:{m.returned}:{m.received}:{m.written_off}"
+        for code, m in sorted((fit.read_sku(sku), m) for sku, m in moved.items())
         if m.sold or m.returned or m.received or m.written_off
     )
     return hashlib.sha256(lines.encode()).hexdigest()

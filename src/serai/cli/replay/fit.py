@@ -21,17 +21,16 @@ from serai.kernel.money import AMOUNT_MINOR_MAX, PRICE_DIGITS_MAX
 
 PRICE_MAX: Final = Decimal(AMOUNT_MINOR_MAX).scaleb(-2)
 PRICES_REMEMBERED_MAX: Final = 16_384
+_QUOTE: Final = "'"
 _FINEST: Final = Decimal(1).scaleb(-PRICE_DIGITS_MAX)
 
 
 def find_fault(row: Row) -> RowProblem | None:
     """Why no shop could hold a row, whatever it is."""
-    if len(row.sku) > SKU_CHARS_MAX:
+    if len(write_sku(row.sku)) > SKU_CHARS_MAX:
         return RowProblem(
             row.line, "StockCode", "field_too_long", f"{SKU_CHARS_MAX} characters fit"
         )
-    if row.sku != row.sku.strip():
-        return RowProblem(row.line, "StockCode", "padded_sku", "there are blanks around it")
     if CONTROL.search(row.sku):
         return _has_control(row, "StockCode")
     for column, text in (("InvoiceNo", row.invoice), ("CustomerID", row.customer)):
@@ -42,11 +41,8 @@ def find_fault(row: Row) -> RowProblem | None:
     return None
 
 
-def find_sale_fault(row: Row) -> RowProblem | None:
-    """Why a row cannot be an order line."""
-    if row.quantity > QUANTITY_MAX:
-        detail = f"an order line has at most {QUANTITY_MAX} units"
-        return RowProblem(row.line, "Quantity", "quantity_too_large", detail)
+def find_price_fault(row: Row) -> RowProblem | None:
+    """Why nothing can be sold at a row's price."""
     # Looked at by its exponent first: written out, 1e999999 would fill the memory.
     if row.price.adjusted() > PRICE_MAX.adjusted() or row.price > PRICE_MAX:
         return RowProblem(row.line, "UnitPrice", "price_too_large", f"{PRICE_MAX:f} is the most")
@@ -60,6 +56,27 @@ def too_many_units(row: Row) -> RowProblem:
     """That a stock code would move more units than a stock item may ever have received."""
     detail = f"a stock code may move at most {UNITS_MAX} units"
     return RowProblem(row.line, "Quantity", "too_many_units", detail)
+
+
+def write_sku(code: str) -> str:
+    """The SKU of a stock code: as it is written, in quotes where a catalog would not take it so.
+
+    A code that stands in quotes itself gets a second pair, so that no two codes are one SKU.
+    """
+    is_quoted = len(code) > 1 and code[0] == code[-1] == _QUOTE
+    is_blank = not code or code != code.strip()
+    return f"{_QUOTE}{code}{_QUOTE}" if is_quoted or is_blank else code
+
+
+def read_sku(sku: str) -> str:
+    """The stock code of an SKU."""
+    return sku[1:-1] if len(sku) > 1 and sku[0] == sku[-1] == _QUOTE else sku
+
+
+def split_units(quantity: int) -> list[int]:
+    """The units of a row by order line: all are full but the last."""
+    full, rest = divmod(quantity, QUANTITY_MAX)
+    return [QUANTITY_MAX] * full + ([rest] if rest else [])
 
 
 @functools.lru_cache(maxsize=PRICES_REMEMBERED_MAX)

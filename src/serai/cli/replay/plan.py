@@ -4,7 +4,11 @@ The rules, in file order: a line of a `C...` invoice takes units back from that 
 order lines of the same stock code, oldest first. Any other invoice that begins with a letter, and a
 negative price, is skipped. On a plain invoice a quantity of zero or less is a write-off, a price of
 zero without a customer a receipt, and everything else an order line; the order lines of an invoice
-are one order.
+of one customer are one order, or as many as it takes.
+
+A line of a `C...` invoice with a quantity above zero takes units of what was bought once more, at
+the price of the oldest line that is left: by the rule a return of less than nothing. Nothing comes
+back then; it goes out, as an order under the number of the `C...` invoice: a resale.
 """
 
 import collections
@@ -31,6 +35,7 @@ class Goods(msgspec.Struct):
     is_title_sold: bool = False
     price_minor: int | None = None
     sold: int = 0
+    resold: int = 0
     returned: int = 0
     received: int = 0
     written_off: int = 0
@@ -38,7 +43,7 @@ class Goods(msgspec.Struct):
     @property
     def asked(self) -> int:
         """Units that sales and write-offs ask for."""
-        return self.sold + self.written_off
+        return self.sold + self.resold + self.written_off
 
 
 class Line(msgspec.Struct, frozen=True, gc=False):
@@ -50,12 +55,18 @@ class Line(msgspec.Struct, frozen=True, gc=False):
 
 
 class Order(msgspec.Struct):
-    """The order lines of one invoice."""
+    """Order lines of one invoice and one customer; `rows` are those of the file."""
 
     invoice: str
     customer: str
     lines: list[Line] = []
     total_minor: int = 0
+    rows: int = 0
+
+    @property
+    def is_resale(self) -> bool:
+        """Whether it is of a C invoice."""
+        return self.invoice[0] == "C"
 
 
 class Move(msgspec.Struct, frozen=True, gc=False):
@@ -121,7 +132,7 @@ class Planner:
 
     def __init__(self) -> None:
         self.plan = Plan()
-        self._orders: dict[str, int] = {}
+        self._orders: dict[tuple[str, str], int] = {}
         # Lists, not deques: most hold one line, and an empty deque is larger than ten lists.
         self._bought: dict[tuple[str, str], list[_Bought]] = {}
         self._c_lines: collections.Counter[str] = collections.Counter()
@@ -132,6 +143,9 @@ class Planner:
         if isinstance(row, RowProblem):
             self.plan.problems.append(row)
             return
+        sku = fit.write_sku(row.sku)
+        if sku != row.sku:
+            row = msgspec.structs.replace(row, sku=sku)
         problem = fit.find_fault(row) or self._plan(row)
         if problem is not None:
             self.plan.problems.append(problem)
@@ -173,44 +187,48 @@ class Planner:
         return None
 
     def _plan_sale(self, row: Row) -> RowProblem | None:
-        problem = fit.find_sale_fault(row)
-        if problem is not None:
-            return problem
+        placed = fit.find_price_fault(row) or self._order_lines(row, row.price)
+        if isinstance(placed, RowProblem):
+            return placed
+        self._goods(row.sku).sold += row.quantity
+        if row.customer:
+            self._bought.setdefault((row.customer, row.sku), []).extend(placed)
+        return None
+
+    def _order_lines(self, row: Row, price: Decimal) -> list[_Bought] | RowProblem:
+        """Puts a row's units into an order of its invoice and customer: the lines they came to."""
         goods = self.plan.goods.get(row.sku) or Goods(row.sku)
         if goods.asked + goods.received + row.quantity > UNITS_MAX:
             return fit.too_many_units(row)
-        amount = extend(row.price, row.quantity, CURRENCY)
-        place = self._orders.get(row.invoice)
-        order = Order(row.invoice, row.customer) if place is None else self.plan.orders[place]
-        if order.customer != row.customer:
-            return RowProblem(
-                row.line, "CustomerID", "other_customer",
-                f"the order of invoice {order.invoice} is of "
-                f"{f'customer {order.customer}' if order.customer else 'a guest'}",
-            )  # fmt: skip
-        if len(order.lines) == LINES_MAX:
-            detail = f"an order has at most {LINES_MAX} lines"
-            return RowProblem(row.line, "InvoiceNo", "too_many_lines", detail)
-        if order.total_minor + amount > AMOUNT_MINOR_MAX:
+        # A full line at a price of six decimal places is a whole number of pence, so the lines of a
+        # row cost together what the row does.
+        amount = extend(price, row.quantity, CURRENCY)
+        if amount > AMOUNT_MINOR_MAX:
             detail = f"an order may cost at most {AMOUNT_MINOR_MAX} pence"
             return RowProblem(row.line, "UnitPrice", "amount_too_large", detail)
-        if place is None:
-            place = self._orders[row.invoice] = len(self.plan.orders)
-            self.plan.orders.append(order)
-        goods = self._goods(row.sku)
-        goods.sold += row.quantity
-        order.lines.append(Line(goods.sku, row.quantity, fit.write_price(row.price)))
+        units = fit.split_units(row.quantity)
+        key = (row.invoice, row.customer)
+        place = self._orders.get(key)
+        if place is None or not _has_room(self.plan.orders[place], len(units), amount):
+            place = self._orders[key] = len(self.plan.orders)
+            self.plan.orders.append(Order(row.invoice, row.customer))
+        order = self.plan.orders[place]
+        sku, text = self._goods(row.sku).sku, fit.write_price(price)
+        order.lines += [Line(sku, piece, text) for piece in units]
         order.total_minor += amount
-        if row.customer:
-            bought = self._bought.setdefault((order.customer, goods.sku), [])
-            bought.append(_Bought(place, len(order.lines), row.quantity, row.price))
-        return None
+        order.rows += 1
+        first = len(order.lines) - len(units) + 1
+        return [_Bought(place, first + n, piece, price) for n, piece in enumerate(units)]
 
     def _plan_comeback(self, row: Row) -> RowProblem | None:
         pool = self._bought.get((row.customer, row.sku))
         if row.quantity > 0 and row.customer and pool:
-            detail = "a C invoice takes units back: its quantities are negative"
-            return RowProblem(row.line, "Quantity", "positive_cancellation", detail)
+            resold = self._order_lines(row, pool[0].price)
+            if isinstance(resold, RowProblem):
+                return resold
+            self._goods(row.sku).resold += row.quantity
+            # It is more of what the oldest line left, so it comes back before any other.
+            pool[1:1] = resold
         self._c_lines[row.invoice] += 1
         if not row.customer:
             self.plan.unsent.without_customer += 1
@@ -218,7 +236,7 @@ class Planner:
             self.plan.unsent.full_of_nothing += 1
         elif not pool:
             self.plan.unsent.unmatched += 1
-        else:
+        elif row.quantity < 0:
             self._take_back(row, pool)
         return None
 
@@ -238,3 +256,10 @@ class Planner:
         self.plan.comebacks.append(
             Comeback(row.invoice, self._c_lines[row.invoice], -row.quantity, tuple(pieces))
         )
+
+
+def _has_room(order: Order, lines: int, amount_minor: int) -> bool:
+    return (
+        len(order.lines) + lines <= LINES_MAX
+        and order.total_minor + amount_minor <= AMOUNT_MINOR_MAX
+    )

@@ -169,8 +169,6 @@ class _Cells:
         )
         if not invoice:
             return RowProblem(line, "InvoiceNo", "empty_field", "it has no invoice number")
-        if not sku.strip():
-            return RowProblem(line, "StockCode", "empty_field", "it has no stock code")
         for column, text in (("InvoiceNo", invoice), ("StockCode", sku), ("CustomerID", customer)):
             if not text.isascii() and not _is_unicode(text):
                 return RowProblem(line, column, "not_utf8", f"{_show(text)} is not UTF-8")

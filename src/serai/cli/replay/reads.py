@@ -41,6 +41,23 @@ class OrderSeen(msgspec.Struct, frozen=True, gc=False):
     customer: str | None
 
 
+class LineSeen(msgspec.Struct, frozen=True, gc=False):
+    """A line of an order."""
+
+    sku: str
+    quantity: int
+    unit_price: str
+
+
+class OrderWhole(msgspec.Struct, frozen=True):
+    """An order with its lines."""
+
+    id: str
+    total_minor: int
+    reference: str | None
+    lines: list[LineSeen]
+
+
 class StockTotal(msgspec.Struct, frozen=True, gc=False):
     """Units of a stock code that moved in one way and for one reason."""
 
@@ -98,6 +115,11 @@ class Reads:
     async def list_orders(self, query: str = "") -> list[OrderSeen]:
         """Every order, or those that a query such as `status=placed` finds."""
         return [order async for order in self._pages("/v1/orders", OrderSeen, query)]
+
+    async def read_order(self, order_id: str) -> OrderWhole:
+        """One order with its lines."""
+        answer = await self._client.get(f"/v1/orders/{order_id}")
+        return msgspec.json.decode(_expect(answer), type=OrderWhole)
 
     async def total_stock(self) -> list[StockTotal]:
         """The ledger by stock code, kind and reason."""

@@ -99,13 +99,17 @@ class Steps:
         self._seed = f"{seed}|{scarce}"
         self._scarce = scarce
         self._progress = progress
-        self._known: dict[str, str] = {}
+        self._known: dict[int, str] = {}
         self._ids: dict[int, str] = {}
         self._statuses: dict[str, str] = {}
         self.refusals: list[Refusal] = []
         self.moves_refused: collections.Counter[str] = collections.Counter()
         self.returns_passed_over = 0
         """Returns that have no confirmed order to come back to."""
+
+    def placed(self) -> dict[str, Order]:
+        """The plan's orders by the ids that the shop gave them."""
+        return {order_id: self._plan.orders[number] for number, order_id in self._ids.items()}
 
     def counts(self) -> dict[str, int]:
         """How much could not be done for lack of stock."""
@@ -124,15 +128,17 @@ class Steps:
     async def look_around(self) -> None:
         """What of this plan is there already; Failure where the tenant's shop holds other trade."""
         self._progress.start("looking")
-        orders = {order.invoice: order for order in self._plan.orders}
+        numbers: dict[tuple[str, str, int], list[int]] = {}
+        for number, order in enumerate(self._plan.orders):
+            key = (order.invoice, order.customer, order.total_minor)
+            numbers.setdefault(key, []).append(number)
         for seen in await self._reads.list_orders():
-            order = orders.get(seen.reference or "")
-            if order is None or (order.customer or None, order.total_minor) != (
-                seen.customer,
-                seen.total_minor,
-            ):
+            alike = numbers.get((seen.reference or "", seen.customer or "", seen.total_minor))
+            if alike is None:
                 raise _not_ours(f"order {seen.id} is not of this file")
-            self._known[order.invoice] = seen.id
+            # Of parts of one invoice that cost alike, which is which is told by their keys alone.
+            if len(alike) == 1:
+                self._known[alike[0]] = seen.id
         for total in await self._reads.total_stock():
             if total.reason == SUPPLY:
                 goods = self._plan.goods.get(total.sku)
@@ -178,13 +184,13 @@ class Steps:
         await self._move("/v1/stock-write-offs", moves, WRITE_OFF, size)
 
     async def place_orders(self) -> None:
-        """Places an order for every invoice with order lines, but those that were there before."""
+        """Places every order, but those that were there before."""
         orders = self._plan.orders
         self._progress.start("orders", len(orders))
 
         async def place(numbered: tuple[int, Order]) -> None:
             number, order = numbered
-            order_id = self._known.get(order.invoice)
+            order_id = self._known.get(number)
             if order_id is None:
                 body = {
                     "currency": CURRENCY,
@@ -193,7 +199,7 @@ class Steps:
                     "lines": order.lines,
                     "payment": {"card": CARD},
                 }
-                answer = await self._send("/v1/orders", body, "order", order.invoice)
+                answer = await self._send("/v1/orders", body, "order", number, order.invoice)
                 if answer.is_ok:
                     order_id = msgspec.json.decode(answer.body, type=_Placed).id
             if order_id is not None:
@@ -245,8 +251,7 @@ class Steps:
                     "reason": one.reason,
                     "restock": True,
                 }
-                invoice = self._plan.orders[one.order].invoice
-                await self._send("/v1/returns", body, "return", invoice, one.reason)
+                await self._send("/v1/returns", body, "return", one.order, one.reason)
             else:
                 self.returns_passed_over += 1
             self._progress.advance()
