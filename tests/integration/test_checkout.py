@@ -8,8 +8,9 @@ from uuid import UUID
 
 import pytest
 
-from serai.contexts.orders.contract import OrderNotCancellable, OrderUnpaid
+from serai.contexts.orders.contract import ConfirmOrder, OrderNotCancellable, OrderUnpaid
 from serai.contexts.orders.handlers import RequestCancellation
+from serai.contexts.orders.store import PostgresOrders
 from serai.contexts.payments.gateways import sandbox_cards
 from serai.contexts.payments.handlers.answers import HearCallback
 from serai.contexts.payments.handlers.requests import CapturePayment, RefundPayment
@@ -307,3 +308,35 @@ async def test_a_refund_heard_before_its_capture_counts_no_money_twice(house: Ho
     await house.rest()
     order = await house.order(order_id)
     assert (order["captured_minor"], order["refunded_minor"]) == (1000, 250)
+
+
+async def test_a_refund_heard_before_its_hold_keeps_the_money_that_was_captured(
+    house: House,
+) -> None:
+    order_id = await house.place(("tent", 1), is_capture_manual=True)
+    hearing_no_money = ("checkout",)
+    await house.rest()
+    other = await house.place(("tent", 1), is_capture_manual=True)
+    await house.rest()
+    cause = Cause(ids.new_id())
+    await house.submit(
+        "payments.capture_payments", CapturePayment(house.tenant, other, None, cause)
+    )
+    await house.rest(without=hearing_no_money)
+    await house.submit(
+        "payments.refund_payments",
+        RefundPayment(house.tenant, other, ids.new_id(), 250, None, cause),
+    )
+    await house.rest(without=hearing_no_money)
+    async with house.database.transaction(POOLED, (house.tenant,)) as tx:
+        # As if checkout had not heard of the hold either: its order is still placed.
+        await tx.connection.execute(
+            "UPDATE orders.orders SET status = 'placed', settled_at = NULL WHERE id = $1", other
+        )
+        await PostgresOrders().confirm_orders(
+            [ConfirmOrder(house.tenant, other, 0, cause)], tx=tx, now=tx.now
+        )
+    await house.rest()
+    order = await house.order(other)
+    assert (order["captured_minor"], order["refunded_minor"]) == (1000, 250)
+    assert (await house.order(order_id))["captured_minor"] == 0

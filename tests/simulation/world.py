@@ -43,8 +43,9 @@ LATE_DELAY_S = 1.5
 CLOCKS_APART_MAX_S = 0.2
 RESTART_MAX_S = 0.6
 POISON_TRIES_MAX = 1
+# After a rewind a message may be the only new one of a batch that is not alone.
 _BETWEEN = {"crash", "cut_before_commit", "cut_after_commit", "db_crash", "freeze_worker", "stall",
-            "freeze_after_vendor", "log consumer_paused"}  # fmt: skip
+            "freeze_after_vendor", "log consumer_paused", "rewind"}  # fmt: skip
 BURY_EVERY_S = 0.001
 BURIALS_MAX = 200
 

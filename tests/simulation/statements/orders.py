@@ -95,7 +95,7 @@ async def confirm_orders(
             return None
         return {
             "status": "confirmed", "settled_at": now, "version": row["version"] + 1,
-            "captured_minor": amount,
+            "captured_minor": max(row["captured_minor"], amount),
         }  # fmt: skip
 
     wanted = in_order(by_key(keys_of(tenant_ids, ids), captured))

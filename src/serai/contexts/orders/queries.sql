@@ -17,9 +17,10 @@ FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::text[], $5::bigint[], $6::num
   AS l(tenant_id, order_id, line_no, sku, quantity, unit_price, amount_minor);
 
 -- name: confirm_orders
--- Confirms orders that are placed and notes the money that was captured for them.
+-- Confirms orders that are placed and notes what was captured; a refund heard before has noted part of it.
 UPDATE {orders}.orders o
-SET status = 'confirmed', settled_at = $4, version = o.version + 1, captured_minor = c.captured_minor
+SET status = 'confirmed', settled_at = $4, version = o.version + 1,
+    captured_minor = greatest(o.captured_minor, c.captured_minor)
 FROM (
   SELECT u.tenant_id, u.id, u.captured_minor
   FROM unnest($1::uuid[], $2::uuid[], $3::bigint[]) AS u(tenant_id, id, captured_minor)
