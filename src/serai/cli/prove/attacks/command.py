@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 import typer
 from rich.progress import Progress
-from rich.table import Table
+from rich.table import Column, Table
 
 from serai import settings
 from serai.cli.check import Report, check_tenants
@@ -38,6 +38,8 @@ from serai.settings import Settings
 
 SEED_BITS: Final = 32
 STEPS_SHOWN: Final = 20
+WIDE: Final = 130
+"""Columns of a terminal from which on there is room for what each attack tries."""
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,12 +138,15 @@ async def _check(walled: Settings, tenants: list[TenantView]) -> Report:
 
 def show(verdict: Verdict) -> None:
     """The table, and the history of what succeeded."""
-    table = Table("family", "attack", "anomaly", "rounds", "interleavings", "held", "what is tried")
+    table = Table(Column("attack", no_wrap=True), "anomaly", "rounds", "interleavings", "held")
+    if out.width >= WIDE:
+        table.add_column("what is tried")
     for outcome in verdict.attacks:
-        table.add_row(
-            outcome.family, outcome.name, outcome.anomaly, str(outcome.rounds),
-            str(outcome.interleavings), _held(outcome), outcome.sentence,
-        )  # fmt: skip
+        cells = [
+            outcome.name, outcome.anomaly, str(outcome.rounds), str(outcome.interleavings),
+            _held(outcome), outcome.sentence,
+        ]  # fmt: skip
+        table.add_row(*cells[: len(table.columns)])
     out.print(table)
     for outcome in verdict.attacks:
         for violation in outcome.violations:
