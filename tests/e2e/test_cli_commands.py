@@ -101,6 +101,18 @@ async def test_what_the_provider_never_told_is_listed_and_asked_about_again(
             order,
         )
         await connection.execute(
+            """INSERT INTO orders.orders (tenant_id, id, status, currency, total_minor, goods,
+                 placed_at) VALUES ($1, $2, 'placed', 'EUR', 500, '[]', now())""",
+            UUID(made),
+            order,
+        )
+        await connection.execute(
+            "INSERT INTO orders.lines (tenant_id, order_id, line_no, sku, quantity, unit_price, "
+            "amount_minor) VALUES ($1, $2, 1, 'tent', 1, 5, 500)",
+            UUID(made),
+            order,
+        )
+        await connection.execute(
             "INSERT INTO payments.looks VALUES ($1, 'intent', $2, 20, 'infinity')",
             UUID(made),
             order,

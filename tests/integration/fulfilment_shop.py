@@ -94,8 +94,10 @@ class Client:
     async def get(self, path: str, **query: Any) -> httpx.Response:
         return await self._http.get(path, params=query, headers=self._headers({}))
 
-    async def post(self, path: str, body: Any = None, *, key: str | None = None) -> httpx.Response:
-        headers = self._headers({"Idempotency-Key": key or ids.new_id().hex})
+    async def post(
+        self, path: str, body: Any = None, *, key: str | None = None, **more: str
+    ) -> httpx.Response:
+        headers = self._headers({"Idempotency-Key": key or ids.new_id().hex, **more})
         return await self._http.post(path, content=encode(body), headers=headers)
 
     async def post_keyless(self, path: str, body: Any) -> httpx.Response:

@@ -117,12 +117,16 @@ class OrderDesk:
 
     def __init__(self, statuses: Mapping[UUID, Status] | None = None) -> None:
         self.statuses = dict(statuses or {})
+        self.versions: dict[UUID, int] = {}
         self.refusals: dict[UUID, Refused] = {}
         self.asked: list[Any] = []
 
     async def find_statuses(self, refs: Sequence[OrderRef], *, tx: Tx) -> list[Status | None]:
         self.asked.extend(refs)
         return [self.statuses.get(ref.order_id) for ref in refs]
+
+    async def find_versions(self, refs: Sequence[OrderRef], *, tx: Tx) -> list[int | None]:
+        return [self.versions.get(ref.order_id) for ref in refs]
 
     async def return_lines(
         self, commands: Sequence[ReturnLines], *, tx: Tx, now: datetime

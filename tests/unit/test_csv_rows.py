@@ -3,7 +3,6 @@
 import ast
 import gzip
 import io
-import re
 from pathlib import Path
 from typing import Literal
 
@@ -135,12 +134,6 @@ def test_each_bound_of_a_file_has_its_code(code: str, monkeypatch: pytest.Monkey
     found = read(data)
     assert isinstance(found[-1], RowProblem)
     assert found[-1].code == code
-
-
-def test_the_reference_lists_the_codes_that_there_are() -> None:
-    documented = set(re.findall(r"^\| `([a-z0-9_]+)` \| ", REFERENCE.read_text(), re.MULTILINE))
-    columns = set(COLUMNS) | {"description", "price", "barcode", "variant_media"}
-    assert documented - columns == {*PROBLEMS, *BOUNDED}
 
 
 def test_no_code_is_without_an_example() -> None:

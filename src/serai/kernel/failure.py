@@ -53,6 +53,13 @@ class StaleVersion(Refused):
     status = 412
 
 
+def find_stale(expected: int | None, current: int) -> StaleVersion | None:
+    """Why a change does not go with the current version; without an expected one any will do."""
+    if expected is None or expected == current:
+        return None
+    return StaleVersion("it was changed meanwhile; read it again", current_version=current)
+
+
 class VersionRequired(Refused):
     """The change needs `If-Match`, so that no one overwrites what she has not seen."""
 

@@ -158,7 +158,6 @@ FAULTS: dict[str, Callable[[], None]] = {
     "part_of_an_order_is_enough": _as_it(stock_model, "reserve", _partial),
     "anything_is_released": _as_it(PostgresStock, "lock_limited", _release_anything),
     "restock_skipped": _as_it(stock_handlers, "restock", lambda _: _nothing),
-    "returns_while_cancelling": _as_it(order_model, "take_back", _with(1, is_cancelling=False)),
     "returns_forgotten": _as_it(order_model, "take_back", _forgetting_returns),
     "cancelled_again": _as_it(order_model, "may_cancel", _with(0, is_cancelling=False)),
     "refunds_under_way_forgotten": _as_it(payment_model, "refund", _with(0, refunding_minor=0)),

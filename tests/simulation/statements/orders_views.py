@@ -15,7 +15,7 @@ _view = columns(
     "id, status, reason, currency, total_minor, captured_minor, refunded_minor, reference, "
     "customer, email, placed_at, settled_at, version, is_unpaid"
 )
-_status = columns("tenant_id, id, status")
+_status = columns("tenant_id, id, status, version")
 
 
 @twin(HERE, "find_order")

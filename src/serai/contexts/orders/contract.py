@@ -208,6 +208,10 @@ class Orders(Protocol):
         """The status of each order, in order; None for one that the tenant does not have."""
         ...
 
+    async def find_versions(self, refs: Sequence[OrderRef], *, tx: Tx) -> list[int | None]:
+        """The version of each order, in order; None for one that the tenant does not have."""
+        ...
+
     async def list_trusting(
         self, tenant_id: UUID, order_ids: Sequence[UUID], *, tx: Tx
     ) -> list[UUID]:

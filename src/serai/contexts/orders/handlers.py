@@ -27,15 +27,16 @@ from serai.contexts.orders.ports import OrderBook
 from serai.contexts.shipping.contract import ShipmentDispatched
 from serai.kernel.db import Tx
 from serai.kernel.events import Cause, Delivery
-from serai.kernel.failure import NotFound, Refused
+from serai.kernel.failure import NotFound, Refused, find_stale
 
 
 class RequestCancellation(msgspec.Struct, frozen=True):
-    """Asks that an order be undone."""
+    """Asks that an order be undone; with a version, only if that is the current one."""
 
     tenant_id: UUID
     order_id: UUID
     cause: Cause
+    version: int | None = None
 
 
 async def place_orders(
@@ -138,7 +139,8 @@ async def request_cancellations(
     wanted: set[tuple[UUID, UUID]] = set()
     for command, key in zip(commands, keys, strict=True):
         order = orders.get(key)
-        refusal = model.may_cancel(order, lines.get(key, ()))
+        stale = None if order is None else find_stale(command.version, order.version)
+        refusal = stale or model.may_cancel(order, lines.get(key, ()))
         if refusal is None and key in wanted:
             refusal = OrderNotCancellable("the order is being cancelled already")
         if refusal is not None or order is None:

@@ -68,6 +68,10 @@ class Offers:
         statuses = await self._book.find_statuses([(r.tenant_id, r.order_id) for r in refs], tx=tx)
         return [statuses.get((r.tenant_id, r.order_id)) for r in refs]
 
+    async def find_versions(self, refs: Sequence[OrderRef], *, tx: Tx) -> list[int | None]:
+        versions = await self._book.find_versions([(r.tenant_id, r.order_id) for r in refs], tx=tx)
+        return [versions.get((r.tenant_id, r.order_id)) for r in refs]
+
     async def list_trusting(
         self, tenant_id: UUID, order_ids: Sequence[UUID], *, tx: Tx
     ) -> list[UUID]:

@@ -130,8 +130,8 @@ SELECT id, status, reason, currency, total_minor, captured_minor, refunded_minor
 FROM {orders}.orders WHERE tenant_id = $1 AND id = $2;
 
 -- name: find_statuses
--- Reads the status of orders.
-SELECT o.tenant_id, o.id, o.status
+-- Reads the status and the version of orders.
+SELECT o.tenant_id, o.id, o.status, o.version
 FROM {orders}.orders o JOIN unnest($1::uuid[], $2::uuid[]) AS w(tenant_id, id)
   ON o.tenant_id = w.tenant_id AND o.id = w.id;
 

@@ -28,6 +28,7 @@ from serai.kernel.failure import Invalid, NotFound
 from serai.kernel.idempotency import Answer
 from serai.kernel.text import END, Email, Line
 from serai.kernel.web import (
+    VERSION_OPTIONAL,
     MissingScope,
     OptionalQueryLine,
     Page,
@@ -37,6 +38,7 @@ from serai.kernel.web import (
     claim_of,
     decode_cursor,
     encode_cursor,
+    expected_version,
     json_body,
     page_size,
     principal_of,
@@ -170,14 +172,16 @@ def writing_routes(
         return send(answer)
 
     @post("/v1/orders/{order_id:uuid}/cancel", guards=[requires("orders:cancel")], status_code=202,
-          tags=["orders"], summary="Cancel an order",
+          tags=["orders"], summary="Cancel an order", opt=VERSION_OPTIONAL,
           responses={202: ResponseSpec(data_container=OrderView)})  # fmt: skip
     async def cancel_order(
         request: Request[Any, Any, Any], order_id: FromPath[UUID]
     ) -> Response[bytes]:
         """Undoes an order of which nothing was shipped: stock is freed and money goes back."""
         who = principal_of(request)
-        command = RequestCancellation(who.tenant_id, order_id, cause_of(request))
+        command = RequestCancellation(
+            who.tenant_id, order_id, cause_of(request), expected_version(request)
+        )
         return await carry_out(request, cancel, command)
 
     return [place_order, cancel_order]

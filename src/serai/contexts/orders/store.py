@@ -139,6 +139,11 @@ class PostgresOrders:
         rows = await tx.fetch(SQL.find_statuses, [t for t, _ in keys], [o for _, o in keys])
         return {(row["tenant_id"], row["id"]): row["status"] for row in rows}
 
+    async def find_versions(self, keys: Sequence[Key], *, tx: Tx) -> dict[Key, int]:
+        """The version of those orders that exist."""
+        rows = await tx.fetch(SQL.find_statuses, [t for t, _ in keys], [o for _, o in keys])
+        return {(row["tenant_id"], row["id"]): row["version"] for row in rows}
+
     async def list_trusting(
         self, tenant_id: UUID, order_ids: Sequence[UUID], *, tx: Tx
     ) -> list[UUID]:

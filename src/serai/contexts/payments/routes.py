@@ -38,11 +38,13 @@ from serai.kernel.money import AMOUNT_MINOR_MAX
 from serai.kernel.tenant import Homes
 from serai.kernel.text import END, Line
 from serai.kernel.web import (
+    VERSION_OPTIONAL,
     Page,
     carry_out,
     cause_of,
     decode_cursor,
     encode_cursor,
+    expected_version,
     json_body,
     page_size,
     principal_of,
@@ -151,6 +153,7 @@ def writing_routes(
         status_code=202,
         responses={202: ResponseSpec(data_container=PaymentView)},
         summary="Capture an authorised payment",
+        opt=VERSION_OPTIONAL,
         tags=["payments"],
     )
     async def capture_payment(
@@ -158,7 +161,10 @@ def writing_routes(
     ) -> Response[bytes]:
         """Takes the held money, or part of it and lets the rest go. Once."""
         who = principal_of(request)
-        command = CapturePayment(who.tenant_id, intent_id, data.amount_minor, cause_of(request))
+        command = CapturePayment(
+            who.tenant_id, intent_id, data.amount_minor, cause_of(request),
+            expected_version(request),
+        )  # fmt: skip
         return await carry_out(request, capture, command)
 
     @post(
@@ -169,6 +175,7 @@ def writing_routes(
         status_code=201,
         responses={201: ResponseSpec(data_container=RefundView)},
         summary="Refund a captured payment",
+        opt=VERSION_OPTIONAL,
         tags=["payments"],
     )
     async def refund_payment(
@@ -176,13 +183,9 @@ def writing_routes(
     ) -> Response[bytes]:
         """Gives back part or all of what was captured and is not given back yet."""
         command = RefundPayment(
-            principal_of(request).tenant_id,
-            intent_id,
-            ids.new_id(),
-            data.amount_minor,
-            data.reason,
-            cause_of(request),
-        )
+            principal_of(request).tenant_id, intent_id, ids.new_id(), data.amount_minor,
+            data.reason, cause_of(request), expected_version(request),
+        )  # fmt: skip
         return await carry_out(request, refund, command)
 
     return [pay_order, capture_payment, refund_payment]

@@ -20,7 +20,7 @@ from serai.contexts.shipping.model import Booking, Shipment, TrackingEvent, Unit
 from serai.contexts.shipping.ports import Key, OrderStatuses, Shipments
 from serai.kernel.db import Tx
 from serai.kernel.events import Cause, Delivery
-from serai.kernel.failure import IllegalState, NotFound, Refused
+from serai.kernel.failure import IllegalState, NotFound, Refused, find_stale
 
 
 class DispatchShipment(msgspec.Struct, frozen=True):
@@ -32,6 +32,7 @@ class DispatchShipment(msgspec.Struct, frozen=True):
     booking: Booking
     remainder_id: UUID
     cause: Cause
+    version: int | None = None
 
 
 class DispatchOrder(msgspec.Struct, frozen=True):
@@ -43,6 +44,7 @@ class DispatchOrder(msgspec.Struct, frozen=True):
     booking: Booking
     remainder_id: UUID
     cause: Cause
+    version: int | None = None
 
 
 class TrackShipment(msgspec.Struct, frozen=True):
@@ -55,6 +57,7 @@ class TrackShipment(msgspec.Struct, frozen=True):
     detail: str
     occurred_at: datetime
     cause: Cause
+    version: int | None = None
 
 
 class _Book:
@@ -135,7 +138,8 @@ async def dispatch_shipments(
         if shipment is None:
             outcomes.append(NotFound("no shipment has this id"))
         else:
-            outcomes.append(_dispatch(book, shipment, command, tx=tx, now=now))
+            stale = find_stale(command.version, shipment.version)
+            outcomes.append(stale or _dispatch(book, shipment, command, tx=tx, now=now))
     await book.save(shipments, tx=tx)
     return outcomes
 
@@ -157,12 +161,15 @@ async def dispatch_orders(
         refs = [OrderRef(c.tenant_id, c.order_id, c.cause) for c in unheard]
         found = await orders.find_statuses(refs, tx=tx)
         statuses = {(r.tenant_id, r.order_id): s for r, s in zip(refs, found, strict=True)}
+    stale = await _find_stale_orders(commands, orders, tx=tx)
     outcomes: list[Shipment | Refused] = []
-    for command in commands:
+    for number, command in enumerate(commands):
         siblings = book.of_order(command.tenant_id, command.order_id)
         waiting = next((s for s in siblings if s.status == "pending"), None)
         if not siblings:
             outcomes.append(_refuse_unheard(statuses[command.tenant_id, command.order_id]))
+        elif number in stale:
+            outcomes.append(stale[number])
         elif waiting is None:
             states = sorted({s.status for s in siblings})
             outcomes.append(
@@ -172,6 +179,27 @@ async def dispatch_orders(
             outcomes.append(_dispatch(book, waiting, command, tx=tx, now=now))
     await book.save(shipments, tx=tx)
     return outcomes
+
+
+async def _find_stale_orders(
+    commands: Sequence[DispatchOrder], orders: OrderStatuses, *, tx: Tx
+) -> dict[int, Refused]:
+    """Which commands name a version that their order is not at, by their place in the batch.
+
+    The order's row is not locked for it: orders' rows are orders' own to lock. What a change that
+    comes in between could do to the goods is decided on the shipments, which are locked.
+    """
+    asking = [(n, c) for n, c in enumerate(commands) if c.version is not None]
+    if not asking:
+        return {}
+    refs = [OrderRef(c.tenant_id, c.order_id, c.cause) for _, c in asking]
+    found = await orders.find_versions(refs, tx=tx)
+    refusals = {
+        number: find_stale(command.version, current)
+        for (number, command), current in zip(asking, found, strict=True)
+        if current is not None
+    }
+    return {number: refusal for number, refusal in refusals.items() if refusal is not None}
 
 
 def _refuse_unheard(status: Status | None) -> Refused:
@@ -222,6 +250,10 @@ async def track_shipments(
         shipment = book.find(command.tenant_id, command.shipment_id)
         if shipment is None:
             outcomes.append(NotFound("no shipment has this id"))
+            continue
+        stale = find_stale(command.version, shipment.version)
+        if stale is not None:
+            outcomes.append(stale)
             continue
         event = TrackingEvent(
             command.tenant_id,

@@ -71,10 +71,14 @@ class ShipmentLists(Protocol):
 
 
 class OrderStatuses(Protocol):
-    """What orders say of an order of which shipping has never heard."""
+    """What orders say of an order."""
 
     async def find_statuses(self, refs: Sequence[OrderRef], *, tx: Tx) -> list[Status | None]:
         """The status of each order, in order; None for one that the tenant does not have."""
+        ...
+
+    async def find_versions(self, refs: Sequence[OrderRef], *, tx: Tx) -> list[int | None]:
+        """The version of each order, in order; None for one that the tenant does not have."""
         ...
 
 

@@ -28,11 +28,13 @@ from serai.kernel.db import Database
 from serai.kernel.failure import Invalid, NotFound
 from serai.kernel.text import END, Line
 from serai.kernel.web import (
+    VERSION_OPTIONAL,
     Page,
     carry_out,
     cause_of,
     decode_cursor,
     encode_cursor,
+    expected_version,
     json_body,
     page_size,
     principal_of,
@@ -111,33 +113,38 @@ def writing_routes(
 
     @post("/v1/shipments/{shipment_id:uuid}/dispatch", guards=guards, dto=json_body(DispatchBody),
           return_dto=None, status_code=200, responses=dispatched, tags=["shipping"],
-          summary="Dispatch a shipment")  # fmt: skip
+          opt=VERSION_OPTIONAL, summary="Dispatch a shipment")  # fmt: skip
     async def dispatch_shipment(
         request: Request[Any, Any, Any], shipment_id: FromPath[UUID], data: JSONBody[DispatchBody]
     ) -> Response[bytes]:
         """The named units leave, or all; what is left waits in a new pending shipment."""
         who, booking = principal_of(request), await carrier.book(_parcel(request, data))
         command = DispatchShipment(
-            who.tenant_id, shipment_id, _units(data), booking, ids.new_id(), cause_of(request)
-        )
+            who.tenant_id, shipment_id, _units(data), booking, ids.new_id(), cause_of(request),
+            expected_version(request),
+        )  # fmt: skip
         return await carry_out(request, dispatch, command)
 
     @post("/v1/orders/{order_id:uuid}/dispatch", guards=guards, dto=json_body(DispatchBody),
           return_dto=None, status_code=200, responses=dispatched, tags=["shipping"],
-          summary="Dispatch what waits for an order")  # fmt: skip
+          opt=VERSION_OPTIONAL, summary="Dispatch what waits for an order")  # fmt: skip
     async def dispatch_of_order(
         request: Request[Any, Any, Any], order_id: FromPath[UUID], data: JSONBody[DispatchBody]
     ) -> Response[bytes]:
-        """The named units of the order's pending shipment leave, or all of it."""
+        """The named units of the order's pending shipment leave, or all of it.
+
+        `If-Match` is the order's ETag.
+        """
         who, booking = principal_of(request), await carrier.book(_parcel(request, data))
         command = DispatchOrder(
-            who.tenant_id, order_id, _units(data), booking, ids.new_id(), cause_of(request)
-        )
+            who.tenant_id, order_id, _units(data), booking, ids.new_id(), cause_of(request),
+            expected_version(request),
+        )  # fmt: skip
         return await carry_out(request, dispatch_order, command)
 
     @post("/v1/shipments/{shipment_id:uuid}/tracking-events", guards=guards,
           dto=json_body(TrackingBody), return_dto=None, responses=tracked, tags=["shipping"],
-          summary="Note what happened to a parcel")  # fmt: skip
+          opt=VERSION_OPTIONAL, summary="Note what happened to a parcel")  # fmt: skip
     async def track_shipment(
         request: Request[Any, Any, Any], shipment_id: FromPath[UUID], data: JSONBody[TrackingBody]
     ) -> Response[bytes]:
@@ -145,7 +152,7 @@ def writing_routes(
         who = principal_of(request)
         command = TrackShipment(
             who.tenant_id, shipment_id, ids.new_id(), data.status, data.detail,
-            _in_utc(data.occurred_at), cause_of(request),
+            _in_utc(data.occurred_at), cause_of(request), expected_version(request),
         )  # fmt: skip
         return await carry_out(request, track, command)
 

@@ -139,6 +139,20 @@ class Ground:
             self.blame("an order of goods that are there was not confirmed", order=order)
         return str(order["id"])
 
+    async def sent(self, units: int, sku: str) -> str:
+        """The id of a new order whose goods are on the road: only they can come back."""
+        order_id = await self.confirmed(units, sku)
+        await self.until(
+            lambda: self.own.shipments_of(order_id), bool, "a confirmed order has a shipment"
+        )
+        await self.own.dispatch(order_id)
+        await self.until(
+            lambda: self.own.order(order_id),
+            lambda order: order["lines"][0]["shipped"] == units,
+            "the order counts what was sent",
+        )
+        return order_id
+
     async def settled(self, order_id: str) -> dict[str, Any]:
         """An order when it has come to an end."""
         return await self.until(

@@ -74,7 +74,7 @@ async def restock(ground: Ground) -> None:
     """Buyers of units that are just coming back from earlier buyers."""
     units = 2
     (sku,) = await ground.goods(units)
-    earlier = [await ground.confirmed(1, sku) for _ in range(units)]
+    earlier = [await ground.sent(1, sku) for _ in range(units)]
     shop = ground.own
     replies = await ground.race(
         *(_buyer(shop, n, {sku: 1}) for n in range(4)),

@@ -52,7 +52,7 @@ async def return_often(ground: Ground) -> None:
     """Six returns of one unit at once, of three that were bought."""
     units = 3
     (sku,) = await ground.goods(units)
-    order = await ground.confirmed(units, sku)
+    order = await ground.sent(units, sku)
     shop = ground.own
     replies = await ground.race(
         *(Move(f"return {n}", partial(shop.take_back, order, 1)) for n in range(2 * units))
@@ -70,7 +70,7 @@ async def return_often(ground: Ground) -> None:
 async def refund_and_return(ground: Ground) -> None:
     """The goods come back while their money is already given back by hand."""
     (sku,) = await ground.goods(2)
-    order = await ground.confirmed(2, sku)
+    order = await ground.sent(2, sku)
     shop = ground.own
     replies = await ground.race(
         Move("return", partial(shop.take_back, order, 2)),

@@ -93,15 +93,8 @@ async def act_late(ground: Ground) -> None:
 async def act_too_late(ground: Ground) -> None:
     """Everyone has read that nothing was sent; by now all of it is on the road."""
     (sku,) = await ground.goods(1)
-    order = await ground.confirmed(1, sku)
+    order = await ground.sent(1, sku)
     shop = ground.own
-    await ground.until(partial(shop.shipments_of, order), bool, "a confirmed order has a shipment")
-    await shop.dispatch(order)
-    await ground.until(
-        partial(shop.order, order),
-        lambda seen: seen["lines"][0]["shipped"] == 1,
-        "the order counts what was sent",
-    )
     replies = await ground.race(
         Move("cancel", partial(shop.cancel, order)),
         Move("dispatch", partial(shop.dispatch, order)),

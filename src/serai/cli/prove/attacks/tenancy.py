@@ -16,9 +16,8 @@ async def reach_over(ground: Ground) -> None:
     product = await ground.product(2, 1)
     sku, beside = (variant["sku"] for variant in product["variants"])
     own, foe = ground.own, ground.other
-    order = await ground.confirmed(2, sku)
+    order = await ground.sent(2, sku)
     held = await ground.confirmed(1, beside, is_manual=True)
-    await ground.until(partial(own.shipments_of, order), bool, "a confirmed order has a shipment")
     (shipment,) = await own.shipments_of(order)
     path = f"/v1/shipments/{shipment['id']}/dispatch"
     tag = f'"{product["version"]}"'

@@ -7,6 +7,8 @@ from serai.cli.prove.attacks.attack import Attack
 from serai.cli.prove.attacks.ground import Ground, Move, cost, count, money_of, unexpected
 from serai.cli.prove.attacks.session import Reply
 
+RETURN_TRIES_MAX: Final = 40
+
 
 def _cancels(ground: Ground, order_id: str, number: int) -> list[Move]:
     return [Move(f"cancel {n}", partial(ground.own.cancel, order_id)) for n in range(number)]
@@ -138,23 +140,34 @@ async def cancel_and_refund(ground: Ground) -> None:
 
 
 async def cancel_and_return(ground: Ground) -> None:
-    """An order is cancelled while its goods come back as a return."""
+    """An order is cancelled and sent, and its goods come back as soon as they have left."""
     (sku,) = await ground.goods(2)
     order = await ground.confirmed(2, sku)
     shop = ground.own
+    await ground.until(partial(shop.shipments_of, order), bool, "a confirmed order has a shipment")
+
+    async def return_soon() -> Reply:
+        for _ in range(RETURN_TRIES_MAX):
+            reply = await shop.take_back(order, 1)
+            if reply.is_done or (await shop.order(order))["status"] == "cancelled":
+                break
+        return reply
+
     replies = await ground.race(
         *_cancels(ground, order, 2),
-        *(Move(f"return {n}", partial(shop.take_back, order, 1)) for n in range(2)),
+        Move("dispatch", partial(shop.dispatch, order)),
+        *(Move(f"return {n}", return_soon) for n in range(2)),
     )
-    odd = unexpected(replies, "order_not_cancellable", "return_not_possible")
+    odd = unexpected(replies, "order_not_cancellable", "return_not_possible", "illegal_state")
     ground.expect(not odd, "each is done, or the order's state does not allow it", answers=odd)
-    cancelled, returned = count(replies[:2], 202), count(replies[2:], 201)
-    ground.expect((cancelled, returned) in {(1, 0), (0, 1), (0, 2)},
-                  "an order is cancelled or its goods come back, not both",
-                  cancellations=cancelled, returns=returned)  # fmt: skip
-    if cancelled:
+    sent, returned = count(replies[2:3], 200), count(replies[3:], 201)
+    cancelled = count(replies[:2], 202)
+    ground.expect(cancelled <= 1, "an order is cancelled once", cancellations=cancelled)
+    if not sent:
         await _ended(ground, order)
-    back = 2 if cancelled else returned
+    ground.expect(bool(sent) or not returned, "what has not left does not come back",
+                  dispatches=sent, returns=returned)  # fmt: skip
+    back = returned if sent else 2
     await ground.expect_money(order, captured=cost(2), refunded=cost(back))
     await ground.expect_stock(sku, received=2, available=back, sold=2 - back)
 
@@ -171,5 +184,5 @@ ATTACKS: Final = (
     Attack("cancel-against-refund", "payment", "isolation",
            "an order is cancelled while its money is given back by hand", cancel_and_refund),
     Attack("cancel-against-return", "payment", "isolation",
-           "an order is cancelled while its goods come back", cancel_and_return),
+           "an order is cancelled and sent while its goods come back", cancel_and_return),
 )  # fmt: skip

@@ -23,7 +23,7 @@ from serai.contexts.catalog.contract import (
     VariantView,
 )
 from serai.contexts.catalog.model import fields, text
-from serai.kernel.failure import IllegalState, Invalid, NotFound, Refused, StaleVersion
+from serai.kernel.failure import IllegalState, Invalid, NotFound, Refused, find_stale
 
 T = TypeVar("T")
 
@@ -215,8 +215,9 @@ def get_variant(product: Product, variant_id: UUID) -> Variant:
 
 def require_version(current: int, wanted: int | None) -> None:
     """Refuses a change that was made against another version than the current one."""
-    if wanted is not None and wanted != current:
-        raise StaleVersion("it was changed meanwhile; read it again", current_version=current)
+    stale = find_stale(wanted, current)
+    if stale is not None:
+        raise stale
 
 
 def price_ranges(product: Product) -> list[PriceRange]:

@@ -22,7 +22,7 @@ from serai.contexts.payments.handlers.changes import Changes, NewId, unique
 from serai.contexts.payments.model import Intent, Refund
 from serai.kernel.db import Tx
 from serai.kernel.events import Cause
-from serai.kernel.failure import NotFound, Refused
+from serai.kernel.failure import NotFound, Refused, find_stale
 
 NO_PAYMENT = "there is no payment with this id"
 NO_PAYMENT_OF_ORDER = (
@@ -46,6 +46,7 @@ class CapturePayment(msgspec.Struct, frozen=True):
     order_id: UUID
     amount_minor: int | None
     cause: Cause
+    version: int | None = None
 
 
 class RefundPayment(msgspec.Struct, frozen=True):
@@ -57,6 +58,7 @@ class RefundPayment(msgspec.Struct, frozen=True):
     amount_minor: int
     reason: str | None
     cause: Cause
+    version: int | None = None
 
 
 async def request_payments(
@@ -126,7 +128,10 @@ async def capture_payments(
     for command, key in zip(commands, keys, strict=True):
         intent = intents.get(key)
         decided = (
-            NotFound(NO_PAYMENT) if intent is None else model.capture(intent, command.amount_minor)
+            NotFound(NO_PAYMENT)
+            if intent is None
+            else find_stale(command.version, intent.version)
+            or model.capture(intent, command.amount_minor)
         )
         if isinstance(decided, Intent):
             changes.keep(decided)
@@ -150,6 +155,10 @@ async def refund_payments(
         intent = intents.get(key)
         if intent is None:
             outcomes.append(NotFound(NO_PAYMENT))
+            continue
+        stale = find_stale(command.version, intent.version)
+        if stale is not None:
+            outcomes.append(stale)
             continue
         decided = model.refund(intent, command.amount_minor)
         if decided is None:
