@@ -186,9 +186,14 @@ async def test_dead_letters_are_listed_shown_replayed_and_dropped(
         str(event) for event in reversed(events)
     ]
     assert [len(on_database("dlq", "list", "--json", *more).document["letters"]) for more in (
-        ("--limit", "2"), ("--group", "orders"), ("--group", "none"),
+        ("--limit", "2"), ("--group", "orders"), ("--group", "checkout"),
     )] == [2, 3, 0]  # fmt: skip
-    assert "Boom: it broke" in on_database("dlq", "list").out
+    table = on_database("dlq", "list").out
+    assert all(str(event) in table for event in events), "whole, to be copied from 80 columns"
+    for words in (["list"], ["replay", "--all"], ["show", str(events[0])]):
+        unknown = on_database("dlq", *words, "--group", "flows.checkout", "--json")
+        assert (unknown.code, unknown.document["error"]["code"]) == (2, "unknown_group")
+        assert "cancellation, checkout, notifications, orders" in unknown.err
 
     shown = on_database("dlq", "show", str(events[0]), "--json").document["letters"]
     assert [(one["group"], one["data"], one["state"]) for one in shown] == [

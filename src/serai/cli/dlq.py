@@ -6,7 +6,7 @@ from typing import Annotated, Final
 from uuid import UUID
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from serai import settings
 from serai.cli.console import EXIT_CODES, USAGE, AsJson, Failure, out, print_json, run_async, say
@@ -30,7 +30,7 @@ def describe() -> None:
     """Handle messages that wait for a person."""
 
 
-@app.command("list", epilog=f"Example: serai dlq list --group flows.checkout. {EXIT_CODES}")
+@app.command("list", epilog=f"Example: serai dlq list --group checkout. {EXIT_CODES}")
 def list_parked(
     group: Group = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many at most.")] = LISTED,
@@ -41,7 +41,9 @@ def list_parked(
     if as_json:
         print_json({"letters": letters})
         return
-    table = Table("id", "group", "type", "state", "tries", "parked at", "error")
+    table = Table(
+        Column("id", no_wrap=True), "group", "type", "state", "tries", "parked at", "error"
+    )
     for letter in letters:
         error = letter.error.strip().splitlines()[-1][:ERROR_CHARS] if letter.error.strip() else ""
         table.add_row(
@@ -65,7 +67,7 @@ def show(event_id: EventId, group: Group = None, as_json: AsJson = False) -> Non
         print_json(letter)
 
 
-@app.command(epilog=f"Example: serai dlq replay --all --group flows.checkout. {EXIT_CODES}")
+@app.command(epilog=f"Example: serai dlq replay --all --group checkout. {EXIT_CODES}")
 def replay(
     event_id: Annotated[UUID | None, typer.Argument(help="The message's id.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Every parked message.")] = False,
@@ -96,14 +98,22 @@ def drop(event_id: EventId, group: Group = None, as_json: AsJson = False) -> Non
 
 
 @asynccontextmanager
-async def _homes() -> AsyncIterator[tuple[Database, list[Home]]]:
+async def _homes(group: str | None) -> AsyncIterator[tuple[Database, list[Home]]]:
+    """The database with its homes; refuses a group that there is not, and names those there are."""
     async with go_inside(settings.load()) as house:
+        groups = sorted({consumer.group for consumer in house.consumers})
+        if group is not None and group not in groups:
+            raise Failure(
+                f"there is no group {group}; there are {', '.join(groups)}",
+                code="unknown_group",
+                exit_code=USAGE,
+            )
         yield house.database, list(await house.homes.all_homes())
 
 
 async def _list(group: str | None, limit: int) -> list[Letter]:
     found: list[Letter] = []
-    async with _homes() as (database, homes):
+    async with _homes(group) as (database, homes):
         for home in homes:
             before: UUID | None = None
             while len(found) < limit:
@@ -119,7 +129,7 @@ async def _list(group: str | None, limit: int) -> list[Letter]:
 
 
 async def _find(event_id: UUID, group: str | None) -> list[Letter]:
-    async with _homes() as (database, homes):
+    async with _homes(group) as (database, homes):
         found = [
             letter
             for home in homes
@@ -132,7 +142,7 @@ async def _find(event_id: UUID, group: str | None) -> list[Letter]:
 
 async def _replay(event_id: UUID | None, group: str | None) -> int:
     count = 0
-    async with _homes() as (database, homes):
+    async with _homes(group) as (database, homes):
         for home in homes:
             count += await dlq.revive_letters(database, home, group=group, event_id=event_id)
     if event_id is not None and not count:
@@ -142,7 +152,7 @@ async def _replay(event_id: UUID | None, group: str | None) -> int:
 
 async def _drop(event_id: UUID, group: str | None) -> int:
     count = 0
-    async with _homes() as (database, homes):
+    async with _homes(group) as (database, homes):
         for home in homes:
             count += await dlq.drop_letters(database, home, event_id=event_id, group=group)
     if not count:

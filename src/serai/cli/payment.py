@@ -5,7 +5,7 @@ from uuid import UUID
 
 import msgspec
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from serai import settings
 from serai.cli.console import EXIT_CODES, USAGE, AsJson, Failure, out, print_json, run_async, say
@@ -43,7 +43,10 @@ def list_given_up(
     if as_json:
         print_json({"given_up": matters})
         return
-    table = Table("tenant", "order", "what", "status", "amount", "looks")
+    table = Table(
+        "tenant", Column("order", no_wrap=True), Column("what", overflow="fold"), "status",
+        "amount", "looks",
+    )  # fmt: skip
     for matter in matters:
         found = matter.given_up
         what = "payment" if found.kind == "intent" else f"refund {found.thing_id}"

@@ -3,7 +3,7 @@
 from typing import Annotated, Final
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from serai import settings
 from serai.cli.console import EXIT_CODES, AsJson, Failure, out, print_json, run_async, say
@@ -62,7 +62,7 @@ def list_all(as_json: AsJson = False) -> None:
     if as_json:
         print_json({"tenants": tenants})
         return
-    table = Table("name", "id", "home", "created at")
+    table = Table("name", Column("id", no_wrap=True), "home", "created at")
     for tenant in tenants:
         table.add_row(
             tenant.name, str(tenant.id), tenant.home, f"{tenant.created_at:%Y-%m-%d %H:%M:%S}"
