@@ -276,7 +276,7 @@ async def test_an_unpaid_order_nobody_was_told_of_is_found(house: House) -> None
     found = {(f.check, f.detail) for f in await house.findings()}
     assert found == {
         ("checkout.paid", f"order_id={order_id}"),
-        ("orders_agree", f"order_id={order_id}: it is confirmed and its payment is declined"),
+        ("flows.orders_agree", f"order_id={order_id}: it is confirmed and its payment is declined"),
     }
     async with house.database.transaction(POOLED, (house.tenant,)) as tx:
         await tx.connection.execute("UPDATE orders.orders SET is_unpaid = true")

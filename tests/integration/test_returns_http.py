@@ -151,16 +151,22 @@ async def test_refunds_move_returns_and_the_check_finds_false_sums(
     shown = [(await shop.get(f"/v1/returns/{return_id}")).json() for return_id in made]
     assert [one["status"] for one in shown] == ["refunded", "refunded", "refund_failed"]
     assert [one["settled_at"] is None for one in shown] == [False, False, True]
-    (check,) = module.checks
+    sums, settled = module.checks
+    late = UUID((await shop.post("/v1/returns", body_of(ids.new_id()))).json()["id"])
     async with database.transaction(POOLED, (tenant,)) as tx:
-        assert await check.run(tx, tenant) == []
+        assert await sums.run(tx, tenant) == await settled.run(tx, tenant) == []
         await tx.connection.execute(
             "UPDATE returns.returns SET refund_minor = 4 WHERE id = $1", made[1]
         )
-        (finding,) = await check.run(tx, tenant)
+        (finding,) = await sums.run(tx, tenant)
+        await tx.connection.execute(
+            "UPDATE returns.returns SET created_at = created_at - interval '61 minutes'"
+        )
+        (waiting,) = await settled.run(tx, tenant)
     assert (finding.check, finding.detail) == (
-        "returns_sums", f"id={made[1]}, refund_minor=4, lines_minor=3",
+        "returns.sums", f"id={made[1]}, refund_minor=4, lines_minor=3",
     )  # fmt: skip
+    assert (waiting.check, waiting.detail.split(",")[0]) == ("returns.settled", f"id={late}")
 
 
 async def test_every_statement_of_returns_goes_by_an_index(
@@ -175,6 +181,6 @@ async def test_every_statement_of_returns_goes_by_an_index(
             "find_return": ["((tenant_id = $1) AND (id = $2))"],
             "list_returns": ["((tenant_id = $1) AND (id < $2))"],
             "list_returns_of_order": ["((tenant_id = $1) AND (order_id = $4) AND (id < $2))"],
-            "check_sums": ["((tenant_id = $1) AND (id > $2))"],
+            "check_returns": ["((tenant_id = $1) AND (id > $2))"],
         },
     )

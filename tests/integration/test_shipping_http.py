@@ -332,7 +332,7 @@ async def test_the_checks_find_what_must_not_be(
             assert all(f.check == name for name, found_ones in found.items() for f in found_ones)
             return {name: len(found_ones) for name, found_ones in found.items()}
 
-    sound = {"shipments_cancelled": 0, "shipments_waiting": 0, "shipments_delivered": 0}
+    sound = {"shipping.cancelled": 0, "shipping.waiting": 0, "shipping.delivered": 0}
     assert await findings() == sound
     async with database.transaction(POOLED, (tenant,)) as tx:
         await tx.connection.execute(

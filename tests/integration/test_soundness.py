@@ -41,46 +41,58 @@ async def test_a_sound_database_is_clean(house: House) -> None:
 @pytest.mark.parametrize(
     ("fault", "check", "word"),
     [
-        ("DELETE FROM shipping.shipments", "orders_agree", "0 units are in shipments"),
-        ("DELETE FROM payments.intents", "orders_agree", "has no payment"),
+        ("DELETE FROM shipping.shipments", "flows.orders_agree", "0 units are in shipments"),
+        ("DELETE FROM payments.intents", "flows.orders_agree", "has no payment"),
         (
             "UPDATE payments.intents SET status = 'declined', captured_minor = 0",
-            "orders_agree",
+            "flows.orders_agree",
             "its payment is declined",
         ),
         (
             "UPDATE orders.orders SET captured_minor = 5 WHERE status = 'confirmed'",
-            "orders_agree",
+            "flows.orders_agree",
             "captured are 2000, the order says 5",
         ),
-        ("UPDATE inventory.reservations SET state = 'released'", "orders_agree", "0 are sold"),
+        (
+            "UPDATE inventory.reservations SET state = 'released'",
+            "flows.orders_agree",
+            "0 are sold",
+        ),
         (
             "UPDATE orders.orders SET status = 'cancelled', reason = 'requested', "
             "captured_minor = 0 WHERE status = 'confirmed'",
-            "orders_agree",
+            "flows.orders_agree",
             "holds 2 units",
         ),
-        ("DELETE FROM notifications.messages", "orders_agree", "nobody was told"),
+        ("DELETE FROM notifications.messages", "flows.orders_agree", "nobody was told"),
         (
             "UPDATE shipping.shipments SET "
             """lines = '[{"line_no":1,"sku":"tent","quantity":999}]'""",
-            "orders_agree",
+            "flows.orders_agree",
             "999 units are in shipments",
         ),
-        ("DELETE FROM orders.orders WHERE status = 'confirmed'", "orders_agree", "does not exist"),
+        (
+            "DELETE FROM orders.orders WHERE status = 'confirmed'",
+            "flows.orders_agree",
+            "does not exist",
+        ),
         (
             "UPDATE kernel.flows SET state = 'paying', ended_at = NULL, deadline_at = NULL",
-            "flows_end",
+            "kernel.flows_end",
             "state=paying",
         ),
-        ("DELETE FROM kernel.inbox WHERE group_name = 'shipping'", "events_handled", "shipping"),
+        (
+            "DELETE FROM kernel.inbox WHERE group_name = 'shipping'",
+            "kernel.events_handled",
+            "shipping",
+        ),
         (
             "INSERT INTO kernel.dead_letters (tenant_id, group_name, event_id, topic, partition, "
             "xid, seq, type, key, occurred_at, correlation_id, data, state, next_at, parked_at) "
             "SELECT tenant_id, 'shipping', event_id, topic, partition, xid, seq, type, key, "
             "occurred_at, correlation_id, data, 'dead', occurred_at, occurred_at "
             "FROM kernel.outbox WHERE type = 'orders.order_confirmed.v1'",
-            "letters_parked",
+            "kernel.letters_parked",
             "state=dead",
         ),
     ],

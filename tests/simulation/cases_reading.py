@@ -276,7 +276,7 @@ def _parcels(scene: Scene, tenant: UUID, orders: list[UUID]) -> Iterator[Said]:
         yield f"{here}.find_return", tenant, one
         yield f"{here}.list_returns", tenant, one, 5
     yield f"{here}.list_returns", tenant, LAST, 1
-    yield f"{here}.check_sums", tenant, FIRST, 50
+    yield f"{here}.check_returns", tenant, FIRST, 50
 
 
 def _messages(tenant: UUID, orders: list[UUID]) -> Iterator[Said]:

@@ -1,5 +1,6 @@
 """How the API is declared to Litestar: in its present words, and each route with what it takes."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,6 +26,15 @@ def test_the_whole_api_is_declared_without_a_deprecated_word(app: Litestar) -> N
     # Warnings are errors here: a parameter without its marker would fail this very call.
     paths = app.openapi_schema.paths or {}
     assert {"/v1/orders", "/v1/stock-items", "/v1/products", "/v1/payments"} <= set(paths)
+
+
+def test_every_check_is_named_by_its_module_and_once() -> None:
+    settings = Settings()
+    checks = list(compose(settings, Database("", pool_max=settings.pool_max)).checks())
+    names = [check.name for _, check in checks]
+    assert len(names) == len(set(names)) > 10
+    assert [name for (module, _), name in zip(checks, names, strict=True)
+            if re.fullmatch(rf"{re.escape(module)}\.[a-z_]+", name) is None] == []  # fmt: skip
 
 
 def list_patterns(kind: inspect.Type) -> Iterator[str]:

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 import msgspec
 import typer
 from rich.progress import Progress
-from rich.table import Table
+from rich.table import Column, Table
 
 from serai import settings
 from serai.cli.console import FAILED, AsJson, err, out, print_json, run_async, say
@@ -74,32 +74,31 @@ async def _run(name: str | None, *, is_quiet: bool) -> Report:
 async def check_tenants(house: Composition, tenants: list[TenantView], *, is_quiet: bool) -> Report:
     """Each check for each tenant, in a read-only transaction that sees that tenant only."""
     checks = list(house.checks())
-    found: dict[str, list[Violation]] = {f"{module}.{check.name}": [] for module, check in checks}
+    found: dict[str, list[Violation]] = {check.name: [] for _, check in checks}
     with Progress(console=err, transient=True, disable=is_quiet) as progress:
         bar = progress.add_task("Checking", total=len(tenants) * len(checks))
         for tenant in tenants:
             home = await house.homes.home_of(tenant.id)
-            for module, check in checks:
+            for _, check in checks:
                 progress.update(bar, description=f"{tenant.name}: {check.name}")
                 async with house.database.transaction(home, (tenant.id,), is_report=True) as tx:
                     findings = await check.run(tx, tenant.id)
-                found[f"{module}.{check.name}"] += [
+                found[check.name] += [
                     Violation(tenant.name, finding.detail) for finding in findings
                 ]
                 progress.advance(bar)
     outcomes = [
-        Outcome(module, check.name, check.sentence, found[f"{module}.{check.name}"])
-        for module, check in checks
+        Outcome(module, check.name, check.sentence, found[check.name]) for module, check in checks
     ]
     return Report(not any(found.values()), len(tenants), outcomes)
 
 
 def _show(report: Report) -> None:
-    table = Table("context", "check", "holds", "what it says")
+    table = Table(Column("check", no_wrap=True), "holds", "what it says")
     for outcome in report.checks:
         broken = len(outcome.violations)
         holds = f"[red]no: {broken}[/]" if broken else "[green]yes[/]"
-        table.add_row(outcome.module, outcome.check, holds, outcome.sentence)
+        table.add_row(outcome.check, holds, outcome.sentence)
     out.print(table)
     for outcome in report.checks:
         for violation in outcome.violations[:SHOWN_MAX]:

@@ -19,7 +19,7 @@ from serai.contexts.shipping.contract import ShipmentTestimony, ShipmentWitness
 from serai.kernel.db import Tx
 from serai.kernel.module import Check, Finding, Module, Surroundings
 
-CHECK: Final = "orders_agree"
+CHECK: Final = "flows.orders_agree"
 AGREED_WITHIN: Final = timedelta(seconds=60)
 """How long news of an order may travel between contexts before a difference is a finding."""
 NOTICES_KEPT: Final = timedelta(days=1)

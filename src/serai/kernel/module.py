@@ -82,6 +82,7 @@ class Check:
     """An invariant that can be checked at any time: returns what violates it, bounded."""
 
     name: str
+    """Its module's name, a dot, and its own; each of its findings bears it too."""
     sentence: str
     run: Callable[[Tx, UUID], Awaitable[list[Finding]]]
     """`run(tx, tenant_id)`, inside a read-only transaction of that tenant."""

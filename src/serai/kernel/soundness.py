@@ -29,26 +29,28 @@ def build(consumers: Sequence[Consumer]) -> Module:
     async def handled(tx: Tx, tenant_id: UUID) -> list[Finding]:
         groups, topics, types = (list(column) for column in zip(*heard, strict=True))
         rows = await tx.fetch(_SQL.check_handled, tenant_id, groups, topics, types, FINDINGS_MAX)
-        return _findings("events_handled", rows)
+        return _findings("kernel.events_handled", rows)
 
     async def parked(tx: Tx, tenant_id: UUID) -> list[Finding]:
         rows = await tx.fetch(_SQL.check_letters, tenant_id, tx.now - RETRIED_WITHIN, FINDINGS_MAX)
-        return _findings("letters_parked", rows)
+        return _findings("kernel.letters_parked", rows)
 
     async def rung(tx: Tx, tenant_id: UUID) -> list[Finding]:
         rows = await tx.fetch(_SQL.check_flows, tenant_id, tx.now - RUNG_WITHIN, FINDINGS_MAX)
-        return _findings("flows_end", rows)
+        return _findings("kernel.flows_end", rows)
 
     return Module(
         name="kernel",
         checks=[
             Check(
-                "events_handled",
+                "kernel.events_handled",
                 "Every event that a group has passed was handled by it or is parked.",
                 handled,
             ),
-            Check("letters_parked", "No parked message waits for a person.", parked),
-            Check("flows_end", "Every running flow has a deadline that is still to come.", rung),
+            Check("kernel.letters_parked", "No parked message waits for a person.", parked),
+            Check(
+                "kernel.flows_end", "Every running flow has a deadline that is still to come.", rung
+            ),
         ],
     )
 

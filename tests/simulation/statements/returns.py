@@ -95,9 +95,9 @@ async def list_returns_of_order(
     return [_return(row) for row in found[:limit]]
 
 
-@twin(HERE, "check_sums")
-async def check_sums(session: Session, tenant_id: UUID, after: UUID, limit: int) -> list[Row]:
-    named = columns("id, refund_minor, lines_minor")
+@twin(HERE, "check_returns")
+async def check_returns(session: Session, tenant_id: UUID, after: UUID, limit: int) -> list[Row]:
+    named = columns("id, refund_minor, status, created_at, lines_minor")
     page = session.find(
         RETURNS,
         ("tenant_id",),

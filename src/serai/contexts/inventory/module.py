@@ -88,7 +88,7 @@ def build(s: Surroundings) -> Module:
         jobs=[Job("inventory.expire", timedelta(seconds=1), expire, chunk=EXPIRED_MAX)],
         checks=[
             Check(
-                "stock",
+                "inventory.stock",
                 "For every SKU: received = available + reserved + sold + written off, none "
                 "negative, and the reservations and the ledger say the same.",
                 partial(_check, stock),
@@ -131,6 +131,6 @@ async def _expire(
 async def _check(stock: PostgresStock, tx: Tx, tenant_id: UUID) -> list[Finding]:
     rows = await stock.check_levels(tenant_id, FINDINGS_MAX, tx=tx)
     return [
-        Finding("stock", ", ".join(f"{key}={value}" for key, value in dict(row).items()))
+        Finding("inventory.stock", ", ".join(f"{key}={value}" for key, value in dict(row).items()))
         for row in rows
     ]

@@ -86,7 +86,7 @@ def build(s: Surroundings) -> Module:
         ],
         checks=[
             Check(
-                "notifications_overdue",
+                "notifications.overdue",
                 "No message waits more than an hour longer than it has to.",
                 partial(_check_overdue, queue),
             )
@@ -112,6 +112,6 @@ def _replaced(stored: StoredWords) -> Answer:
 async def _check_overdue(queue: PostgresMessages, tx: Tx, tenant_id: UUID) -> list[Finding]:
     rows = await queue.check_overdue(tenant_id, tx.now - OVERDUE_AFTER, FINDINGS_MAX, tx=tx)
     return [
-        Finding("notifications_overdue", ", ".join(f"{k}={v}" for k, v in dict(row).items()))
+        Finding("notifications.overdue", ", ".join(f"{k}={v}" for k, v in dict(row).items()))
         for row in rows
     ]

@@ -129,7 +129,7 @@ def build(s: Surroundings, prices: Prices) -> Module:
         ],
         checks=[
             Check(
-                "orders",
+                "orders.orders",
                 "Every order's lines sum to its total, it reaches an end within its deadline, and "
                 "a cancelled order keeps no money; only a confirmed one can be marked unpaid.",
                 partial(_check, book, s.clock, deadline + LATE_GRACE),
@@ -148,6 +148,6 @@ async def _check(
 ) -> list[Finding]:
     rows = await book.check_orders(tenant_id, clock.now() - late_after, FINDINGS_MAX, tx=tx)
     return [
-        Finding("orders", ", ".join(f"{key}={value}" for key, value in dict(row).items()))
+        Finding("orders.orders", ", ".join(f"{key}={value}" for key, value in dict(row).items()))
         for row in rows
     ]

@@ -1,7 +1,7 @@
 """Wiring of returns."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -18,6 +18,8 @@ from serai.kernel.module import Check, Finding, Module, Surroundings
 from serai.kernel.web import answer_with
 
 FINDINGS_MAX = 100
+SETTLED_WITHIN = timedelta(hours=1)
+"""How long a return may wait for its refund, or for word that there is none."""
 
 
 class Offers:
@@ -50,10 +52,15 @@ def build(s: Surroundings, *, orders: Orders) -> Module:
         batches=[accept],
         checks=[
             Check(
-                "returns_sums",
+                "returns.sums",
                 "The lines of every return sum to what is refunded for it.",
                 partial(_check_sums, returns),
-            )
+            ),
+            Check(
+                "returns.settled",
+                "No return waits for its refund for longer than an hour.",
+                partial(_check_settled, returns),
+            ),
         ],
         offers=Offers(returns),
     )
@@ -64,7 +71,15 @@ def _accepted(accepted: Return) -> Answer:
 
 
 async def _check_sums(returns: PostgresReturns, tx: Tx, tenant_id: UUID) -> list[Finding]:
-    rows = await returns.check_sums(tenant_id, FINDINGS_MAX, tx=tx)
     return [
-        Finding("returns_sums", ", ".join(f"{k}={v}" for k, v in dict(row).items())) for row in rows
+        Finding("returns.sums", f"id={id_}, refund_minor={refund}, lines_minor={lines}")
+        for id_, refund, lines in await returns.check_sums(tenant_id, FINDINGS_MAX, tx=tx)
+    ]
+
+
+async def _check_settled(returns: PostgresReturns, tx: Tx, tenant_id: UUID) -> list[Finding]:
+    late = tx.now - SETTLED_WITHIN
+    return [
+        Finding("returns.settled", f"id={id_}, created_at={created_at}")
+        for id_, created_at in await returns.check_settled(tenant_id, late, FINDINGS_MAX, tx=tx)
     ]

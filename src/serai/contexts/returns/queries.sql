@@ -46,13 +46,13 @@ FROM {returns}.returns r
 WHERE r.tenant_id = $1 AND r.order_id = $4 AND r.id < $2 AND r.refund_minor >= 0
 ORDER BY r.id DESC LIMIT $3;
 
--- name: check_sums
--- Compares, for the next so many returns, the refund with the sum of its lines; tells where it ended.
+-- name: check_returns
+-- Reads, of the next so many returns, the refund and the sum of its lines, and whether it waits.
 WITH page AS (
-  SELECT r.tenant_id, r.id, r.refund_minor, r.lines
+  SELECT r.tenant_id, r.id, r.refund_minor, r.lines, r.status, r.created_at
   FROM {returns}.returns r WHERE r.tenant_id = $1 AND r.id > $2 ORDER BY r.id LIMIT $3
 )
-SELECT p.id, p.refund_minor,
+SELECT p.id, p.refund_minor, p.status, p.created_at,
        (SELECT sum((line ->> 'refund_minor')::bigint) FROM json_array_elements(p.lines) AS line)::bigint
          AS lines_minor
 FROM page p ORDER BY p.id;

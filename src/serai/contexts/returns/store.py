@@ -1,6 +1,6 @@
 """Returns in PostgreSQL."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -69,17 +69,36 @@ class PostgresReturns:
             rows = await tx.fetch(SQL.list_returns_of_order, tenant_id, before, limit, order_id)
         return [_read_return(row) for row in rows]
 
-    async def check_sums(self, tenant_id: UUID, limit: int, *, tx: Tx) -> list[Record]:
-        """Returns whose lines do not sum to their refund, at most `limit` of them."""
-        found: list[Record] = []
+    async def check_sums(
+        self, tenant_id: UUID, limit: int, *, tx: Tx
+    ) -> list[tuple[UUID, int, int]]:
+        """Returns whose lines do not sum to their refund, with both; at most `limit` of them."""
+        found: list[tuple[UUID, int, int]] = []
+        async for row in self._read_all(tenant_id, tx=tx):
+            if row["refund_minor"] != row["lines_minor"] and len(found) < limit:
+                found.append((row["id"], row["refund_minor"], row["lines_minor"]))
+        return found
+
+    async def check_settled(
+        self, tenant_id: UUID, late: datetime, limit: int, *, tx: Tx
+    ) -> list[tuple[UUID, datetime]]:
+        """Returns of before `late` that still wait for their refund; at most `limit` of them."""
+        found: list[tuple[UUID, datetime]] = []
+        async for row in self._read_all(tenant_id, tx=tx):
+            is_waiting = row["status"] == "accepted" and row["created_at"] < late
+            if is_waiting and len(found) < limit:
+                found.append((row["id"], row["created_at"]))
+        return found
+
+    async def _read_all(self, tenant_id: UUID, *, tx: Tx) -> AsyncIterator[Record]:
         after = UUID(int=0)
-        while len(found) < limit:
-            rows = await tx.fetch(SQL.check_sums, tenant_id, after, CHECKED_MAX)
-            found += [row for row in rows if row["refund_minor"] != row["lines_minor"]]
+        while True:
+            rows = await tx.fetch(SQL.check_returns, tenant_id, after, CHECKED_MAX)
+            for row in rows:
+                yield row
             if len(rows) < CHECKED_MAX:
-                break
+                return
             after = rows[-1]["id"]
-        return found[:limit]
 
 
 def _read_return(row: Record) -> Return:

@@ -88,17 +88,17 @@ def _tracked(event: TrackingEvent) -> Answer:
 def _checks(shipments: PostgresShipments) -> list[Check]:
     return [
         _check(
-            "shipments_cancelled",
+            "shipping.cancelled",
             "Of an order whose shipment was cancelled nothing waits and nothing has left.",
             shipments.check_cancelled,
         ),
         _check(
-            "shipments_waiting",
+            "shipping.waiting",
             "At most one shipment of an order waits to be dispatched.",
             shipments.check_waiting,
         ),
         _check(
-            "shipments_delivered",
+            "shipping.delivered",
             "Every delivered shipment has a tracking event that says so.",
             shipments.check_delivered,
         ),
