@@ -133,6 +133,20 @@ async def test_a_corrected_file_adds_what_was_missing_and_doubles_no_stock(
         assert (await goods_of(client))["tent"] == ("published", 2, ["T-S", "T-L"])
 
 
+async def test_stock_at_a_place_that_there_is_not_is_told_by_row(
+    database: Database, tenant: UUID, tmp_path: Path
+) -> None:
+    house = CatalogHouse(database)
+    async with house.client(tenant) as client:
+        said = await bring_in(client, tmp_path / "a.csv", HEADER + GOOD, stock_location="attic")
+        assert (said.created, said.stock_units) == (2, 0)
+        assert {(p.column, p.code) for p in said.problems} == {("stock", "unknown_location")}
+        made = await client.post("/v1/locations", json={"code": "attic", "name": "Attic"})
+        assert made.is_success, made.text
+        said = await bring_in(client, tmp_path / "a.csv", HEADER + GOOD, stock_location="attic")
+        assert (said.stock_units, said.problems) == (11, [])
+
+
 async def test_stock_is_left_alone_where_no_location_is_named(
     database: Database, tenant: UUID, tmp_path: Path
 ) -> None:

@@ -107,3 +107,45 @@ async def test_what_an_order_holds_is_no_reservation(
     assert code_of(await shop.delete(path)) == (404, "reservation_not_found")
     assert code_of(await shop.get(path)) == (404, "reservation_not_found")
     assert await stock(shop) == before
+
+
+async def items(shop: Client) -> dict[tuple[str, str], int]:
+    found = (await shop.get("/v1/stock-items")).json()["items"]
+    return {(item["sku"], item["location"]): item["available"] for item in found}
+
+
+def transfer(units: int, *, to: str, come_from: str = "main") -> dict[str, Any]:
+    return {"sku": "tent", "quantity": units, "from_location": come_from, "to_location": to}
+
+
+async def test_units_come_only_to_places_that_there_are(shop: Client) -> None:
+    before = await items(shop)
+    refused = [
+        ("/v1/stock-receipts", {"moves": [{"sku": "tent", "quantity": 1},
+                                          {"sku": "tent", "quantity": 1, "location": "shop"}]},
+         (422, "unknown_location")),
+        ("/v1/stock-transfers", transfer(1, to="shop"), (422, "unknown_location")),
+        ("/v1/stock-transfers", transfer(1, to="main"), (422, "same_location")),
+        ("/v1/stock-transfers", transfer(1, to="main", come_from="shop"),
+         (409, "not_enough_stock")),
+        ("/v1/stock-write-offs", {"moves": [{"sku": "lamp", "quantity": 1}]},
+         (409, "not_enough_stock")),
+    ]  # fmt: skip
+    for path, body, answer in refused:
+        assert code_of(await shop.post(path, body)) == answer
+    # Not even an empty stock item is left of a place or a SKU that was a slip of the pen.
+    assert await items(shop) == before == {("tent", "main"): 3}
+    made = await shop.post_keyless("/v1/locations", {"code": "shop", "name": "Shop"})
+    assert made.is_success, made.text
+    for path, body, _ in refused[:2]:
+        assert (await shop.post(path, body)).status_code == 201
+    assert await items(shop) == {("tent", "main"): 3, ("tent", "shop"): 2}
+
+
+async def test_another_tenant_s_place_is_none_of_mine(
+    shop: Client, http: httpx.AsyncClient, tenant: UUID
+) -> None:
+    stranger = Client(http, ids.new_id())
+    await stranger.post_keyless("/v1/locations", {"code": "shop", "name": "Shop"})
+    answer = await shop.post("/v1/stock-transfers", transfer(1, to="shop"))
+    assert code_of(answer) == (422, "unknown_location")

@@ -8,6 +8,7 @@ import pytest
 
 from serai.contexts.inventory.handlers import MoveStock
 from serai.contexts.inventory.model import Move
+from serai.contexts.inventory.store import PostgresStock
 from serai.contexts.orders.contract import ReturnLine, ReturnNotPossible
 from serai.contexts.orders.handlers import RequestCancellation
 from serai.contexts.returns.handlers import AcceptReturn
@@ -16,6 +17,7 @@ from serai.contexts.shipping.model import Booking
 from serai.kernel import ids
 from serai.kernel.db import Database
 from serai.kernel.events import Cause
+from serai.kernel.tenant import POOLED
 from tests.integration.house import House
 
 
@@ -23,6 +25,9 @@ from tests.integration.house import House
 async def house(database: Database, tmp_path: Path) -> AsyncIterator[House]:
     opened = await House(database, tmp_path).open()
     await opened.offer("tent")
+    async with database.transaction(POOLED, (opened.tenant,)) as tx:
+        for place in ("a", "b"):
+            await PostgresStock().insert_location(opened.tenant, place, place, 0, tx=tx, now=tx.now)
     yield opened
     assert await opened.findings() == []
     await opened.composition.close()

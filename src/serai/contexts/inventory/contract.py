@@ -9,7 +9,7 @@ import msgspec
 
 from serai.kernel.db import Tx
 from serai.kernel.events import Cause, event
-from serai.kernel.failure import Refused
+from serai.kernel.failure import Refused, Unprocessable
 
 DEFAULT_LOCATION = "main"
 UNITS_MAX = 1_000_000_000
@@ -18,6 +18,14 @@ UNITS_MAX = 1_000_000_000
 
 class OutOfStock(Refused):
     """Not every line can be filled; nothing was reserved."""
+
+
+class UnknownLocation(Unprocessable):
+    """Units are to come to a place that was never made; a slip of the pen would hide them there."""
+
+
+class SameLocation(Unprocessable):
+    """A transfer goes from a location to itself."""
 
 
 class ReservationNotFound(Refused):

@@ -8,6 +8,7 @@ import msgspec
 
 from serai.contexts.inventory import model
 from serai.contexts.inventory.contract import (
+    DEFAULT_LOCATION,
     ReservationNotFound,
     Reserved,
     ReserveStock,
@@ -100,15 +101,16 @@ async def move_stock(
     commands: Sequence[MoveStock], *, tx: Tx, now: datetime, stock: Stock
 ) -> list[int | Refused]:
     """Carries out receipts, write-offs and transfers; how many moves each command made."""
-    touched = {
-        (c.tenant_id, move.sku, place)
-        for c in commands
-        for move in c.moves
-        for place in (move.location, move.to_location)
-        if place is not None
-    }
-    await stock.create_levels(sorted(touched), tx=tx)
-    by_sku = await stock.lock_levels(sorted({(t, sku) for t, sku, _ in touched}), tx=tx)
+    misplaced = await _find_misplaced(commands, stock, tx=tx)
+    moves = [
+        (command.tenant_id, move)
+        for number, command in enumerate(commands)
+        if number not in misplaced
+        for move in command.moves
+    ]
+    arrivals = {(t, m.sku, place) for t, m in moves if (place := model.arrival_of(m)) is not None}
+    await stock.create_levels(sorted(arrivals), tx=tx)
+    by_sku = await stock.lock_levels(sorted({(t, m.sku) for t, m in moves}), tx=tx)
     levels = {
         (tenant, sku, level.location): level
         for (tenant, sku), places in by_sku.items()
@@ -116,8 +118,8 @@ async def move_stock(
     }
     outcomes: list[int | Refused] = []
     movements: list[model.Movement] = []
-    for command in commands:
-        decided = model.move(levels, command.tenant_id, command.moves)
+    for number, command in enumerate(commands):
+        decided = misplaced.get(number) or model.move(levels, command.tenant_id, command.moves)
         if isinstance(decided, Refused):
             outcomes.append(decided)
         else:
@@ -127,6 +129,23 @@ async def move_stock(
         await stock.change_levels(model.deltas_of(movements), tx=tx)
         await stock.insert_movements(movements, tx=tx, now=now)
     return outcomes
+
+
+async def _find_misplaced(
+    commands: Sequence[MoveStock], stock: Stock, *, tx: Tx
+) -> dict[int, Refused]:
+    """Which commands send units to where they cannot go, by their place in the batch."""
+    tenants = {
+        command.tenant_id
+        for command in commands
+        if any(model.arrival_of(step) not in {None, DEFAULT_LOCATION} for step in command.moves)
+    }
+    known = await stock.find_locations(sorted(tenants), tx=tx) if tenants else {}
+    refusals = {
+        number: model.find_misplaced(command.moves, known.get(command.tenant_id, ()))
+        for number, command in enumerate(commands)
+    }
+    return {number: refusal for number, refusal in refusals.items() if refusal is not None}
 
 
 async def release_reservations(

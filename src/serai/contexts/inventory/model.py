@@ -1,13 +1,21 @@
 """Decides what stock can be promised, moved and put back. Pure; units are whole numbers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
 import msgspec
 
-from serai.contexts.inventory.contract import UNITS_MAX, OutOfStock, ReserveStock, Restock
+from serai.contexts.inventory.contract import (
+    DEFAULT_LOCATION,
+    UNITS_MAX,
+    OutOfStock,
+    ReserveStock,
+    Restock,
+    SameLocation,
+    UnknownLocation,
+)
 from serai.kernel.failure import Refused
 
 MovementKind = Literal["receipt", "write_off", "sale", "return", "transfer_in", "transfer_out"]
@@ -119,6 +127,26 @@ def reserve(
     return outcomes
 
 
+def find_misplaced(moves: Sequence[Move], known: Collection[str]) -> Refused | None:
+    """Why units cannot come to where the moves send them; the default location is always there."""
+    for step in moves:
+        if step.to_location == step.location:
+            return SameLocation(
+                "a transfer goes from one location to another", location=step.location
+            )
+        place = arrival_of(step)
+        if place is not None and place != DEFAULT_LOCATION and place not in known:
+            return UnknownLocation(
+                f"there is no location {place}; POST /v1/locations makes one", location=place
+            )
+    return None
+
+
+def arrival_of(step: Move) -> str | None:
+    """The location that a move brings units to, if any."""
+    return step.location if step.kind == "receipt" else step.to_location
+
+
 def move(
     levels: Mapping[ItemKey, Level], tenant_id: UUID, moves: Sequence[Move]
 ) -> list[Movement] | Refused:
@@ -128,8 +156,8 @@ def move(
     def of(location: str, sku: str) -> list[int]:
         key = (tenant_id, sku, location)
         if key not in left:
-            level = levels[key]
-            left[key] = [level.available, level.received]
+            level = levels.get(key)
+            left[key] = [0, 0] if level is None else [level.available, level.received]
         return left[key]
 
     movements: list[Movement] = []

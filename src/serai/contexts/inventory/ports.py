@@ -16,6 +16,10 @@ class Stock(Protocol):
         """Locks stock items in SKU order; a SKU's locations in the order they are taken from."""
         ...
 
+    async def find_locations(self, tenants: Sequence[UUID], *, tx: Tx) -> dict[UUID, set[str]]:
+        """The codes of the locations that tenants have made."""
+        ...
+
     async def create_levels(self, items: Sequence[ItemKey], *, tx: Tx) -> None:
         """Creates empty stock items where there are none."""
         ...

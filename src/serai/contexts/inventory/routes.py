@@ -178,7 +178,11 @@ def moving_routes(move: Batch[MoveStock, int]) -> list[Any]:
     async def receive(
         request: Request[Any, Any, Any], data: JSONBody[MovesBody]
     ) -> Response[bytes]:
-        """Units come in and are available at once: all moves or none."""
+        """Units come in and are available at once: all moves or none.
+
+        A location other than the default one is made first, by `POST /v1/locations`. A SKU may be
+        one that the catalog does not have yet: goods can come before their description.
+        """
         return await make(request, *(_move("receipt", m) for m in data.moves))
 
     @post("/v1/stock-write-offs", guards=[requires("inventory:write")], dto=json_body(MovesBody),

@@ -140,6 +140,12 @@ class PostgresStock:
         """A tenant's locations, in the order in which stock is taken from them."""
         return await tx.fetch(SQL.list_locations, [tenant_id])
 
+    async def find_locations(self, tenants: Sequence[UUID], *, tx: Tx) -> dict[UUID, set[str]]:
+        codes: dict[UUID, set[str]] = {}
+        for row in await tx.fetch(SQL.list_locations, tenants):
+            codes.setdefault(row["tenant_id"], set()).add(row["code"])
+        return codes
+
     async def insert_location(
         self, tenant_id: UUID, code: str, name: str, priority: int, *, tx: Tx, now: datetime
     ) -> None:

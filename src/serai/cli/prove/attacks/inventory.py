@@ -52,6 +52,8 @@ async def shift(ground: Ground) -> None:
     """Buyers of what is written off, transferred and received at the same moment."""
     (sku,) = await ground.goods(6)
     shop = ground.own
+    opened = await shop.open_location("annex")
+    ground.expect(opened.is_done, "a location can be made", answer=opened)
     replies = await ground.race(
         *(_buyer(shop, n, {sku: 1}) for n in range(6)),
         Move("write-off", partial(shop.write_off, sku, 2)),

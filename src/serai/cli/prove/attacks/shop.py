@@ -95,6 +95,9 @@ class Shop:
         moves = [{"sku": sku, "quantity": units}]
         return await self.session.post("/v1/stock-write-offs", {"moves": moves})
 
+    async def open_location(self, code: str) -> Reply:
+        return await self.session.post("/v1/locations", {"code": code, "name": code})
+
     async def transfer(self, sku: str, units: int, *, to: str) -> Reply:
         body = {"sku": sku, "quantity": units, "from_location": MAIN, "to_location": to}
         return await self.session.post("/v1/stock-transfers", body)
