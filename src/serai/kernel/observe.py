@@ -63,4 +63,14 @@ def configure_logs(level: str, *, is_json: bool | None = None) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
-    logging.basicConfig(stream=sys.stderr, level=max(number, logging.WARNING))
+    logging.basicConfig(handlers=[_Forward()], level=max(number, logging.WARNING))
+
+
+class _Forward(logging.Handler):
+    """Hands what libraries say by `logging` on, so that a log has lines of one form only."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        structlog.get_logger(record.name).log(
+            record.levelno, "library_said", action="library_said", library=record.name,
+            said=record.getMessage(), exc_info=record.exc_info,
+        )  # fmt: skip
