@@ -54,6 +54,13 @@ def test_no_file_and_no_function_is_too_long() -> None:
     ] == []
 
 
+def test_no_file_of_sql_is_too_long() -> None:
+    files = sorted((ROOT / "src").rglob("*.sql"))
+    long = {str(p.relative_to(ROOT)): p.read_text("utf-8").count("\n") for p in files}
+    assert len(long) > 20
+    assert {path: lines for path, lines in long.items() if lines > FILE_LINES_MAX} == {}
+
+
 def test_no_module_has_a_name_that_says_nothing() -> None:
     assert [
         f"{path.relative_to(ROOT)}: {fault}"

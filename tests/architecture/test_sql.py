@@ -215,12 +215,27 @@ def test_every_statement_has_a_name_and_a_sentence() -> None:
     ] == []
 
 
+def test_a_package_has_one_file_of_statements_or_one_folder_of_them() -> None:
+    files = {path for path in sql_files() if path.parent.name != "migrations"}
+    odd = [
+        path.relative_to(ROOT)
+        for path in files
+        if path.name != "queries.sql" and path.parent.name != "queries"
+    ]
+    both = [
+        p for p in files if p.parent.name == "queries" and p.parent.with_suffix(".sql") in files
+    ]
+    assert (odd, both) == ([], [])
+    assert {path.parent.name for path in files} > {"queries", "orders"}
+
+
 def test_every_named_statement_is_used_beside_its_file() -> None:
     unused = []
     for path in sql_files():
         if path.parent.name == "migrations":
             continue
-        code = "\n".join(p.read_text("utf-8") for p in path.parent.rglob("*.py"))
+        beside = path.parent.parent if path.parent.name == "queries" else path.parent
+        code = "\n".join(p.read_text("utf-8") for p in beside.rglob("*.py"))
         unused += [
             f"{path.relative_to(ROOT)}: {name}"
             for name, _, _ in statements(path.read_text("utf-8"))

@@ -22,7 +22,8 @@ SOURCE = Path(serai.__file__).parent
 WITH_SQL = [
     package
     for package in PACKAGES
-    if (SOURCE / Path(*package.split(".")[1:]) / "queries.sql").exists()
+    for folder in (SOURCE / Path(*package.split(".")[1:]),)
+    if (folder / "queries.sql").exists() or (folder / "queries").is_dir()
 ]
 HOT = {
     "serai.kernel": [
@@ -39,12 +40,12 @@ HOT = {
 }  # fmt: skip
 
 
-def statements() -> list[tuple[str, Statement]]:
-    return [
-        (package, statement)
-        for package in WITH_SQL
-        for statement in queries.load(package).statements.values()
-    ]
+# Read here, since a test of the event loop may not wait for a disk.
+STATEMENTS: list[tuple[str, Statement]] = [
+    (package, statement)
+    for package in WITH_SQL
+    for statement in queries.load(package).statements.values()
+]
 
 
 @pytest.fixture
@@ -59,8 +60,8 @@ async def connection(
 
 
 async def test_every_statement_is_valid_and_has_a_sentence(connection: asyncpg.Connection) -> None:
-    assert len(statements()) > 60
-    for package, statement in statements():
+    assert len(STATEMENTS) > 60
+    for package, statement in STATEMENTS:
         assert statement.sentence.endswith("."), f"{package}: {statement.name}"
         await connection.prepare(statement.text(""))
 
@@ -68,7 +69,7 @@ async def test_every_statement_is_valid_and_has_a_sentence(connection: asyncpg.C
 def test_every_statement_is_used() -> None:
     code = "\n".join(path.read_text("utf-8") for path in SOURCE.rglob("*.py"))
     used = set(re.findall(r"_?SQL\.([a-z0-9_]+)", code))
-    assert [s.name for _, s in statements() if s.name not in used] == []
+    assert [s.name for _, s in STATEMENTS if s.name not in used] == []
 
 
 async def plan_of(connection: asyncpg.Connection, statement: Statement) -> str:
@@ -149,7 +150,7 @@ async def test_the_same_sql_serves_a_home_with_a_prefix(
     await migrate.apply(postgres.owner_url(database_name), home, migrations)
     connection = await asyncpg.connect(postgres.app_url(database_name))
     try:
-        for _, statement in statements():
+        for _, statement in STATEMENTS:
             await connection.prepare(statement.text("acme_"))
         assert await connection.fetchval("SELECT count(*) FROM acme_orders.orders") == 0
     finally:

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 from random import Random
 
 import msgspec
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from serai.kernel import ids, money
 from serai.kernel.clock import SystemClock
 from serai.kernel.failure import Invalid, Refused
+from serai.kernel.queries import load as load_queries
 from serai.kernel.queries import parse, render
 from serai.kernel.web import DuplicateKey, decode_cursor, decode_json, encode_cursor
 from serai.settings import SettingsError, load
@@ -158,3 +160,26 @@ def test_a_clock_with_an_offset_is_wrong_by_that_much() -> None:
     before = right.now()
     found = wrong.now()
     assert before <= found + timedelta(hours=1) <= right.now()
+
+
+def test_a_folder_of_statements_is_read_as_one_file_and_names_none_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    folder = tmp_path / "shelves" / "queries"
+    folder.mkdir(parents=True)
+    (tmp_path / "shelves" / "__init__.py").write_text("")
+    (folder / "a.sql").write_text("-- name: find_one\n-- Finds one.\nSELECT 1;")
+    (folder / "b.sql").write_text("-- name: find_two\n-- Finds two.\nSELECT 2;\n")
+    (folder / "notes.txt").write_text("-- name: find_none\n-- Finds none.\nSELECT 0;\n")
+    loaded = load_queries("shelves")
+    assert {n: s.text("") for n, s in loaded.statements.items()} == {
+        "find_one": "/* find_one */ SELECT 1",
+        "find_two": "/* find_two */ SELECT 2",
+    }
+    with pytest.raises(AttributeError, match="shelves has no statement 'find_three'"):
+        _ = loaded.find_three
+    (folder / "c.sql").write_text("-- name: find_one\n-- Finds one again.\nSELECT 3;\n")
+    load_queries.cache_clear()
+    with pytest.raises(ValueError, match="'find_one' is named twice"):
+        load_queries("shelves")

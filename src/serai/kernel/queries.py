@@ -1,7 +1,8 @@
 """Named SQL: reads `queries.sql` files and writes a home's schema names into their statements.
 
-A file holds statements, each headed by `-- name: verb_noun` and one sentence of what it does.
-Schemas stand in braces: `{orders}.lines` becomes `orders.lines` in the pooled home.
+A package has one file, or where it outgrew that, a folder `queries` of several. A file holds
+statements, each headed by `-- name: verb_noun` and one sentence of what it does. Schemas stand in
+braces: `{orders}.lines` becomes `orders.lines` in the pooled home.
 """
 
 import re
@@ -47,17 +48,22 @@ class Queries:
         try:
             return self.statements[name]
         except KeyError:
-            raise AttributeError(f"{self.package}/queries.sql has no statement {name!r}") from None
+            raise AttributeError(f"{self.package} has no statement {name!r}") from None
 
 
 @cache
-def load(package: str, file: str = "queries.sql") -> Queries:
-    """The named statements beside the code of `package`."""
-    return Queries(package, parse(files(package).joinpath(file).read_text("utf-8")))
+def load(package: str) -> Queries:
+    """The named statements beside the code of `package`; FileNotFoundError where there are none."""
+    beside = files(package)
+    folder = beside.joinpath("queries")
+    if not folder.is_dir():
+        return Queries(package, parse(beside.joinpath("queries.sql").read_text("utf-8")))
+    found = sorted((f for f in folder.iterdir() if f.name.endswith(".sql")), key=lambda f: f.name)
+    return Queries(package, parse("\n".join(file.read_text("utf-8") for file in found)))
 
 
 def parse(source: str) -> dict[str, Statement]:
-    """Cuts a file into statements by name; a name used twice is an error of ours."""
+    """Cuts SQL into statements by name; a name used twice is an error of ours."""
     pieces = _HEAD.split(source)
     statements: dict[str, Statement] = {}
     for name, body in zip(pieces[1::2], pieces[2::2], strict=True):

@@ -1,1 +1,1 @@
-"""The catalog in PostgreSQL: rows in, model out. The statements are in queries.sql beside it."""
+"""The catalog in PostgreSQL: rows in, model out. The statements are in the folder queries."""
