@@ -99,3 +99,13 @@ async def test_a_step_on_a_version_that_is_no_longer_current_is_refused_and_chan
     # A repetition is answered as before, although the version has moved on since.
     assert (await step(client, path, body, current, key="once")).content == taken.content
     assert len(await outbox(database, house.tenant)) >= len(told)
+
+
+async def test_an_answer_that_was_given_before_says_so(client: Client) -> None:
+    body = {"currency": "USD", "lines": [{"sku": "tent", "quantity": 1}]}
+    first = await client.post("/v1/orders", body, key="once")
+    again = await client.post("/v1/orders", body, key="once")
+    assert again.content == first.content
+    assert "idempotency-replayed" not in first.headers
+    assert again.headers["idempotency-replayed"] == "true"
+    assert again.headers["location"] == first.headers["location"]

@@ -15,7 +15,7 @@ import os
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, NamedTuple
 from urllib.parse import quote
 
 import httpx
@@ -25,7 +25,7 @@ from serai.cli.console import UNAVAILABLE, Failure
 from serai.contexts.catalog.contract import Fault, LayoutName, RowProblem, SavedBatch, SavedItem
 from serai.contexts.catalog.module import FileProduct, explain, read_file
 from serai.kernel.money import is_currency
-from serai.kernel.web import PAGE_MAX, Page
+from serai.kernel.web import PAGE_MAX, REPEATED, Page
 
 CHUNK_PRODUCTS_MAX: Final = 200
 CHUNK_VARIANTS_MAX: Final = 1_000
@@ -66,7 +66,8 @@ Progress = Callable[[int, int], None]
 class ImportReport(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a file: every row was imported or is among the problems.
 
-    The counts are of products; `variants` are those of the products that were taken. `stock_rows`
+    The counts are of products, by what this run did: what an earlier run of the same file had done
+    is unchanged. `variants` are those of the products that were taken. `stock_rows`
     and `stock_units` were received now, `stock_rows_left` name SKUs that had stock before.
     `problems_left_out` counts what the lists had no room for.
     """
@@ -97,6 +98,13 @@ class _Chunk(msgspec.Struct):
     @property
     def is_empty(self) -> bool:
         return not (self.products or self.problems)
+
+
+class _Answered(NamedTuple):
+    """What the API answered; `is_old` where it was asked the same by an earlier run."""
+
+    content: bytes
+    is_old: bool
 
 
 class _Refused(Exception):
@@ -207,7 +215,9 @@ class _Transfer:
             for product in products:
                 self._count(product, _refusal(product, refused))
             return []
-        items = _decode_saved(answer).items
+        items = _decode_saved(answer.content).items
+        if answer.is_old:
+            items = [item if item.status == "refused" else _unchanged(item) for item in items]
         for product, item in zip(products, items, strict=True):
             self._count(product, item)
         return [
@@ -275,13 +285,13 @@ class _Transfer:
                     f"stock at {self._stock_location!r} cannot be read: {refused.detail}",
                     code=refused.code,
                 ) from refused
-            page = _decode_stock(answer)
+            page = _decode_stock(answer.content)
             skus.update(item.sku for item in page.items)
             cursor = page.next
         return skus
 
-    async def _ask(self, method: str, path: str, content: bytes, step: str) -> bytes:
-        """The body of a good answer. The key makes it safe to ask again until there is one."""
+    async def _ask(self, method: str, path: str, content: bytes, step: str) -> _Answered:
+        """A good answer. The key makes it safe to ask again until there is one."""
         headers = {
             "content-type": "application/json",
             "idempotency-key": f"import-{self._key}-{step}",
@@ -294,7 +304,8 @@ class _Transfer:
                 told = f"the API does not answer: {error!r}"
             else:
                 if answer.is_success:
-                    return answer.content
+                    # Told again after a try of our own, it is still what this run did.
+                    return _Answered(answer.content, not attempt and REPEATED in answer.headers)
                 if answer.status_code not in _BUSY:
                     raise _told(answer)
                 told = f"the API is busy: it answered {answer.status_code}"
@@ -355,6 +366,10 @@ def _refusal(product: FileProduct, refused: _Refused) -> SavedItem:
     """A refusal of the whole request, as that of each product in it."""
     fault = Fault("", refused.code, refused.detail)
     return SavedItem(handle=product.body.handle or "", status="refused", errors=[fault])
+
+
+def _unchanged(item: SavedItem) -> SavedItem:
+    return msgspec.structs.replace(item, status="unchanged")
 
 
 def _told(answer: httpx.Response) -> Exception:

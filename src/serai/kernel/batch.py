@@ -284,7 +284,9 @@ def _recall(
     fingerprint, answer = kept.get((owned.tenant_id, owned.claim.key), (b"", None))
     if answer is None:
         return Unavailable("the first request under this key is still being answered")
-    return answer if fingerprint == owned.claim.fingerprint else _reused()
+    if fingerprint != owned.claim.fingerprint:
+        return _reused()
+    return msgspec.structs.replace(answer, is_repeated=True)
 
 
 def _reused() -> Refused:
@@ -309,6 +311,3 @@ def _forget(future: asyncio.Future[Any]) -> None:
     """Looks at the outcome nobody waits for, so that it is not reported as never retrieved."""
     if not future.cancelled():
         future.exception()
-
-
-encode_json = msgspec.json.Encoder(decimal_format="string").encode

@@ -26,13 +26,15 @@ class Claim(msgspec.Struct, frozen=True):
     fingerprint: bytes
 
 
-class Answer(msgspec.Struct, frozen=True):
+class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
     """What was answered: kept byte for byte, so that a repeated request gets the very same."""
 
     status: int
     body: bytes
     location: str = ""
     etag: str = ""
+    is_repeated: bool = False
+    """Whether it was given before, to a request that is long done; it is kept without."""
 
 
 class Owned(msgspec.Struct, frozen=True):

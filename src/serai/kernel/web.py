@@ -28,6 +28,8 @@ from serai.kernel.text import LINE_PATTERN
 PAGE_DEFAULT = 50
 PAGE_MAX = 200
 CURSOR_CHARS_MAX = 512
+REPEATED: Final = "Idempotency-Replayed"
+"""The header that tells an answer given once more, under a key, from the first."""
 BIGINT_MAX = 2**63 - 1
 REQUEST_ID_CHARS_MAX = 64
 QUERY_CHARS_MAX = 255
@@ -221,6 +223,8 @@ def send(answer: Answer) -> Response[bytes]:
         headers["Location"] = answer.location
     if answer.etag:
         headers["ETag"] = answer.etag
+    if answer.is_repeated:
+        headers[REPEATED] = "true"
     return Response(
         answer.body,
         status_code=answer.status,
