@@ -105,7 +105,9 @@ def run(  # noqa: PLR0917 - an option is named on the command line
     if report is not None:
         path = write_report(report, proof, found)
     if as_json:
-        print_json(found)
+        # The failure of a run that proves nothing is its one document.
+        if found.acknowledged or not found.is_clean:
+            print_json(found)
     else:
         outcome.show(found)
         if report is not None:

@@ -184,7 +184,7 @@ class Ground:
 @contextlib.asynccontextmanager
 async def open_ground() -> AsyncIterator[Ground]:
     """The shop in a new folder, and nothing left of it afterwards, whatever happens meanwhile."""
-    ground = _make_ground()
+    ground = make_ground()
     data_dir = ground.postgres.data_dir
     async with _guarded(ground.folder, data_dir):
         try:
@@ -198,15 +198,19 @@ async def open_ground() -> AsyncIterator[Ground]:
                     shutil.rmtree(place, ignore_errors=True)
 
 
-def _make_ground() -> Ground:
+def make_ground() -> Ground:
+    """The shop in a new folder, nothing of it started; no folder is left where that cannot be."""
     chosen = settings.load({n: v for n, v in os.environ.items() if n in CHOSEN})
+    binaries = find_binaries(Path(chosen.postgres_bin)) if chosen.postgres_bin else None
     folder = Path(tempfile.mkdtemp(prefix="serai-prove-", dir=default_parent()))
-    folder.chmod(0o711)  # where we are root, the server runs as another user
-    postgres = EmbeddedPostgres(
-        reachable_data_dir(folder / "database"),
-        binaries=find_binaries(Path(chosen.postgres_bin)) if chosen.postgres_bin else None,
-        settings={"max_connections": str(CONNECTIONS_MAX)},
-    )
+    try:
+        folder.chmod(0o711)  # where we are root, the server runs as another user
+        data_dir = reachable_data_dir(folder / "database")
+    except BaseException:
+        folder.rmdir()
+        raise
+    bounds = {"max_connections": str(CONNECTIONS_MAX)}
+    postgres = EmbeddedPostgres(data_dir, binaries=binaries, settings=bounds)
     own = msgspec.structs.replace(
         chosen, data_dir=str(folder), pool_max=POOL_MAX, log_level="warning",
         payment_timeout_s=PAYMENT_TIMEOUT_S, payment_deadline_s=PAYMENT_DEADLINE_S,
