@@ -30,7 +30,8 @@ async def test_it_hears_again_after_it_was_cut_off(database: Database, tenant: U
         async with database.transaction(POOLED, ()) as tx:
             cut = await tx.connection.fetch(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                "WHERE datname = current_database() AND usename = current_user "
+                "AND pid <> pg_backend_pid()"
             )
         assert len(cut) == 1
         await woken.wait()  # and once when it hears again, for what it may have missed
