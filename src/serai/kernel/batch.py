@@ -31,6 +31,8 @@ WEIGHT_MAX = 4096
 """Lines, or whatever the operation counts, in one transaction; a heavier command travels alone."""
 IN_FLIGHT_MAX = 2
 """Transactions of one operation that may run at once."""
+CROWD = 64
+"""Commands that must wait before another transaction is begun beside one that runs."""
 ANSWER_TIMEOUT_S = 30.0
 RETRY_BASE_S = 0.01
 
@@ -119,7 +121,10 @@ class Batch(Generic[C, R]):
 
     def _pump(self, home: Home) -> None:
         queue = self._queues[home]
-        while queue and self._in_flight[home] < self._in_flight_max:
+        # A few who wait travel together after the one at work; a crowd is worth a second one.
+        while self._in_flight[home] < self._in_flight_max and len(queue) >= (
+            CROWD if self._in_flight[home] else 1
+        ):
             # One loop turn before it is cut, so that requests parsed in this turn travel along.
             self._in_flight[home] += 1
             task = asyncio.get_running_loop().create_task(self._carry(home))

@@ -14,7 +14,7 @@ from serai.roles.scheduler import run_scheduler
 from serai.roles.server import serve_app
 from serai.settings import Settings
 
-NICENESS: Final = 5
+NICENESS: Final = 10
 """How far a worker stands back from an API process on the same machine, in steps of nice(2)."""
 
 
