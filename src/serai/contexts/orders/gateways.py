@@ -41,7 +41,8 @@ class PolledSettlements:
     async def _poll(self) -> None:
         while any(self._awaited.values()):
             await asyncio.sleep(self.POLL_S)
-            for home, awaited in self._awaited.items():
+            # A copy: who begins to wait during a look may be the first of her home.
+            for home, awaited in list(self._awaited.items()):
                 if awaited:
                     await self._look(home, awaited)
 
