@@ -10,7 +10,7 @@ LINK := $(BIN)/pip install -qq --no-deps --no-build-isolation --editable .
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml requirements/run.in
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test simulate check fix bench lock clean
+.PHONY: help setup setup-dev run test simulate check fix bench prove lock clean
 
 help: ## Say what there is to do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -36,6 +36,9 @@ simulate: setup-dev ## Run simulated histories (SEEDS=10000), or one with its tr
 
 bench: setup ## Measure orders a second on this machine (ARGS="--hot --json")
 	@$(BIN)/serai bench orders $(ARGS)
+
+prove: setup ## Torture a shop of real processes for two minutes (ARGS="--seed 7 --report out")
+	@$(BIN)/serai prove $(ARGS)
 
 lock: setup-dev ## Compile requirements/*.txt from pyproject.toml (ARGS=--upgrade: newest versions)
 	@$(COMPILE) $(ARGS) -o requirements/run.txt
