@@ -13,6 +13,7 @@ from litestar.datastructures import State
 from serai.contexts.catalog import module as catalog_module
 from serai.contexts.inventory import module as inventory_module
 from serai.kernel import ids
+from serai.kernel.actor import Actor
 from serai.kernel.clock import ManualClock
 from serai.kernel.db import Database
 from serai.kernel.module import Finding, Module, Surroundings
@@ -72,7 +73,7 @@ class Keyring:
         if rights not in {"rw", "r"}:
             raise Unauthenticated("no such key")
         scopes = EVERYTHING if rights == "rw" else READ_ONLY
-        return Principal(UUID(tenant), POOLED, ids.new_id(), scopes)
+        return Principal(UUID(tenant), POOLED, Actor("key", ids.new_id()), scopes)
 
 
 class CatalogHouse:

@@ -15,6 +15,7 @@ from litestar.datastructures import State
 
 from serai.contexts.tenancy.contract import SCOPES
 from serai.kernel import events, ids
+from serai.kernel.actor import Actor
 from serai.kernel.clock import Clock, ManualClock
 from serai.kernel.db import Database, session_settings
 from serai.kernel.events import Delivery
@@ -53,7 +54,8 @@ class Keys:
         tenant, *scopes = token.split()
         if not re.fullmatch(r"[0-9a-f-]{36}", tenant):
             raise Unauthenticated("no such key")
-        return Principal(UUID(tenant), POOLED, ids.new_id(), frozenset(scopes or SCOPES))
+        actor = Actor("key", ids.new_id())
+        return Principal(UUID(tenant), POOLED, actor, frozenset(scopes or SCOPES))
 
 
 def surroundings(

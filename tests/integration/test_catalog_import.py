@@ -265,7 +265,7 @@ async def test_an_import_that_cannot_begin_says_why(
 ) -> None:
     house = CatalogHouse(database)
     async with house.client(tenant, "r") as shopper, house.client(tenant) as client:
-        with pytest.raises(Failure, match="lacks the scope catalog:write"):
+        with pytest.raises(Failure, match="needs the scope catalog:write"):
             await bring_in(shopper, tmp_path / "a.csv", MIXED)
         with pytest.raises(Failure, match="no layout 'magento'"):
             await bring_in(client, tmp_path / "a.csv", MIXED, layout="magento")

@@ -7,10 +7,12 @@ from typing import Any
 import msgspec
 import pytest
 from litestar import Litestar
+from litestar.routes import HTTPRoute
 from msgspec import inspect
 
 from serai.kernel import text
 from serai.kernel.db import Database
+from serai.kernel.web import OPEN, Rule
 from serai.roles.api import build_app
 from serai.roles.composition import compose
 from serai.settings import Settings
@@ -26,6 +28,20 @@ def test_the_whole_api_is_declared_without_a_deprecated_word(app: Litestar) -> N
     # Warnings are errors here: a parameter without its marker would fail this very call.
     paths = app.openapi_schema.paths or {}
     assert {"/v1/orders", "/v1/stock-items", "/v1/products", "/v1/payments"} <= set(paths)
+
+
+def test_every_route_says_what_it_needs_of_who_asks(app: Litestar) -> None:
+    unruled = [
+        (method, path)
+        for route in app.routes
+        if isinstance(route, HTTPRoute) and not route.path.startswith("/schema")
+        for handler in route.route_handlers
+        for method in handler.http_methods - {"OPTIONS"}
+        for path in handler.paths
+        if OPEN not in handler.opt
+        and not any(isinstance(guard, Rule) for guard in handler.resolve_guards())
+    ]
+    assert unruled == []
 
 
 def test_every_check_is_named_by_its_module_and_once() -> None:

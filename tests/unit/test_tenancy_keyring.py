@@ -104,7 +104,7 @@ async def test_a_valid_key_tells_whose_it_is(keyring: Keyring, shelf: Shelf) -> 
     assert address is not None
     principal = await keyring.authenticate(text)
     assert principal.tenant_id == address.tenant_id
-    assert principal.key_id == address.key_id
+    assert principal.actor.id == address.key_id
     assert principal.home == POOLED
     assert principal.scopes == {"orders:read"}
 

@@ -78,6 +78,15 @@ class IdempotencyKeyMissing(Refused):
     status = 400
 
 
+class Throttled(Refused):
+    """Too many tries in too short a time; `retry_after_s` says when the next one may come."""
+
+    status = 429
+
+    def __init__(self, detail: str = "", *, retry_after_s: int = 1) -> None:
+        super().__init__(detail, retry_after_s=retry_after_s)
+
+
 class Unavailable(Exception):
     """The world failed, not the caller (503): try again after `retry_after_s` seconds."""
 

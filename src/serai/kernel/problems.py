@@ -12,7 +12,7 @@ from litestar.exceptions import (
     ValidationException,
 )
 
-from serai.kernel.failure import Refused, Unavailable
+from serai.kernel.failure import Refused, Throttled, Unavailable
 
 _log = structlog.get_logger(__name__)
 MEDIA_TYPE = "application/problem+json"
@@ -60,7 +60,11 @@ def respond(
 
 def on_refused(request: Request[Any, Any, Any], error: Refused) -> Response[bytes]:
     """Theirs: 4xx, with the code of the situation."""
-    headers = {"WWW-Authenticate": 'Bearer realm="serai"'} if error.status == 401 else None  # noqa: PLR2004
+    headers = None
+    if isinstance(error, Throttled):
+        headers = {"Retry-After": str(error.facts["retry_after_s"])}
+    elif error.status == 401:  # noqa: PLR2004 - the one status that names its scheme
+        headers = {"WWW-Authenticate": 'Bearer realm="serai"'}
     return respond(
         error.status, error.code, error.detail,
         request_id=request_id(request), facts=dict(error.facts), headers=headers,

@@ -4,7 +4,6 @@ import base64
 import functools
 import json
 import time
-from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Final, Generic, Protocol, TypeVar
 from uuid import UUID
 
@@ -18,6 +17,7 @@ from litestar.params import QueryParameter
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from serai.kernel import idempotency, ids, observe
+from serai.kernel.actor import Actor
 from serai.kernel.batch import Batch
 from serai.kernel.events import Cause
 from serai.kernel.failure import IdempotencyKeyMissing, Invalid, Refused, StaleVersion
@@ -50,17 +50,22 @@ VERSION_OPTIONAL: Final = {VERSION: False}
 VERSION_REQUIRED: Final = {VERSION: True}
 """The `opt=` of a route that does nothing without `If-Match`."""
 
+KEY_PREFIX: Final = "serai_"
+"""How every API key begins; no token of another kind does."""
+OPEN: Final = "is_open"
+"""The `opt` of a route that anyone may call: `opt={OPEN: "why"}`. Every other has a `Rule`."""
+
 T = TypeVar("T")
 
 
 class Unauthenticated(Refused):
-    """No valid API key came with the request."""
+    """Nothing that proves who asks came with the request, or it is not valid now."""
 
     status = 401
 
 
 class MissingScope(Refused):
-    """The API key is valid and may not do this."""
+    """Who asks is known and may not do this."""
 
     status = 403
 
@@ -70,37 +75,66 @@ class DuplicateKey(Invalid):
 
 
 class Principal(msgspec.Struct, frozen=True):
-    """Who asks: a key of a tenant, and what it may do."""
+    """Who asks: a key, a member of the staff, a customer or an app of a tenant, and its scopes."""
 
     tenant_id: UUID
     home: Home
-    key_id: UUID
+    actor: Actor
     scopes: frozenset[str]
 
 
 class Authenticator(Protocol):
-    """Turns an API key into a principal; raises Unauthenticated for a key that is not valid now."""
+    """Turns a bearer token into a principal; raises Unauthenticated for one not valid now."""
 
     async def authenticate(self, token: str) -> Principal: ...
 
 
-def requires(scope: str) -> Callable[..., Awaitable[None]]:
-    """A guard: only a valid API key that holds `scope` passes."""
+class Authenticators:
+    """`Authenticator` over two: API keys say so by their first letters, all else is a token."""
 
-    async def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    def __init__(self, keys: Authenticator, tokens: Authenticator) -> None:
+        self._keys = keys
+        self._tokens = tokens
+
+    async def authenticate(self, token: str) -> Principal:
+        chosen = self._keys if token.startswith(KEY_PREFIX) else self._tokens
+        return await chosen.authenticate(token)
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """What a route asks of who comes; `own` is the scope that opens one's own things only."""
+
+    scope: str
+    own: str | None = None
+
+    async def __call__(
+        self, connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler
+    ) -> None:
         header = connection.headers.get("authorization", "")
         kind, _sep, token = header.partition(" ")
         if kind.lower() != "bearer" or not token:
-            raise Unauthenticated("send an API key: `Authorization: Bearer <key>`")
+            raise Unauthenticated("say who you are: `Authorization: Bearer <API key or token>`")
         authenticator: Authenticator = connection.app.state.authenticator
         principal = await authenticator.authenticate(token.strip())
-        if scope not in principal.scopes:
-            raise MissingScope(f"this API key lacks the scope {scope}", scope=scope)
+        if self.scope not in principal.scopes and self.own not in principal.scopes:
+            raise MissingScope(f"this needs the scope {self.scope}", scope=self.scope)
         if b"%00" in connection.scope["query_string"]:
             raise Invalid("the query holds a NUL character, which nothing of ours does")
         connection.scope["user"] = principal
 
-    return guard
+
+def requires(scope: str, *, own: str | None = None) -> Rule:
+    """A guard: only who holds `scope` passes; who holds `own` passes too, to what is theirs.
+
+    A route with `own` must ask `owner_of` whose things it may touch.
+    """
+    return Rule(scope, own)
+
+
+def owner_of(request: Request[Any, Any, Any], scope: str) -> UUID | None:
+    """Whose things alone the asker may touch; None where it holds `scope` and may touch all."""
+    principal = principal_of(request)
+    return None if scope in principal.scopes else principal.actor.id
 
 
 def principal_of(request: Request[Any, Any, Any]) -> Principal:

@@ -14,7 +14,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 
 from serai.kernel import express
 from serai.kernel.problems import EXCEPTION_HANDLERS
-from serai.kernel.web import edge
+from serai.kernel.web import OPEN, edge
 from serai.roles import process
 from serai.roles.composition import Composition
 from serai.roles.description import describe
@@ -115,12 +115,12 @@ def _page_routes() -> list[Any]:
     welcome = _PAGES.joinpath("welcome.html").read_bytes()
     docs = _PAGES.joinpath("docs.html").read_bytes()
 
-    @get("/", include_in_schema=False)
+    @get("/", include_in_schema=False, opt={OPEN: "a page"})
     async def show_welcome() -> Response[bytes]:
         """Where to go on."""
         return Response(welcome, media_type=MediaType.HTML)
 
-    @get("/docs", include_in_schema=False)
+    @get("/docs", include_in_schema=False, opt={OPEN: "a page"})
     async def show_docs() -> Response[bytes]:
         """The API, to read and to try."""
         return Response(docs, media_type=MediaType.HTML)

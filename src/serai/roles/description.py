@@ -16,21 +16,23 @@ from litestar.openapi.spec import OpenAPIType, Operation, Parameter, Schema
 
 from serai.kernel.idempotency import KEY_CHARS_MAX
 from serai.kernel.problems import MEDIA_TYPE, Problem
-from serai.kernel.web import IDEMPOTENCY, VERSION
+from serai.kernel.web import IDEMPOTENCY, OPEN, VERSION
 
 _FAILURES: Final = {
     400: "The request does not have the form that is described here.",
-    401: "No valid API key came with the request.",
-    403: "The API key may not do this.",
+    401: "Nothing that is valid now says who asks.",
+    403: "Who asks may not do this.",
     404: "Nothing of this tenant has that id, or is of that name.",
     409: "The state of things does not allow it.",
     412: "It was changed since the version that `If-Match` names.",
     413: "The body is longer than it may be.",
     422: "The request is well formed, and something it names does not fit.",
     428: "`If-Match` is needed, and was not sent.",
+    429: "Too many tries: wait `Retry-After` seconds.",
     503: "Too busy, or just being restarted: try again after `Retry-After` seconds.",
 }
-_ANYONE: Final = (401, 403, 503)
+_ANYONE: Final = (503,)
+_GUARDED: Final = (401, 403)
 _KEY: Final = Parameter(
     name="Idempotency-Key",
     param_in="header",
@@ -62,7 +64,7 @@ def failures_of(route: Any) -> list[int]:
     names = set(inspect.signature(route.fn).parameters)
     in_path = {name for path in route.paths for name in re.findall(r"{(\w+)", path)}
     is_written = method in {"POST", "PUT", "PATCH"}
-    found = set(_ANYONE)
+    found = {*_ANYONE, *(() if OPEN in route.opt else _GUARDED)}
     if names - in_path - {"request"} or has_id or is_written:
         found.add(400)
     if has_id or is_written:

@@ -12,6 +12,7 @@ from serai.kernel.db import Database
 from serai.kernel.failure import NotFound, Unavailable
 from serai.kernel.observe import REGISTRY
 from serai.kernel.tenant import POOLED
+from serai.kernel.web import OPEN
 from serai.roles.schemas import find_migrations
 
 READY_TIMEOUT_S: Final = 2.0
@@ -65,12 +66,12 @@ class Readiness:
 def probe_routes(readiness: Readiness, *, has_metrics: bool) -> list[Any]:
     """/livez, /readyz and /metrics."""
 
-    @get("/livez", include_in_schema=False)
+    @get("/livez", include_in_schema=False, opt={OPEN: "an orchestrator asks"})
     async def livez() -> dict[str, str]:
         """Tell that the process answers."""
         return {"status": "alive"}
 
-    @get("/readyz", include_in_schema=False)
+    @get("/readyz", include_in_schema=False, opt={OPEN: "an orchestrator asks"})
     async def readyz(request: Request[Any, Any, Any]) -> Response[bytes]:
         """Tell whether the process can do its work: 200, or 503 with the reason."""
         obstacle = await readiness.obstacle()
@@ -81,7 +82,7 @@ def probe_routes(readiness: Readiness, *, has_metrics: bool) -> list[Any]:
             headers={"Retry-After": RETRY_AFTER_S},
         )  # fmt: skip
 
-    @get("/metrics", include_in_schema=False)
+    @get("/metrics", include_in_schema=False, opt={OPEN: "a collector asks; no tenant is in it"})
     async def metrics() -> Response[bytes]:
         """The figures, as Prometheus reads them."""
         if not has_metrics:

@@ -40,6 +40,7 @@ from serai.contexts.orders.contract import (
     UnknownSku,
 )
 from serai.kernel import ids, money, queries
+from serai.kernel.actor import Actor
 from serai.kernel.failure import IdempotencyKeyReused, Invalid
 from serai.kernel.idempotency import Answer, Claim
 from serai.kernel.problems import EXCEPTION_HANDLERS
@@ -168,7 +169,8 @@ class Keys:
         row = await self._pool.fetchrow(_SQL.find_api_key.text(""), digest)
         if row is None:
             raise Unauthenticated("this API key is not valid")
-        who = Principal(row["tenant_id"], POOLED, row["key_id"], frozenset(row["scopes"]))
+        actor = Actor("key", row["key_id"])
+        who = Principal(row["tenant_id"], POOLED, actor, frozenset(row["scopes"]))
         self._known[digest] = (who, time.monotonic() + KEY_VALID_S)
         return who
 

@@ -10,6 +10,7 @@ from litestar.params import FromPath
 from serai.cli.demo.goods import Goods, demo_goods
 from serai.cli.demo.pictures import picture
 from serai.kernel.failure import NotFound
+from serai.kernel.web import OPEN
 
 MEDIA_TYPE: Final = "image/svg+xml"
 KEPT_BY_CLIENTS_S: Final = 86_400
@@ -26,7 +27,7 @@ def media_routes() -> list[Any]:
     """GET /media/demo/{handle}.svg, open to everyone as a shop's pictures are."""
 
     # A path parameter is a whole segment for Litestar, so the suffix is looked at here.
-    @get("/media/demo/{file_name:str}", include_in_schema=False)
+    @get("/media/demo/{file_name:str}", include_in_schema=False, opt={OPEN: "pictures"})
     async def show_picture(
         request: Request[Any, Any, Any], file_name: FromPath[str]
     ) -> Response[bytes]:

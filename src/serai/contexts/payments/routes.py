@@ -38,6 +38,7 @@ from serai.kernel.money import AMOUNT_MINOR_MAX
 from serai.kernel.tenant import Homes
 from serai.kernel.text import END, Line
 from serai.kernel.web import (
+    OPEN,
     VERSION_OPTIONAL,
     Page,
     carry_out,
@@ -295,7 +296,12 @@ def callback_routes(
 ) -> list[Any]:
     """Where the provider calls back. It has no API key; its signature lets it in."""
 
-    @post(CALLBACKS_PATH, status_code=204, include_in_schema=False)
+    @post(
+        CALLBACKS_PATH,
+        status_code=204,
+        include_in_schema=False,
+        opt={OPEN: "the provider calls; its signature is checked"},
+    )
     async def take_callback(request: Request[Any, Any, Any]) -> None:
         """Settles a payment by the provider's news; any answer but 2xx has it sent again."""
         answer = read_callback(request, await request.body())

@@ -65,7 +65,7 @@ def reading_routes(database: Database, tenants: Tenants) -> list[Any]:
             tenant = await tenants.find_tenant(tx, who.tenant_id)
         if tenant is None:
             raise NotFound("there is no such tenant")
-        return send_view(WhoView(tenant, who.key_id, sorted(who.scopes)))
+        return send_view(WhoView(tenant, who.actor.id, sorted(who.scopes)))
 
     @get(
         "/v1/api-keys", guards=[requires("tenancy:read")], return_dto=None, tags=TAGS,

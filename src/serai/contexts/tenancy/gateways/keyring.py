@@ -16,6 +16,7 @@ import msgspec
 from serai.contexts.tenancy import model
 from serai.contexts.tenancy.model import KeyAddress
 from serai.contexts.tenancy.ports import LookUp
+from serai.kernel.actor import Actor
 from serai.kernel.web import Principal, Unauthenticated
 
 VALID_S: Final = 2.0
@@ -71,7 +72,7 @@ class Keyring:
         self._forgotten += 1
         self._pending.clear()
         for digest, entry in list(self._known.items()):
-            if entry.principal.key_id == key_id:
+            if entry.principal.actor.id == key_id:
                 del self._known[digest]
 
     def forget_all(self) -> None:
@@ -110,7 +111,8 @@ class Keyring:
             if is_current:
                 _remember(self._unknown, digest, began + VALID_S, UNKNOWN_MAX)
             return None
-        principal = Principal(record.tenant_id, record.home, record.key_id, record.scopes)
+        actor = Actor("key", record.key_id)
+        principal = Principal(record.tenant_id, record.home, actor, record.scopes)
         if is_current:
             entry = _Entry(principal, began + REFRESH_S, began + VALID_S)
             _remember(self._known, digest, entry, KEYS_MAX)

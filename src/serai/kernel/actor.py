@@ -1,0 +1,20 @@
+"""Who acts: the staff, customer, key or app behind a request, or the platform itself."""
+
+from typing import Final, Literal
+from uuid import UUID
+
+import msgspec
+
+ActorKind = Literal["key", "staff", "customer", "app", "operator", "system"]
+
+
+class Actor(msgspec.Struct, frozen=True):
+    """One who acts, and where from; `address` is the peer's, as far as the edge can know it."""
+
+    kind: ActorKind
+    id: UUID
+    address: str | None = None
+
+
+SYSTEM: Final = Actor("system", UUID(int=0))
+"""The platform: a flow, a timer or a job, in nobody's name."""
