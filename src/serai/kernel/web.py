@@ -50,6 +50,8 @@ VERSION_OPTIONAL: Final = {VERSION: False}
 VERSION_REQUIRED: Final = {VERSION: True}
 """The `opt=` of a route that does nothing without `If-Match`."""
 
+OF_ACTOR: Final = "\x1f"
+"""Stands between an actor and her idempotency key."""
 KEY_PREFIX: Final = "serai_"
 """How every API key begins; no token of another kind does."""
 OPEN: Final = "is_open"
@@ -236,6 +238,11 @@ def claim_of(
         return None
     if not 1 <= len(key) <= KEY_CHARS_MAX or not key.isprintable() or not key.isascii():
         raise Invalid(f"`Idempotency-Key` must be 1 to {KEY_CHARS_MAX} printable ASCII characters")
+    who: Principal | None = request.scope.get("user")
+    if who is not None and who.actor.kind != "key":
+        # Of one tenant's people each has keys of her own: what another was answered is not hers to
+        # see, nor is that it was. No key that is sent holds the character between.
+        key = f"{who.actor.id.hex}{OF_ACTOR}{key}"
     query = request.scope["query_string"].decode("latin-1")
     operation = f"{request.method} {request.scope['path']}?{query}"
     return Claim(key, idempotency.fingerprint(operation, body))
