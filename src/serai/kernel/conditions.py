@@ -42,6 +42,17 @@ class Limit(msgspec.Struct, frozen=True):
     data: Any
 
 
+class Terms(msgspec.Struct, frozen=True):
+    """Who acts, and the limits that wait for facts: for whoever will have these, under a lock."""
+
+    actor: Actor
+    limits: tuple[Limit, ...]
+
+    def refuse(self, now: datetime, **facts: Any) -> ConditionNotMet | None:
+        """Why not, with the facts at hand; None where every limit allows it."""
+        return refuse(self.limits, actor=self.actor, facts=facts, now=now)
+
+
 class _Known(msgspec.Struct, frozen=True):
     decide: Condition
     data: Any

@@ -13,8 +13,9 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 
 from serai.kernel import express
+from serai.kernel.edge import edge
 from serai.kernel.problems import EXCEPTION_HANDLERS
-from serai.kernel.web import OPEN, edge
+from serai.kernel.web import OPEN
 from serai.roles import process
 from serai.roles.composition import Composition
 from serai.roles.description import SECURITY, describe
@@ -81,7 +82,9 @@ def build_app(
         middleware=[edge],
         request_max_body_size=settings.body_bytes_max,
         openapi_config=_openapi_config(),
-        state=State({"authenticator": composition.tenancy.authenticator}),
+        state=State(
+            {"authenticator": composition.tenancy.authenticator, "clock": composition.clock}
+        ),
         debug=False,
         logging_config=None,
     )

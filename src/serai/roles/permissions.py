@@ -24,8 +24,12 @@ scope* instead passes to her own things only; anything of someone else is answer
 absent. A route without a scope says why it is open. Every other request is refused: 401 without a
 valid key or token, 403 without the scope.
 
-| method | path | what it does | scope | own scope |
-|---|---|---|---|---|
+A role may hold a scope under conditions (`kernel/conditions.py`: an amount, hours, networks), which
+narrow it and never widen it. Where a condition needs to know more than who asks and when, the last
+column names the facts that the route lays before it; every other route refuses who is so limited.
+
+| method | path | what it does | scope | own scope | judges |
+|---|---|---|---|---|---|
 """
 
 
@@ -38,6 +42,7 @@ class Permission(msgspec.Struct, frozen=True):
     scope: str | None
     own: str | None
     open: str | None
+    judges: tuple[str, ...] = ()
 
 
 def rule_of(handler: Any) -> Rule | None:
@@ -67,6 +72,7 @@ def _read(app: Litestar) -> Iterator[Permission]:
                     None if rule is None else rule.scope,
                     None if rule is None else rule.own,
                     None if why is None else str(why),
+                    () if rule is None else tuple(sorted(rule.judges)),
                 )
 
 
@@ -78,4 +84,5 @@ def write_markdown(permissions: Sequence[Permission]) -> str:
 def _line(one: Permission) -> str:
     scope = f"`{one.scope}`" if one.scope else f"open: {one.open or 'NO RULE'}"
     own = f"`{one.own}`" if one.own else ""
-    return f"| {one.method} | `{one.path}` | {one.summary} | {scope} | {own} |\n"
+    judges = ", ".join(f"`{fact}`" for fact in one.judges)
+    return f"| {one.method} | `{one.path}` | {one.summary} | {scope} | {own} | {judges} |\n"

@@ -68,6 +68,7 @@ Words = Annotated[Line, msgspec.Meta(max_length=REASON_CHARS_MAX)]
 READ: Final = "payments:read"
 WRITE: Final = "payments:write"
 OWN: Final = "orders:own"
+REFUNDING: Final = requires(WRITE, judges=("amount_minor", "currency"))
 IsHers = Callable[[Request[Any, Any, Any], str, UUID], Awaitable[bool]]
 """Whether an order is of who asks; of course, where she holds the scope for everybody's."""
 ReadCallback = Callable[[Request[Any, Any, Any], bytes], Answer | None]
@@ -180,7 +181,7 @@ def writing_routes(
 
     @post(
         "/v1/payments/{intent_id:uuid}/refunds",
-        guards=[requires(WRITE)],
+        guards=[REFUNDING],
         dto=json_body(RefundBody),
         return_dto=None,
         status_code=201,
@@ -190,10 +191,11 @@ def writing_routes(
     async def refund_payment(
         request: Request[Any, Any, Any], intent_id: FromPath[UUID], data: JSONBody[RefundBody]
     ) -> Response[bytes]:
-        """Gives back part or all of what was captured and is not given back yet."""
+        """Gives back part or all of what was captured; a limit counts all that is given back."""
+        who = principal_of(request)
         command = RefundPayment(
-            principal_of(request).tenant_id, intent_id, ids.new_id(), data.amount_minor,
-            data.reason, cause_of(request), expected_version(request),
+            who.tenant_id, intent_id, ids.new_id(), data.amount_minor, data.reason,
+            cause_of(request), expected_version(request), REFUNDING.terms_of(who),
         )  # fmt: skip
         return await carry_out(request, refund, command)
 
