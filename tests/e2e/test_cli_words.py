@@ -150,6 +150,9 @@ def test_the_apis_description_needs_no_database(tmp_path: Path) -> None:
     assert schema["openapi"] == "3.1.0"
     assert schema["components"]["securitySchemes"]["apiKey"]["scheme"] == "bearer"
     assert "/livez" not in schema["paths"]
+    permissions = json.loads(serai("openapi", "--permissions", "--json", cwd=tmp_path).out)
+    (cancel,) = [one for one in permissions if one["path"] == "/v1/orders/{order_id}/cancel"]
+    assert (cancel["method"], cancel["scope"]) == ("POST", "orders:cancel")
     written = serai("openapi", "--out", "openapi.json", cwd=tmp_path)
     assert written.code == 0
     assert (tmp_path / "openapi.json").read_text() == done.out, "the same each time"

@@ -16,10 +16,11 @@ from serai.kernel import ids
 from serai.kernel.actor import Actor
 from serai.kernel.clock import ManualClock
 from serai.kernel.db import Database
+from serai.kernel.edge import edge
 from serai.kernel.module import Finding, Module, Surroundings
 from serai.kernel.problems import EXCEPTION_HANDLERS
 from serai.kernel.tenant import POOLED, Home
-from serai.kernel.web import Principal, Unauthenticated, edge
+from serai.kernel.web import Principal, Unauthenticated
 from serai.settings import Settings
 
 BEGIN = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)

@@ -18,12 +18,13 @@ from serai.kernel import events, ids
 from serai.kernel.actor import Actor
 from serai.kernel.clock import Clock, ManualClock
 from serai.kernel.db import Database, session_settings
+from serai.kernel.edge import edge
 from serai.kernel.events import Delivery
 from serai.kernel.module import Hear, Module, Surroundings
 from serai.kernel.problems import EXCEPTION_HANDLERS
 from serai.kernel.queries import Queries
 from serai.kernel.tenant import POOLED, Home
-from serai.kernel.web import Principal, Unauthenticated, edge
+from serai.kernel.web import Principal, Unauthenticated
 from serai.settings import Settings
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

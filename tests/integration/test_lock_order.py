@@ -36,6 +36,7 @@ HELD = {
     "serai.contexts.notifications": {"requeue_messages", "update_templates"},
     "serai.contexts.orders": {"request_cancellations"},
     "serai.contexts.payments": {"save_intents", "save_refunds"},
+    "serai.contexts.returns": {"grant_returns"},
     "serai.contexts.shipping": {"update_shipments"},
 }  # fmt: skip
 """Statements that change only rows which their transaction has locked, in order, before."""

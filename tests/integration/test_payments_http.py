@@ -29,6 +29,7 @@ from tests.integration.fulfilment_shop import (
     outbox,
     surroundings,
 )
+from tests.unit.fulfilment_fakes import OrderDesk
 from tests.unit.payments_memory import delivery_of
 
 WHY = Cause(ids.new_id())
@@ -96,7 +97,9 @@ class Shop:
 @pytest.fixture
 async def module(database: Database, tenant: UUID, tmp_path: Path) -> AsyncIterator[Module]:
     settings = Settings(data_dir=str(tmp_path))
-    built = payments.build(surroundings(database, tenants=[tenant], settings=settings))
+    built = payments.build(
+        surroundings(database, tenants=[tenant], settings=settings), orders=OrderDesk()
+    )
     database.clock = surroundings(database).clock
     yield built
     assert built.close is not None

@@ -37,6 +37,7 @@ from serai.kernel.module import Finding
 from serai.kernel.queries import Statement
 from serai.kernel.tenant import POOLED
 from tests.integration.fulfilment_shop import NOW, assert_plans, outbox, surroundings
+from tests.unit.fulfilment_fakes import OrderDesk
 from tests.unit.payments_memory import delivery_of, intent_of
 
 BOOKS = PostgresBooks()
@@ -251,7 +252,9 @@ async def test_settling_touches_no_index(
 
 async def findings(database: Database, tenant: UUID) -> list[Finding]:
     found = []
-    for check in payments.build(surroundings(database, tenants=[tenant])).checks:
+    for check in payments.build(
+        surroundings(database, tenants=[tenant]), orders=OrderDesk()
+    ).checks:
         async with database.transaction(POOLED, (tenant,), is_report=True) as tx:
             found += await check.run(tx, tenant)
     return found

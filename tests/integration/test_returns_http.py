@@ -35,7 +35,7 @@ def desk() -> OrderDesk:
 
 @pytest.fixture
 def module(database: Database, desk: OrderDesk) -> Module:
-    return returns.build(surroundings(database), orders=desk)  # type: ignore[arg-type]
+    return returns.build(surroundings(database), orders=desk, owners=desk)  # type: ignore[arg-type]
 
 
 @pytest.fixture

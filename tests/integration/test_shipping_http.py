@@ -44,7 +44,7 @@ def desk() -> OrderDesk:
 
 @pytest.fixture
 def module(database: Database, desk: OrderDesk) -> Module:
-    return shipping.build(surroundings(database), orders=desk)
+    return shipping.build(surroundings(database), orders=desk, owners=desk)
 
 
 @pytest.fixture

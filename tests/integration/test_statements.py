@@ -32,7 +32,9 @@ HOT = {
     ],
     "serai.contexts.orders": [
         "confirm_orders", "cancel_orders", "list_lines", "list_orders", "find_order",
+        "list_own_orders", "list_owned",
     ],
+    "serai.contexts.returns": ["lock_returns", "grant_returns", "find_asked", "list_requests"],
     "serai.contexts.inventory": [
         "lock_levels", "change_levels", "sell_reservations", "release_reservations", "list_sold",
         "return_units",

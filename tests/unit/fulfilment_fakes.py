@@ -111,6 +111,16 @@ class MemoryReturns:
                 settled_at = now if to == "refunded" else None
                 self.rows[key] = msgspec.structs.replace(row, status=to, settled_at=settled_at)
 
+    async def lock(self, returns: Sequence[Key], *, tx: Tx) -> dict[Key, Return]:
+        return {key: self.rows[key] for key in returns if key in self.rows}
+
+    async def grant(self, returns: Sequence[Return], *, tx: Tx) -> None:
+        self.rows |= {(one.tenant_id, one.id): one for one in returns}
+
+    async def find_asked(self, orders: Sequence[Key], *, tx: Tx) -> set[Key]:
+        waiting = {(r.tenant_id, r.order_id) for r in self.rows.values() if r.status == "requested"}
+        return waiting & set(orders)
+
 
 class OrderDesk:
     """What shipping and returns ask of orders: statuses, and returned lines at a penny."""
@@ -120,6 +130,7 @@ class OrderDesk:
         self.versions: dict[UUID, int] = {}
         self.refusals: dict[UUID, Refused] = {}
         self.asked: list[Any] = []
+        self.owners: dict[UUID, UUID] = {}
 
     async def find_statuses(self, refs: Sequence[OrderRef], *, tx: Tx) -> list[Status | None]:
         self.asked.extend(refs)
@@ -133,6 +144,16 @@ class OrderDesk:
     ) -> list[Taken | Refused]:
         self.asked.extend(commands)
         return [self.refusals.get(c.order_id) or taken_of(c) for c in commands]
+
+    async def weigh_returns(
+        self, commands: Sequence[ReturnLines], *, tx: Tx
+    ) -> list[Taken | Refused]:
+        return [self.refusals.get(c.order_id) or taken_of(c) for c in commands]
+
+    async def list_owned(
+        self, tenant_id: UUID, owner: UUID, order_ids: Sequence[UUID], *, tx: Tx
+    ) -> set[UUID]:
+        return {order for order in order_ids if self.owners.get(order) == owner}
 
 
 def taken_of(command: ReturnLines) -> Taken:

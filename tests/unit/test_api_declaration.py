@@ -2,20 +2,24 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from litestar import Litestar
-from litestar.routes import HTTPRoute
+from litestar import Litestar, get
 from msgspec import inspect
 
+from serai.contexts.tenancy.contract import SCOPES
 from serai.kernel import text
 from serai.kernel.db import Database
-from serai.kernel.web import OPEN, Rule
+from serai.kernel.web import OPEN
 from serai.roles.api import build_app
 from serai.roles.composition import compose
+from serai.roles.permissions import list_permissions, write_markdown
 from serai.settings import Settings
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -31,17 +35,48 @@ def test_the_whole_api_is_declared_without_a_deprecated_word(app: Litestar) -> N
 
 
 def test_every_route_says_what_it_needs_of_who_asks(app: Litestar) -> None:
-    unruled = [
-        (method, path)
-        for route in app.routes
-        if isinstance(route, HTTPRoute) and not route.path.startswith("/schema")
-        for handler in route.route_handlers
-        for method in handler.http_methods - {"OPTIONS"}
-        for path in handler.paths
-        if OPEN not in handler.opt
-        and not any(isinstance(guard, Rule) for guard in handler.resolve_guards())
+    assert unruled(app) == []
+
+
+def unruled(app: Litestar) -> list[tuple[str, str]]:
+    """Routes that anyone may call although nobody said why, or that are both open and ruled."""
+    return [
+        (one.method, one.path)
+        for one in list_permissions(app)
+        if (one.scope is None) == (one.open is None)
     ]
-    assert unruled == []
+
+
+def test_the_rule_check_sees_a_route_without_one() -> None:
+    @get("/v1/planted", sync_to_thread=False)
+    def planted() -> None: ...
+
+    @get("/v1/said", opt={OPEN: "a test"}, sync_to_thread=False)
+    def said() -> None: ...
+
+    assert unruled(Litestar([planted, said], openapi_config=None)) == [("GET", "/v1/planted")]
+
+
+def test_every_scope_that_a_route_asks_for_can_be_given(app: Litestar) -> None:
+    asked = {scope for one in list_permissions(app) for scope in (one.scope, one.own) if scope}
+    assert asked - set(SCOPES) == set()
+    assert set(SCOPES) - asked == {"orders:price"}, "a scope that opens nothing"
+
+
+def test_the_page_of_permissions_is_what_the_routes_ask(app: Litestar) -> None:
+    page = (ROOT / "docs" / "reference" / "permissions.md").read_text("utf-8")
+    assert page == write_markdown(list_permissions(app)), (
+        "write it anew: serai openapi --permissions --out docs/reference/permissions.md"
+    )
+
+
+def test_the_description_tells_what_each_operation_needs(app: Litestar) -> None:
+    paths: dict[str, Any] = app.openapi_schema.to_schema()["paths"]
+    for one in list_permissions(app):
+        if one.path not in paths:
+            continue
+        needed = [{"apiKey": [scope]} for scope in (one.scope, one.own) if scope]
+        assert paths[one.path][one.method.lower()]["security"] == needed, one
 
 
 def test_every_check_is_named_by_its_module_and_once() -> None:

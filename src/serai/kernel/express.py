@@ -15,8 +15,9 @@ from litestar import Litestar, Response
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from serai.kernel.edge import edge
 from serai.kernel.problems import EXCEPTION_HANDLERS
-from serai.kernel.web import decode_json, edge
+from serai.kernel.web import decode_json
 
 EXPRESS: Final[Mapping[str, Any]] = {"is_express": True}
 """The `opt` of a route that takes the request and its JSON body, and nothing from its path."""

@@ -1,9 +1,9 @@
 """The edge: decodes strictly, authenticates, hands commands to batches and answers in HTTP."""
 
 import base64
-import functools
 import json
-import time
+from collections.abc import Collection
+from datetime import datetime
 from typing import Annotated, Any, Final, Generic, Protocol, TypeVar
 from uuid import UUID
 
@@ -11,14 +11,13 @@ import msgspec
 from litestar import Request, Response
 from litestar.connection import ASGIConnection
 from litestar.dto import AbstractDTO
-from litestar.enums import ScopeType
 from litestar.handlers import BaseRouteHandler
 from litestar.params import QueryParameter
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from serai.kernel import idempotency, ids, observe
+from serai.kernel import conditions, idempotency, ids
 from serai.kernel.actor import Actor
 from serai.kernel.batch import Batch
+from serai.kernel.conditions import Limit, Terms
 from serai.kernel.events import Cause
 from serai.kernel.failure import IdempotencyKeyMissing, Invalid, Refused, StaleVersion
 from serai.kernel.idempotency import KEY_CHARS_MAX, Answer, Claim
@@ -31,7 +30,6 @@ CURSOR_CHARS_MAX = 512
 REPEATED: Final = "Idempotency-Replayed"
 """The header that tells an answer given once more, under a key, from the first."""
 BIGINT_MAX = 2**63 - 1
-REQUEST_ID_CHARS_MAX = 64
 QUERY_CHARS_MAX = 255
 
 QueryLine = Annotated[str, QueryParameter(max_length=QUERY_CHARS_MAX, pattern=LINE_PATTERN)]
@@ -50,6 +48,8 @@ VERSION_OPTIONAL: Final = {VERSION: False}
 VERSION_REQUIRED: Final = {VERSION: True}
 """The `opt=` of a route that does nothing without `If-Match`."""
 
+OF_ACTOR: Final = "\x1f"
+"""Stands between an actor and her idempotency key."""
 KEY_PREFIX: Final = "serai_"
 """How every API key begins; no token of another kind does."""
 OPEN: Final = "is_open"
@@ -81,6 +81,8 @@ class Principal(msgspec.Struct, frozen=True):
     home: Home
     actor: Actor
     scopes: frozenset[str]
+    limits: tuple[Limit, ...] = ()
+    """What narrows scopes; a scope that two roles give, one of them without limit, has none."""
 
 
 class Authenticator(Protocol):
@@ -102,10 +104,14 @@ class Authenticators:
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """What a route asks of who comes; `own` is the scope that opens one's own things only."""
+    """What a route asks of who comes; `own` is the scope that opens one's own things only.
+
+    `judges` are the facts that the route itself lays before the limits of who comes (`terms_of`).
+    """
 
     scope: str
     own: str | None = None
+    judges: frozenset[str] = frozenset()
 
     async def __call__(
         self, connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler
@@ -118,17 +124,38 @@ class Rule(msgspec.Struct, frozen=True):
         principal = await authenticator.authenticate(token.strip())
         if self.scope not in principal.scopes and self.own not in principal.scopes:
             raise MissingScope(f"this needs the scope {self.scope}", scope=self.scope)
+        if principal.limits:
+            self._weigh(principal, connection.app.state.clock.now())
         if b"%00" in connection.scope["query_string"]:
             raise Invalid("the query holds a NUL character, which nothing of ours does")
         connection.scope["user"] = principal
 
+    def terms_of(self, principal: Principal) -> Terms | None:
+        """The limits that wait for the facts which this rule says will be laid before them."""
+        if not principal.limits:
+            return None
+        _, later = self._split(principal)
+        return Terms(principal.actor, later) if later else None
 
-def requires(scope: str, *, own: str | None = None) -> Rule:
+    def _weigh(self, principal: Principal, now: datetime) -> None:
+        at_once, _ = self._split(principal)
+        refusal = conditions.refuse(at_once, actor=principal.actor, facts={}, now=now)
+        if refusal is not None:
+            raise refusal
+
+    def _split(self, principal: Principal) -> tuple[tuple[Limit, ...], tuple[Limit, ...]]:
+        used = self.scope if self.scope in principal.scopes else self.own
+        limits = [limit for limit in principal.limits if limit.scope == used]
+        return conditions.split(limits, self.judges)
+
+
+def requires(scope: str, *, own: str | None = None, judges: Collection[str] = ()) -> Rule:
     """A guard: only who holds `scope` passes; who holds `own` passes too, to what is theirs.
 
-    A route with `own` must ask `owner_of` whose things it may touch.
+    A route with `own` must ask `owner_of` whose things it may touch, and one that judges facts must
+    hand `Rule.terms_of` to whoever has them.
     """
-    return Rule(scope, own)
+    return Rule(scope, own, frozenset(judges))
 
 
 def owner_of(request: Request[Any, Any, Any], scope: str) -> UUID | None:
@@ -236,6 +263,11 @@ def claim_of(
         return None
     if not 1 <= len(key) <= KEY_CHARS_MAX or not key.isprintable() or not key.isascii():
         raise Invalid(f"`Idempotency-Key` must be 1 to {KEY_CHARS_MAX} printable ASCII characters")
+    who: Principal | None = request.scope.get("user")
+    if who is not None and who.actor.kind != "key":
+        # Of one tenant's people each has keys of her own: what another was answered is not hers to
+        # see, nor is that it was. No key that is sent holds the character between.
+        key = f"{who.actor.id.hex}{OF_ACTOR}{key}"
     query = request.scope["query_string"].decode("latin-1")
     operation = f"{request.method} {request.scope['path']}?{query}"
     return Claim(key, idempotency.fingerprint(operation, body))
@@ -340,46 +372,3 @@ def expected_version(request: Request[Any, Any, Any]) -> int | None:
     if not text.isdecimal() or len(text) > 18:  # noqa: PLR2004 - what a bigint holds
         raise StaleVersion("`If-Match` names a version that this resource never had")
     return int(text)
-
-
-def edge(app: ASGIApp) -> ASGIApp:
-    """The one middleware: gives each request its id and measures it."""
-
-    async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != ScopeType.HTTP:
-            await app(scope, receive, send)
-            return
-        began = time.perf_counter()
-        request_id = _request_id(scope)
-        scope["request_id"] = request_id  # type: ignore[typeddict-unknown-key]
-        status = 500
-
-        async def send_with_id(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                headers = list(message.get("headers", []))
-                headers.append((b"x-request-id", request_id.encode()))
-                message["headers"] = headers
-            await send(message)
-
-        try:
-            await app(scope, receive, send_with_id)
-        finally:
-            route = str(scope.get("path_template") or "unmatched")
-            _stopwatch(route, status).observe(time.perf_counter() - began)
-
-    return middleware
-
-
-@functools.cache
-def _stopwatch(route: str, status: int) -> Any:
-    """The histogram of a route's answers of one status; the API has so many, and no more."""
-    return observe.HTTP_SECONDS.labels(route, str(status))
-
-
-def _request_id(scope: Scope) -> str:
-    for name, value in scope["headers"]:
-        if name == b"x-request-id" and len(value) <= REQUEST_ID_CHARS_MAX and value.isalnum():
-            return value.decode("ascii", "replace")
-    return ids.new_id().hex

@@ -13,18 +13,18 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 
 from serai.kernel import express
+from serai.kernel.edge import edge
 from serai.kernel.problems import EXCEPTION_HANDLERS
-from serai.kernel.web import OPEN, edge
+from serai.kernel.web import OPEN
 from serai.roles import process
 from serai.roles.composition import Composition
-from serai.roles.description import describe
+from serai.roles.description import SECURITY, describe
 from serai.roles.probes import Readiness, probe_routes
 from serai.roles.process import Process
 from serai.roles.server import serve_app
 from serai.settings import Settings, version
 
 SCHEMA_PATH: Final = "/schema/openapi.json"
-_SECURITY: Final = "apiKey"
 _PAGES: Final = files("serai.roles").joinpath("pages")
 
 
@@ -82,7 +82,9 @@ def build_app(
         middleware=[edge],
         request_max_body_size=settings.body_bytes_max,
         openapi_config=_openapi_config(),
-        state=State({"authenticator": composition.tenancy.authenticator}),
+        state=State(
+            {"authenticator": composition.tenancy.authenticator, "clock": composition.clock}
+        ),
         debug=False,
         logging_config=None,
     )
@@ -101,12 +103,12 @@ def _openapi_config() -> OpenAPIConfig:
         render_plugins=[JsonRenderPlugin(path="/openapi.json")],
         components=Components(
             security_schemes={
-                _SECURITY: SecurityScheme(
+                SECURITY: SecurityScheme(
                     type="http", scheme="bearer", description="An API key of a tenant."
                 )
             }
         ),
-        security=[{_SECURITY: []}],
+        security=[{SECURITY: []}],
     )
 
 

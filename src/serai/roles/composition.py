@@ -92,9 +92,9 @@ def compose(settings: Settings, database: Database, *, clock: Clock | None = Non
     catalog = catalog_module.build(s)
     inventory = inventory_module.build(s)
     orders = orders_module.build(s, catalog.offers)
-    payments = payments_module.build(s)
-    shipping = shipping_module.build(s, orders=orders.offers)
-    returns = returns_module.build(s, orders=orders.offers)
+    payments = payments_module.build(s, orders=orders.offers)
+    shipping = shipping_module.build(s, orders=orders.offers, owners=orders.offers)
+    returns = returns_module.build(s, orders=orders.offers, owners=orders.offers)
     notifications = notifications_module.build(s)
     lead = {
         "orders": orders.offers,

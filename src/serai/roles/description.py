@@ -16,8 +16,10 @@ from litestar.openapi.spec import OpenAPIType, Operation, Parameter, Schema
 
 from serai.kernel.idempotency import KEY_CHARS_MAX
 from serai.kernel.problems import MEDIA_TYPE, Problem
-from serai.kernel.web import IDEMPOTENCY, OPEN, VERSION
+from serai.kernel.web import IDEMPOTENCY, OPEN, VERSION, Rule
 
+SECURITY: Final = "apiKey"
+"""The security scheme of the description; what a requirement lists for it are scopes."""
 _FAILURES: Final = {
     400: "The request does not have the form that is described here.",
     401: "Nothing that is valid now says who asks.",
@@ -53,7 +55,9 @@ def describe(routes: Sequence[Any]) -> list[Any]:
             # A description that held random examples could not be kept nor compared.
             answer.generate_examples = False
         # Litestar calls it, so that whatever makes an operation will do.
-        route.operation_class = partial(_make_operation, route.operation_class, headers_of(route))
+        route.operation_class = partial(
+            _make_operation, route.operation_class, headers_of(route), security_of(route)
+        )
     return list(routes)
 
 
@@ -99,6 +103,14 @@ def headers_of(route: Any) -> list[Parameter]:
     return found
 
 
+def security_of(route: Any) -> list[dict[str, list[str]]]:
+    """What a route needs of who asks: one of these; nothing at all where it is open."""
+    rule = next((guard for guard in route.guards or () if isinstance(guard, Rule)), None)
+    if rule is None:
+        return []
+    return [{SECURITY: [scope]} for scope in (rule.scope, rule.own) if scope is not None]
+
+
 def _problem(status: int) -> ResponseSpec:
     return ResponseSpec(
         Problem,
@@ -108,8 +120,12 @@ def _problem(status: int) -> ResponseSpec:
 
 
 def _make_operation(
-    make: Callable[..., Operation], headers: Sequence[Parameter], **fields: Any
+    make: Callable[..., Operation],
+    headers: Sequence[Parameter],
+    needs: Sequence[dict[str, list[str]]],
+    **fields: Any,
 ) -> Operation:
-    """What Litestar found, and the headers."""
+    """What Litestar found, the headers, and who may."""
+    fields["security"] = needs
     fields["parameters"] = [*(fields.get("parameters") or ()), *headers] or None
     return make(**fields)

@@ -46,7 +46,7 @@ async def insert_returns(
     )  # fmt: skip
     for values in sorted(given, key=lambda values: values[:2]):
         row = dict(zip(names, values, strict=True))
-        await session.insert_new(RETURNS, row | {"settled_at": None})
+        await session.insert_new(RETURNS, row | {"settled_at": None, "accepted_at": None})
     return len(ids)
 
 

@@ -217,7 +217,7 @@ SHIPPING = [
 
 def _return(row: Row) -> bool:
     return (
-        row["status"] in {"accepted", "refunded", "refund_failed"}
+        row["status"] in {"requested", "declined", "accepted", "refunded", "refund_failed"}
         and row["refund_minor"] >= 0
         and len(_json_length(row["lines"])) > 0
         and (row["status"] == "refunded") == (row["settled_at"] is not None)

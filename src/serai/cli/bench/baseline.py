@@ -41,6 +41,7 @@ from serai.contexts.orders.contract import (
 )
 from serai.kernel import ids, money, queries
 from serai.kernel.actor import Actor
+from serai.kernel.edge import edge
 from serai.kernel.failure import IdempotencyKeyReused, Invalid
 from serai.kernel.idempotency import Answer, Claim
 from serai.kernel.problems import EXCEPTION_HANDLERS
@@ -51,7 +52,6 @@ from serai.kernel.web import (
     Unauthenticated,
     answer_with,
     claim_of,
-    edge,
     json_body,
     principal_of,
     requires,

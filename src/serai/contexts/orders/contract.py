@@ -140,12 +140,13 @@ class ReturnLine(msgspec.Struct, frozen=True):
 
 
 class ReturnLines(msgspec.Struct, frozen=True):
-    """Takes units of an order back into the order's own book."""
+    """Takes units of an order back into the order's own book; with an owner, of hers only."""
 
     tenant_id: UUID
     order_id: UUID
     lines: tuple[ReturnLine, ...]
     cause: Cause
+    owner: UUID | None = None
 
 
 class ReturnedLine(msgspec.Struct, frozen=True):
@@ -204,6 +205,12 @@ class Orders(Protocol):
         """Takes units back, all lines of a command or none."""
         ...
 
+    async def weigh_returns(
+        self, commands: Sequence[ReturnLines], *, tx: Tx
+    ) -> list[Taken | Refused]:
+        """What taking units back would answer now; takes none. The orders are locked."""
+        ...
+
     async def find_statuses(self, refs: Sequence[OrderRef], *, tx: Tx) -> list[Status | None]:
         """The status of each order, in order; None for one that the tenant does not have."""
         ...
@@ -228,6 +235,16 @@ class Orders(Protocol):
         self, records: Sequence[RefundRecord], *, tx: Tx, now: datetime
     ) -> None:
         """Notes money that was refunded for orders."""
+        ...
+
+
+class OrderOwners(Protocol):
+    """Tells whose orders are, for routes that show who asks her own things only."""
+
+    async def list_owned(
+        self, tenant_id: UUID, owner: UUID, order_ids: Sequence[UUID], *, tx: Tx
+    ) -> set[UUID]:
+        """Which of the given orders are of this customer; never those of another tenant."""
         ...
 
 

@@ -31,12 +31,16 @@ from serai.kernel.failure import NotFound, Refused, find_stale
 
 
 class RequestCancellation(msgspec.Struct, frozen=True):
-    """Asks that an order be undone; with a version, only if that is the current one."""
+    """Asks that an order be undone; with a version, only if that is the current one.
+
+    With an owner, only if it is hers; an order of someone else is not there for her.
+    """
 
     tenant_id: UUID
     order_id: UUID
     cause: Cause
     version: int | None = None
+    owner: UUID | None = None
 
 
 async def place_orders(
@@ -139,6 +143,8 @@ async def request_cancellations(
     wanted: set[tuple[UUID, UUID]] = set()
     for command, key in zip(commands, keys, strict=True):
         order = orders.get(key)
+        if order is not None and not model.is_hers(order, command.owner):
+            order = None
         stale = None if order is None else find_stale(command.version, order.version)
         refusal = stale or model.may_cancel(order, lines.get(key, ()))
         if refusal is None and key in wanted:
@@ -178,6 +184,21 @@ async def return_lines(
             total.refund_minor += piece.refund_minor
     if back:
         await book.return_lines(back, tx=tx)
+    return outcomes
+
+
+async def weigh_returns(
+    commands: Sequence[ReturnLines], *, tx: Tx, book: OrderBook
+) -> list[Taken | Refused]:
+    """Decides as `return_lines` does and writes nothing; the orders stay locked."""
+    keys = [(c.tenant_id, c.order_id) for c in commands]
+    orders = await book.lock_orders(keys, tx=tx)
+    outcomes: list[Taken | Refused] = []
+    lines = await book.list_lines(keys, tx=tx)
+    for command, key in zip(commands, keys, strict=True):
+        # Each on its own: the decision notes in the lines what it took.
+        fresh = [msgspec.structs.replace(line) for line in lines.get(key, ())]
+        outcomes.append(model.take_back(command, orders.get(key), fresh))
     return outcomes
 
 

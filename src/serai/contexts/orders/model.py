@@ -159,6 +159,11 @@ def place(command: PlaceOrder, quotes: Mapping[str, Quote | None]) -> Draft | Re
     return Draft(command, lines, total, tuple(goods))
 
 
+def is_hers(order: Order | OrderView, owner: UUID | None) -> bool:
+    """Whether an order is of who asks; None asks for everybody's."""
+    return owner is None or order.customer == str(owner)
+
+
 def may_cancel(order: Order | None, lines: Sequence[KeptLine]) -> Refused | None:
     """Why an order cannot be cancelled, or None where it can."""
     if order is None:
@@ -183,7 +188,7 @@ def take_back(
     Each piece is refunded at quantity x price, rounded half up, and all pieces of a line together
     at no more than the line had cost.
     """
-    if order is None:
+    if order is None or not is_hers(order, command.owner):
         return NotFound("there is no such order")
     if order.status != "confirmed":
         return ReturnNotPossible(f"the order is {order.status}; only confirmed orders take returns")

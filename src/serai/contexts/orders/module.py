@@ -64,6 +64,16 @@ class Offers:
     ) -> list[Taken | Refused]:
         return await handlers.return_lines(commands, tx=tx, now=now, book=self._book)
 
+    async def weigh_returns(
+        self, commands: Sequence[ReturnLines], *, tx: Tx
+    ) -> list[Taken | Refused]:
+        return await handlers.weigh_returns(commands, tx=tx, book=self._book)
+
+    async def list_owned(
+        self, tenant_id: UUID, owner: UUID, order_ids: Sequence[UUID], *, tx: Tx
+    ) -> set[UUID]:
+        return await self._book.list_owned(tenant_id, owner, order_ids, tx=tx)
+
     async def find_statuses(self, refs: Sequence[OrderRef], *, tx: Tx) -> list[Status | None]:
         statuses = await self._book.find_statuses([(r.tenant_id, r.order_id) for r in refs], tx=tx)
         return [statuses.get((r.tenant_id, r.order_id)) for r in refs]

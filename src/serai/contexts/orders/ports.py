@@ -98,8 +98,9 @@ class OrderReads(Protocol):
         is_unpaid: bool,
         limit: int,
         tx: Tx,
+        owner: UUID | None = None,
     ) -> list[OrderView]:
-        """A page of orders, newest first, by one of the filters."""
+        """A page of orders, newest first, by one of the filters; with an owner, of hers."""
         ...
 
     async def sum_orders(self, tenant_id: UUID, *, tx: Tx) -> Sequence[Record]:

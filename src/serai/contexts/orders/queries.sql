@@ -169,6 +169,21 @@ FROM {orders}.orders
 WHERE tenant_id = $1 AND customer = $3 AND ($2::uuid IS NULL OR id < $2)
 ORDER BY id DESC LIMIT $4;
 
+-- name: list_own_orders
+-- Lists a customer's own orders, newest first, all or by status, reference and being unpaid.
+SELECT id, status, reason, currency, total_minor, captured_minor, refunded_minor, reference, customer, email,
+       placed_at, settled_at, version, is_unpaid
+FROM {orders}.orders
+WHERE tenant_id = $1 AND customer = $3 AND ($2::uuid IS NULL OR id < $2) AND ($4::text IS NULL OR status = $4)
+  AND ($5::text IS NULL OR reference = $5) AND (NOT $6::boolean OR is_unpaid)
+ORDER BY id DESC LIMIT $7;
+
+-- name: list_owned
+-- Lists which of the given orders are a customer's.
+SELECT o.id
+FROM {orders}.orders o JOIN unnest($3::uuid[]) AS w(id) ON o.id = w.id
+WHERE o.tenant_id = $1 AND o.customer = $2;
+
 -- name: list_unpaid_orders
 -- Lists orders that are marked as unpaid, newest first, a page at a time.
 SELECT id, status, reason, currency, total_minor, captured_minor, refunded_minor, reference, customer, email,

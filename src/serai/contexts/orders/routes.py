@@ -1,7 +1,7 @@
 """Orders over HTTP."""
 
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
 import msgspec
@@ -18,7 +18,7 @@ from serai.contexts.orders.contract import (
     Status,
 )
 from serai.contexts.orders.handlers import RequestCancellation
-from serai.contexts.orders.model import PlaceLine, PlaceOrder
+from serai.contexts.orders.model import PlaceLine, PlaceOrder, is_hers
 from serai.contexts.orders.ports import OrderReads, Settlements
 from serai.kernel import ids, money
 from serai.kernel.batch import Batch
@@ -40,6 +40,7 @@ from serai.kernel.web import (
     encode_cursor,
     expected_version,
     json_body,
+    owner_of,
     page_size,
     principal_of,
     requires,
@@ -48,6 +49,10 @@ from serai.kernel.web import (
 )
 
 WAIT_S_MAX = 30.0
+READ: Final = "orders:read"
+WRITE: Final = "orders:write"
+CANCEL: Final = "orders:cancel"
+OWN: Final = "orders:own"
 
 Reference = Annotated[Line, msgspec.Meta(min_length=1, max_length=REFERENCE_CHARS_MAX)]
 
@@ -98,12 +103,18 @@ class TotalsView(msgspec.Struct, frozen=True):
 
 
 def parse_order(request: Request[Any, Any, Any], body: PlaceOrderBody) -> PlaceOrder:
-    """The command of a body; refuses what its types alone cannot tell."""
+    """The command of a body; refuses what its types alone cannot tell.
+
+    Who may place her own orders only gets her id on them, pays the catalog's prices, and is charged
+    by the shop's ways.
+    """
     who = principal_of(request)
+    owner = owner_of(request, WRITE)
+    customer = body.customer if owner is None else _name_owner(body, owner)
     if not money.is_currency(body.currency):
         raise Invalid(f"{body.currency} is not an active ISO 4217 currency")
     lines: list[PlaceLine] = []
-    may_price = "orders:price" in who.scopes
+    may_price = owner is None and "orders:price" in who.scopes
     for number, line in enumerate(body.lines, 1):
         if line.currency is not None and line.currency != body.currency:
             raise Invalid(
@@ -126,10 +137,20 @@ def parse_order(request: Request[Any, Any, Any], body: PlaceOrderBody) -> PlaceO
         None if body.payment is None else body.payment.card,
         body.payment is not None and body.payment.capture == "manual",
         body.email,
-        body.customer,
+        customer,
         body.reference,
         cause_of(request),
     )
+
+
+def _name_owner(body: PlaceOrderBody, owner: UUID) -> str:
+    """The customer of an order that she places in her own name; refuses what is not hers to say."""
+    name = str(owner)
+    if body.customer is not None and body.customer != name:
+        raise MissingScope(f"an order for someone else needs the scope {WRITE}", scope=WRITE)
+    if body.payment is not None and body.payment.capture == "manual":
+        raise MissingScope(f"capturing by hand needs the scope {WRITE}", scope=WRITE)
+    return name
 
 
 def wanted_wait(request: Request[Any, Any, Any]) -> float:
@@ -153,7 +174,7 @@ def writing_routes(
 ) -> list[Any]:
     """Placing and cancelling."""
 
-    @post("/v1/orders", guards=[requires("orders:write")], dto=json_body(PlaceOrderBody),
+    @post("/v1/orders", guards=[requires(WRITE, own=OWN)], dto=json_body(PlaceOrderBody),
           return_dto=None, opt=EXPRESS, tags=["orders"], summary="Place an order",
           responses={201: ResponseSpec(data_container=OrderView)})  # fmt: skip
     async def place_order(
@@ -171,7 +192,7 @@ def writing_routes(
                 return send(answer_order(view))
         return send(answer)
 
-    @post("/v1/orders/{order_id:uuid}/cancel", guards=[requires("orders:cancel")], status_code=202,
+    @post("/v1/orders/{order_id:uuid}/cancel", guards=[requires(CANCEL, own=OWN)], status_code=202,
           tags=["orders"], summary="Cancel an order", opt=VERSION_OPTIONAL,
           responses={202: ResponseSpec(data_container=OrderView)})  # fmt: skip
     async def cancel_order(
@@ -180,8 +201,9 @@ def writing_routes(
         """Undoes an order of which nothing was shipped: stock is freed and money goes back."""
         who = principal_of(request)
         command = RequestCancellation(
-            who.tenant_id, order_id, cause_of(request), expected_version(request)
-        )
+            who.tenant_id, order_id, cause_of(request), expected_version(request),
+            owner_of(request, CANCEL),
+        )  # fmt: skip
         return await carry_out(request, cancel, command)
 
     return [place_order, cancel_order]
@@ -189,13 +211,13 @@ def writing_routes(
 
 def reading_routes(database: Database, book: OrderReads) -> list[Any]:
     """Looking orders up."""
-    guards = [requires("orders:read")]
+    guards = [requires(READ, own=OWN)]
 
     async def access_order(request: Request[Any, Any, Any], order_id: UUID) -> OrderView:
         who = principal_of(request)
         async with database.transaction(who.home, (who.tenant_id,), is_read_only=True) as tx:
             view = await book.find_order(who.tenant_id, order_id, tx=tx)
-        if view is None:
+        if view is None or not is_hers(view, owner_of(request, READ)):
             raise NotFound("there is no such order")
         return view
 
@@ -226,18 +248,21 @@ def reading_routes(database: Database, book: OrderReads) -> list[Any]:
         """
         if sum(given is not None for given in (status, reference, customer, unpaid)) > 1:
             raise Invalid("filter by one of status, reference, customer and unpaid")
-        who, size = principal_of(request), page_size(limit)
+        who, size, owner = principal_of(request), page_size(limit), owner_of(request, READ)
         position = decode_cursor(cursor, tuple[UUID])
+        if owner is not None and customer not in {None, str(owner)}:
+            return send_view(Page[OrderView]([], None))
         async with database.transaction(who.home, (who.tenant_id,), is_read_only=True) as tx:
             views = await book.list_orders(
                 who.tenant_id, before=position[0] if position else None, status=status,
                 reference=reference, customer=customer, is_unpaid=unpaid is not None,
-                limit=size + 1, tx=tx,
+                limit=size + 1, tx=tx, owner=owner,
             )  # fmt: skip
         more = encode_cursor([views[size - 1].id]) if len(views) > size else None
         return send_view(Page(views[:size], more))
 
-    @get("/v1/order-totals", guards=guards, tags=["orders"], summary="Sum orders by status",
+    @get("/v1/order-totals", guards=[requires(READ)], tags=["orders"],
+         summary="Sum orders by status",
          responses={200: ResponseSpec(data_container=list[TotalsView])})  # fmt: skip
     async def sum_orders(request: Request[Any, Any, Any]) -> Response[bytes]:
         """Orders, lines, units and money by status, as the database has them."""

@@ -151,6 +151,13 @@ class PostgresOrders:
         rows = await tx.fetch(SQL.list_trusting, tenant_id, list(order_ids))
         return [row["id"] for row in rows]
 
+    async def list_owned(
+        self, tenant_id: UUID, owner: UUID, order_ids: Sequence[UUID], *, tx: Tx
+    ) -> set[UUID]:
+        """Which of the given orders are a customer's."""
+        rows = await tx.fetch(SQL.list_owned, tenant_id, str(owner), list(order_ids))
+        return {row["id"] for row in rows}
+
     async def tell_orders(
         self, tenant_id: UUID, *, after: UUID, limit: int, tx: Tx
     ) -> list[OrderTestimony]:
@@ -190,9 +197,15 @@ class PostgresOrders:
         is_unpaid: bool,
         limit: int,
         tx: Tx,
+        owner: UUID | None = None,
     ) -> list[OrderView]:
-        """A page of orders, newest first, by one of the filters."""
-        if is_unpaid:
+        """A page of orders, newest first, by one of the filters; with an owner, of hers."""
+        if owner is not None:
+            rows = await tx.fetch(
+                SQL.list_own_orders, tenant_id, before, str(owner), status, reference, is_unpaid,
+                limit,
+            )  # fmt: skip
+        elif is_unpaid:
             rows = await tx.fetch(SQL.list_unpaid_orders, tenant_id, before, limit)
         elif reference is not None:
             rows = await tx.fetch(SQL.list_orders_by_reference, tenant_id, before, reference, limit)

@@ -11,6 +11,7 @@ from uuid import UUID
 import msgspec
 from litestar import Request
 
+from serai.contexts.orders.contract import OrderOwners
 from serai.contexts.payments import routes
 from serai.contexts.payments.contract import (
     CaptureRequested,
@@ -58,7 +59,7 @@ FINDINGS_MAX = 100
 SANDBOX_JOURNAL = "sandbox-provider.jsonl"
 
 
-def build(s: Surroundings) -> Module:
+def build(s: Surroundings, *, orders: OrderOwners) -> Module:
     """Payments over PostgreSQL, with the provider that the settings name."""
     books = PostgresBooks()
     provider = choose_provider(s.settings, s.clock)
@@ -79,12 +80,13 @@ def build(s: Surroundings) -> Module:
     hear: Batch[Any, Any] = make(
         "payments.hear_callbacks", partial(answers.hear_callbacks, **with_books), _heard
     )
+    is_hers = routes.ask_owners(s.database, orders)
     read_callback = CallbackReader(s.settings.callback_secret, s.clock.now)
     return Module(
         name="payments",
         routes=[
-            *routes.writing_routes(pay, capture, refund),
-            *routes.reading_routes(s.database, books),
+            *routes.writing_routes(pay, capture, refund, is_hers=is_hers),
+            *routes.reading_routes(s.database, books, is_hers=is_hers),
             *routes.given_up_routes(s.database, books),
             *routes.callback_routes(hear, s.homes, read_callback),
         ],

@@ -1,7 +1,7 @@
 """Payments over HTTP, and the address at which the provider brings its news."""
 
-from collections.abc import Callable
-from typing import Annotated, Any
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 import msgspec
@@ -9,6 +9,7 @@ from litestar import Request, Response, get, post
 from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, FromQuery, JSONBody
 
+from serai.contexts.orders.contract import OrderOwners
 from serai.contexts.payments import model
 from serai.contexts.payments.contract import (
     CALLBACKS_PATH,
@@ -24,6 +25,7 @@ from serai.contexts.payments.handlers.answers import HearCallback
 from serai.contexts.payments.handlers.books import GivenUpLooks, Views
 from serai.contexts.payments.handlers.requests import (
     NO_PAYMENT,
+    NO_PAYMENT_OF_ORDER,
     CapturePayment,
     PayOrder,
     RefundPayment,
@@ -33,7 +35,7 @@ from serai.contexts.payments.ports import Answer
 from serai.kernel import ids
 from serai.kernel.batch import Batch
 from serai.kernel.db import Database
-from serai.kernel.failure import NotFound
+from serai.kernel.failure import Invalid, NotFound
 from serai.kernel.money import AMOUNT_MINOR_MAX
 from serai.kernel.tenant import Homes
 from serai.kernel.text import END, Line
@@ -47,6 +49,7 @@ from serai.kernel.web import (
     encode_cursor,
     expected_version,
     json_body,
+    owner_of,
     page_size,
     principal_of,
     requires,
@@ -62,6 +65,12 @@ Card = Annotated[
 ]
 Words = Annotated[Line, msgspec.Meta(max_length=REASON_CHARS_MAX)]
 
+READ: Final = "payments:read"
+WRITE: Final = "payments:write"
+OWN: Final = "orders:own"
+REFUNDING: Final = requires(WRITE, judges=("amount_minor", "currency"))
+IsHers = Callable[[Request[Any, Any, Any], str, UUID], Awaitable[bool]]
+"""Whether an order is of who asks; of course, where she holds the scope for everybody's."""
 ReadCallback = Callable[[Request[Any, Any, Any], bytes], Answer | None]
 """The news in a callback; None where its signature is not the provider's."""
 
@@ -125,38 +134,40 @@ def writing_routes(
     pay: Batch[PayOrder, Intent],
     capture: Batch[CapturePayment, Intent],
     refund: Batch[RefundPayment, Refund],
+    *,
+    is_hers: IsHers,
 ) -> list[Any]:
     """What moves money. Each is accepted here and settled by the provider a moment later."""
+    accepted = {202: ResponseSpec(data_container=PaymentView)}
 
     @post(
         "/v1/orders/{order_id:uuid}/payment",
-        guards=[requires("payments:write")],
+        guards=[requires(WRITE, own=OWN)],
         dto=json_body(PayOrderBody),
         return_dto=None,
         status_code=202,
-        responses={202: ResponseSpec(data_container=PaymentView)},
-        summary="Pay an order that was placed without a card",
-        tags=["payments"],
-    )
+        responses=accepted,
+        summary="Pay an order that was placed without a card", tags=["payments"],
+    )  # fmt: skip
     async def pay_order(
         request: Request[Any, Any, Any], order_id: FromPath[UUID], data: JSONBody[PayOrderBody]
     ) -> Response[bytes]:
         """Asks for the order's money. Follow the `Location` to see what becomes of it."""
         who = principal_of(request)
+        if not await is_hers(request, WRITE, order_id):
+            raise NotFound(NO_PAYMENT_OF_ORDER)
         command = PayOrder(who.tenant_id, order_id, data.card, cause_of(request))
         return await carry_out(request, pay, command)
 
     @post(
         "/v1/payments/{intent_id:uuid}/captures",
-        guards=[requires("payments:write")],
+        guards=[requires(WRITE)],
         dto=json_body(CaptureBody),
         return_dto=None,
         status_code=202,
-        responses={202: ResponseSpec(data_container=PaymentView)},
-        summary="Capture an authorised payment",
-        opt=VERSION_OPTIONAL,
-        tags=["payments"],
-    )
+        responses=accepted,
+        summary="Capture an authorised payment", opt=VERSION_OPTIONAL, tags=["payments"],
+    )  # fmt: skip
     async def capture_payment(
         request: Request[Any, Any, Any], intent_id: FromPath[UUID], data: JSONBody[CaptureBody]
     ) -> Response[bytes]:
@@ -170,46 +181,58 @@ def writing_routes(
 
     @post(
         "/v1/payments/{intent_id:uuid}/refunds",
-        guards=[requires("payments:write")],
+        guards=[REFUNDING],
         dto=json_body(RefundBody),
         return_dto=None,
         status_code=201,
         responses={201: ResponseSpec(data_container=RefundView)},
-        summary="Refund a captured payment",
-        opt=VERSION_OPTIONAL,
-        tags=["payments"],
-    )
+        summary="Refund a captured payment", opt=VERSION_OPTIONAL, tags=["payments"],
+    )  # fmt: skip
     async def refund_payment(
         request: Request[Any, Any, Any], intent_id: FromPath[UUID], data: JSONBody[RefundBody]
     ) -> Response[bytes]:
-        """Gives back part or all of what was captured and is not given back yet."""
+        """Gives back part or all of what was captured; a limit counts all that is given back."""
+        who = principal_of(request)
         command = RefundPayment(
-            principal_of(request).tenant_id, intent_id, ids.new_id(), data.amount_minor,
-            data.reason, cause_of(request), expected_version(request),
+            who.tenant_id, intent_id, ids.new_id(), data.amount_minor, data.reason,
+            cause_of(request), expected_version(request), REFUNDING.terms_of(who),
         )  # fmt: skip
         return await carry_out(request, refund, command)
 
     return [pay_order, capture_payment, refund_payment]
 
 
-def reading_routes(database: Database, views: Views) -> list[Any]:
+def ask_owners(database: Database, owners: OrderOwners) -> IsHers:
+    """Asks the orders, for who may see her own things only; nobody else costs a look."""
+
+    async def is_hers(request: Request[Any, Any, Any], scope: str, order_id: UUID) -> bool:
+        owner = owner_of(request, scope)
+        if owner is None:
+            return True
+        who = principal_of(request)
+        async with database.transaction(who.home, (who.tenant_id,), is_read_only=True) as tx:
+            return bool(await owners.list_owned(who.tenant_id, owner, [order_id], tx=tx))
+
+    return is_hers
+
+
+def reading_routes(database: Database, views: Views, *, is_hers: IsHers) -> list[Any]:
     """What shows payments."""
 
     async def access_payment(request: Request[Any, Any, Any], intent_id: UUID) -> PaymentView:
         who = principal_of(request)
         async with database.transaction(who.home, (who.tenant_id,), is_read_only=True) as tx:
             view = await views.find_payment(who.tenant_id, intent_id, tx=tx)
-        if view is None:
+        if view is None or not await is_hers(request, READ, view.order_id):
             raise NotFound(NO_PAYMENT)
         return view
 
     @get(
         "/v1/payments/{intent_id:uuid}",
-        guards=[requires("payments:read")],
+        guards=[requires(READ, own=OWN)],
         responses={200: ResponseSpec(data_container=PaymentView)},
-        summary="Read a payment",
-        tags=["payments"],
-    )
+        summary="Read a payment", tags=["payments"],
+    )  # fmt: skip
     async def read_payment(
         request: Request[Any, Any, Any], intent_id: FromPath[UUID]
     ) -> Response[bytes]:
@@ -219,11 +242,10 @@ def reading_routes(database: Database, views: Views) -> list[Any]:
 
     @get(
         "/v1/payments",
-        guards=[requires("payments:read")],
+        guards=[requires(READ, own=OWN)],
         responses={200: ResponseSpec(data_container=Page[PaymentView])},
-        summary="List payments",
-        tags=["payments"],
-    )
+        summary="List payments", tags=["payments"],
+    )  # fmt: skip
     async def list_payments(
         request: Request[Any, Any, Any],
         order_id: FromQuery[UUID | None] = None,
@@ -234,12 +256,17 @@ def reading_routes(database: Database, views: Views) -> list[Any]:
         """Payments, newest first; of one order, or of one status.
 
         A page of one status may hold fewer than `limit` payments, even none, and still have a next.
+        Who may see her own only says of which order.
         """
         who = principal_of(request)
+        if owner_of(request, READ) is not None and order_id is None:
+            raise Invalid("say of which order: `order_id`")
         size = page_size(limit)
         position = decode_cursor(cursor, tuple[UUID])
         before = None if position is None else position[0]
         end = None
+        if order_id is not None and not await is_hers(request, READ, order_id):
+            return send_view(Page[PaymentView]([], None))
         async with database.transaction(who.home, (who.tenant_id,), is_read_only=True) as tx:
             if order_id is not None:
                 one = await views.find_payment(who.tenant_id, order_id, tx=tx)
@@ -251,13 +278,9 @@ def reading_routes(database: Database, views: Views) -> list[Any]:
                 )
             else:
                 found, end = await views.list_payments_by_status(
-                    who.tenant_id,
-                    status,
-                    before=before,
-                    limit=size + 1,
-                    scanned_max=SCANNED_MAX,
+                    who.tenant_id, status, before=before, limit=size + 1, scanned_max=SCANNED_MAX,
                     tx=tx,
-                )
+                )  # fmt: skip
         last = found[size - 1].id if len(found) > size else end
         return send_view(Page(found[:size], None if last is None else encode_cursor([last])))
 
@@ -269,7 +292,7 @@ def given_up_routes(database: Database, looks: GivenUpLooks) -> list[Any]:
 
     @get(
         "/v1/payments/given-up",
-        guards=[requires("payments:read")],
+        guards=[requires(READ)],
         responses={200: ResponseSpec(data_container=Page[GivenUp])},
         summary="List what the provider is not asked about any more",
         tags=["payments"],

@@ -9,9 +9,14 @@ import msgspec
 
 from serai.kernel.db import Tx
 from serai.kernel.events import event
+from serai.kernel.failure import Refused
 
-ReturnStatus = Literal["accepted", "refunded", "refund_failed"]
+ReturnStatus = Literal["requested", "declined", "accepted", "refunded", "refund_failed"]
 REASON_CHARS_MAX = 200
+
+
+class ReturnAsked(Refused):
+    """A return of this order is asked for already, and nobody has looked at it yet."""
 
 
 class ReturnedUnits(msgspec.Struct, frozen=True):

@@ -8,10 +8,12 @@ import msgspec
 
 from serai.contexts.orders.contract import Taken
 from serai.contexts.returns.contract import ReturnedUnits, ReturnStatus
-from serai.kernel.failure import Invalid
+from serai.kernel.failure import IllegalState, Invalid
 
+# What a customer asks for moves neither goods nor money until the staff has them in hand.
 # A refund that the provider refused may still be paid by hand; one that arrived stays arrived.
 COMES_FROM: Mapping[ReturnStatus, Sequence[ReturnStatus]] = {
+    "declined": ("requested",),
     "refunded": ("accepted", "refund_failed"),
     "refund_failed": ("accepted",),
 }
@@ -32,6 +34,8 @@ class Return(msgspec.Struct, frozen=True):
     lines: tuple[ReturnedUnits, ...]
     created_at: datetime
     settled_at: datetime | None = None
+    accepted_at: datetime | None = None
+    """When a return that was asked for was accepted."""
 
 
 def find_fault(line_nos: Sequence[int]) -> Invalid | None:
@@ -39,6 +43,27 @@ def find_fault(line_nos: Sequence[int]) -> Invalid | None:
     if len(set(line_nos)) != len(line_nos):
         return Invalid("a line stands twice in `lines`; name each line once")
     return None
+
+
+def ask(accepted: Return) -> Return:
+    """The same return, asked for only."""
+    return msgspec.structs.replace(accepted, status="requested")
+
+
+def grant(asked: Return, taken: Taken, *, is_restocked: bool, now: datetime) -> Return:
+    """A return that was asked for, taken back now at what the order says now."""
+    taken_now = accept(
+        taken, tenant_id=asked.tenant_id, return_id=asked.id, reason=asked.reason,
+        is_restocked=is_restocked, now=asked.created_at,
+    )  # fmt: skip
+    return msgspec.structs.replace(taken_now, accepted_at=now)
+
+
+def refuse_state(status: ReturnStatus) -> IllegalState:
+    """Why a return that is no request any more is neither accepted nor declined."""
+    if status == "requested":
+        return IllegalState("the return is being accepted or declined already")
+    return IllegalState(f"the return is {status}; only a requested one is accepted or declined")
 
 
 def accept(

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from serai.contexts.orders.contract import Orders
+from serai.contexts.orders.contract import OrderOwners, Orders
 from serai.contexts.returns import handlers, routes
 from serai.contexts.returns.contract import ReturnRef
 from serai.contexts.returns.model import Return
@@ -35,21 +35,33 @@ class Offers:
         await handlers.fail_returns(refs, tx=tx, now=now, returns=self._returns)
 
 
-def build(s: Surroundings, *, orders: Orders) -> Module:
+def build(s: Surroundings, *, orders: Orders, owners: OrderOwners) -> Module:
     """Returns over PostgreSQL."""
     returns = PostgresReturns()
-    accept: Batch[Any, Any] = Batch(
+    world: dict[str, Any] = {"returns": returns, "orders": orders}
+    make = partial(Batch, database=s.database, queue_max=s.settings.queue_max)
+    accept: Batch[Any, Any] = make(
         "returns.accept_returns",
-        partial(handlers.accept_returns, returns=returns, orders=orders),
+        partial(handlers.accept_returns, **world),
         _accepted,
-        database=s.database,
-        queue_max=s.settings.queue_max,
         weigh=lambda command: len(command.lines),
+    )
+    ask: Batch[Any, Any] = make(
+        "returns.ask_for_returns",
+        partial(handlers.ask_for_returns, **world),
+        _accepted,
+        weigh=lambda command: len(command.lines),
+    )
+    decide: Batch[Any, Any] = make(
+        "returns.decide_returns", partial(handlers.decide_returns, **world), _decided
     )
     return Module(
         name="returns",
-        routes=routes.routes(accept, s.database, returns),
-        batches=[accept],
+        routes=[
+            *routes.writing_routes(accept, ask, decide),
+            *routes.reading_routes(s.database, returns, owners),
+        ],
+        batches=[accept, ask, decide],
         checks=[
             Check(
                 "returns.sums",
@@ -68,6 +80,10 @@ def build(s: Surroundings, *, orders: Orders) -> Module:
 
 def _accepted(accepted: Return) -> Answer:
     return answer_with(routes.view_of(accepted), status=201, location=f"/v1/returns/{accepted.id}")
+
+
+def _decided(decided: Return) -> Answer:
+    return answer_with(routes.view_of(decided), location=f"/v1/returns/{decided.id}")
 
 
 async def _check_sums(returns: PostgresReturns, tx: Tx, tenant_id: UUID) -> list[Finding]:

@@ -32,6 +32,18 @@ class ReturnRows(Protocol):
         """Moves those that stand in one of the given statuses; leaves all other ids alone."""
         ...
 
+    async def lock(self, returns: Sequence[Key], *, tx: Tx) -> dict[Key, Return]:
+        """Locks returns by tenant and id, and reads them."""
+        ...
+
+    async def grant(self, returns: Sequence[Return], *, tx: Tx) -> None:
+        """Writes locked requests down as they were accepted."""
+        ...
+
+    async def find_asked(self, orders: Sequence[Key], *, tx: Tx) -> set[Key]:
+        """Which orders (by tenant and id) have a return that is asked for and not looked at."""
+        ...
+
 
 class ReturnLists(Protocol):
     """Returns as they are read; every call is part of the given transaction."""
@@ -41,7 +53,14 @@ class ReturnLists(Protocol):
         ...
 
     async def list_page(
-        self, tenant_id: UUID, *, order_id: UUID | None, before: UUID, limit: int, tx: Tx
+        self,
+        tenant_id: UUID,
+        *,
+        order_id: UUID | None,
+        before: UUID,
+        limit: int,
+        tx: Tx,
+        is_requested: bool = False,
     ) -> list[Return]:
-        """Returns with an id below `before`, newest first."""
+        """Returns with an id below `before`, newest first: all, of one order, or requests only."""
         ...

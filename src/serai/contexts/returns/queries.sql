@@ -24,6 +24,40 @@ UPDATE {returns}.returns r
 SET status = $3, settled_at = CASE WHEN $3 = 'refunded' THEN $5::timestamptz END
 FROM wanted WHERE r.tenant_id = wanted.tenant_id AND r.id = wanted.id;
 
+-- name: lock_returns
+-- Locks returns by tenant and id, and reads them.
+SELECT r.tenant_id, r.id, r.order_id, r.status, r.reason, r.currency, r.refund_minor, r.is_restocked,
+       r.lines, r.created_at, r.settled_at
+FROM {returns}.returns r
+JOIN (SELECT DISTINCT w.tenant_id, w.id FROM unnest($1::uuid[], $2::uuid[]) AS w(tenant_id, id)) w
+  ON r.tenant_id = w.tenant_id AND r.id = w.id
+ORDER BY r.tenant_id, r.id FOR UPDATE OF r;
+
+-- name: grant_returns
+-- Accepts requests that the transaction has locked, at what their orders say now.
+UPDATE {returns}.returns r
+SET status = 'accepted', refund_minor = g.refund_minor, is_restocked = g.is_restocked, lines = g.lines,
+    accepted_at = g.accepted_at
+FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::boolean[], $5::json[], $6::timestamptz[])
+  AS g(tenant_id, id, refund_minor, is_restocked, lines, accepted_at)
+WHERE r.tenant_id = g.tenant_id AND r.id = g.id;
+
+-- name: find_asked
+-- Tells which orders have a return in a status; given as an argument, it goes by the order's index.
+SELECT DISTINCT r.tenant_id, r.order_id
+FROM {returns}.returns r
+JOIN unnest($1::uuid[], $2::uuid[]) AS w(tenant_id, order_id)
+  ON r.tenant_id = w.tenant_id AND r.order_id = w.order_id
+WHERE r.status = $3 AND r.refund_minor >= 0;
+
+-- name: list_requests
+-- Lists returns that wait for somebody to look, newest first, a page at a time.
+SELECT r.tenant_id, r.id, r.order_id, r.status, r.reason, r.currency, r.refund_minor, r.is_restocked,
+       r.lines, r.created_at, r.settled_at
+FROM {returns}.returns r
+WHERE r.tenant_id = $1 AND r.id < $2 AND r.status = 'requested'
+ORDER BY r.id DESC LIMIT $3;
+
 -- name: find_return
 -- Reads one return.
 SELECT r.tenant_id, r.id, r.order_id, r.status, r.reason, r.currency, r.refund_minor, r.is_restocked,
@@ -49,7 +83,8 @@ ORDER BY r.id DESC LIMIT $3;
 -- name: check_returns
 -- Reads, of the next so many returns, the refund and the sum of its lines, and whether it waits.
 WITH page AS (
-  SELECT r.tenant_id, r.id, r.refund_minor, r.lines, r.status, r.created_at
+  SELECT r.tenant_id, r.id, r.refund_minor, r.lines, r.status,
+         COALESCE(r.accepted_at, r.created_at) AS created_at
   FROM {returns}.returns r WHERE r.tenant_id = $1 AND r.id > $2 ORDER BY r.id LIMIT $3
 )
 SELECT p.id, p.refund_minor, p.status, p.created_at,

@@ -56,14 +56,44 @@ class PostgresReturns:
             now,
         )
 
+    async def lock(self, returns: Sequence[Key], *, tx: Tx) -> dict[Key, Return]:
+        rows = await tx.fetch(SQL.lock_returns, [t for t, _ in returns], [r for _, r in returns])
+        return {(row["tenant_id"], row["id"]): _read_return(row) for row in rows}
+
+    async def grant(self, returns: Sequence[Return], *, tx: Tx) -> None:
+        await tx.execute(
+            SQL.grant_returns,
+            [r.tenant_id for r in returns],
+            [r.id for r in returns],
+            [r.refund_minor for r in returns],
+            [r.is_restocked for r in returns],
+            [_encode(r.lines) for r in returns],
+            [r.accepted_at for r in returns],
+        )
+
+    async def find_asked(self, orders: Sequence[Key], *, tx: Tx) -> set[Key]:
+        rows = await tx.fetch(
+            SQL.find_asked, [t for t, _ in orders], [o for _, o in orders], "requested"
+        )
+        return {(row["tenant_id"], row["order_id"]) for row in rows}
+
     async def find(self, tenant_id: UUID, return_id: UUID, *, tx: Tx) -> Return | None:
         row = await tx.fetchrow(SQL.find_return, tenant_id, return_id)
         return None if row is None else _read_return(row)
 
     async def list_page(
-        self, tenant_id: UUID, *, order_id: UUID | None, before: UUID, limit: int, tx: Tx
+        self,
+        tenant_id: UUID,
+        *,
+        order_id: UUID | None,
+        before: UUID,
+        limit: int,
+        tx: Tx,
+        is_requested: bool = False,
     ) -> list[Return]:
-        if order_id is None:
+        if is_requested:
+            rows = await tx.fetch(SQL.list_requests, tenant_id, before, limit)
+        elif order_id is None:
             rows = await tx.fetch(SQL.list_returns, tenant_id, before, limit)
         else:
             rows = await tx.fetch(SQL.list_returns_of_order, tenant_id, before, limit, order_id)

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from serai.contexts.orders.contract import OrderConfirmed
+from serai.contexts.orders.contract import OrderConfirmed, OrderOwners
 from serai.contexts.shipping import handlers, routes
 from serai.contexts.shipping.contract import ShipmentRef, ShipmentTestimony
 from serai.contexts.shipping.gateways import ManualCarrier
@@ -39,7 +39,7 @@ class Offers:
         return await self._shipments.tell_shipments(tenant_id, after=after, until=until, tx=tx)
 
 
-def build(s: Surroundings, *, orders: OrderStatuses) -> Module:
+def build(s: Surroundings, *, orders: OrderStatuses, owners: OrderOwners) -> Module:
     """Shipping over PostgreSQL, with parcels that people bring to the post."""
     shipments = PostgresShipments()
     make = partial(Batch, database=s.database, queue_max=s.settings.queue_max)
@@ -63,7 +63,7 @@ def build(s: Surroundings, *, orders: OrderStatuses) -> Module:
         name="shipping",
         routes=[
             *routes.writing_routes(dispatch, dispatch_order, track, ManualCarrier()),
-            *routes.reading_routes(s.database, shipments),
+            *routes.reading_routes(s.database, shipments, owners),
         ],
         batches=[dispatch, dispatch_order, track],
         consumers=[Consumer("shipping", {OrderConfirmed: confirmed})],

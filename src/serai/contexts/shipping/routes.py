@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 import msgspec
@@ -10,7 +10,7 @@ from litestar import Request, Response, get, post
 from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, FromQuery, JSONBody
 
-from serai.contexts.orders.contract import LINES_MAX, QUANTITY_MAX
+from serai.contexts.orders.contract import LINES_MAX, QUANTITY_MAX, OrderOwners
 from serai.contexts.shipping.contract import (
     CARRIER_CHARS_MAX,
     TRACKING_CHARS_MAX,
@@ -36,12 +36,15 @@ from serai.kernel.web import (
     encode_cursor,
     expected_version,
     json_body,
+    owner_of,
     page_size,
     principal_of,
     requires,
     send_view,
 )
 
+READ: Final = "shipping:read"
+OWN: Final = "orders:own"
 NEWEST = UUID(int=(1 << 128) - 1)
 
 LineNo = Annotated[int, msgspec.Meta(ge=1, le=LINES_MAX)]
@@ -177,9 +180,9 @@ def _in_utc(moment: datetime) -> datetime:
         raise Invalid("`occurred_at` is outside of what a calendar holds") from error
 
 
-def reading_routes(database: Database, shipments: ShipmentLists) -> list[Any]:
+def reading_routes(database: Database, shipments: ShipmentLists, owners: OrderOwners) -> list[Any]:
     """Shipments with their tracking."""
-    guards = [requires("shipping:read")]
+    guards = [requires(READ, own=OWN)]
 
     @get("/v1/shipments", guards=guards, tags=["shipping"], summary="List shipments",
          responses={200: ResponseSpec(data_container=Page[ShipmentView])})  # fmt: skip
@@ -190,10 +193,15 @@ def reading_routes(database: Database, shipments: ShipmentLists) -> list[Any]:
         cursor: FromQuery[str | None] = None,
         limit: FromQuery[int | None] = None,
     ) -> Response[bytes]:
-        """Newest first, of one order or in one status."""
-        who, size = principal_of(request), page_size(limit)
+        """Newest first, of one order or in one status; who may see her own only names the order."""
+        who, size, owner = principal_of(request), page_size(limit), owner_of(request, READ)
+        if owner is not None and order_id is None:
+            raise Invalid("say of which order: `order_id`")
         (before,) = decode_cursor(cursor, tuple[UUID]) or (NEWEST,)
         async with database.transaction(who.home, (who.tenant_id,), is_read_only=True) as tx:
+            named = [order_id] if order_id is not None else []
+            if owner and not await owners.list_owned(who.tenant_id, owner, named, tx=tx):
+                return send_view(Page[ShipmentView]([], None))
             found = await shipments.list_page(
                 who.tenant_id, order_id=order_id, status=status, before=before, limit=size + 1,
                 tx=tx,
@@ -209,9 +217,12 @@ def reading_routes(database: Database, shipments: ShipmentLists) -> list[Any]:
         request: Request[Any, Any, Any], shipment_id: FromPath[UUID]
     ) -> Response[bytes]:
         """With everything that happened to it on its way."""
-        who = principal_of(request)
+        who, owner = principal_of(request), owner_of(request, READ)
         async with database.transaction(who.home, (who.tenant_id,), is_read_only=True) as tx:
             shipment = await shipments.find(who.tenant_id, shipment_id, tx=tx)
+            if shipment is not None and owner is not None:
+                owned = await owners.list_owned(who.tenant_id, owner, [shipment.order_id], tx=tx)
+                shipment = shipment if owned else None
             if shipment is None:
                 raise NotFound("no shipment has this id")
             tracking = await shipments.list_tracking(who.tenant_id, shipment_id, tx=tx)

@@ -14,11 +14,14 @@ from serai.kernel.web import Authenticator
 
 SCOPES = (
     "catalog:read", "catalog:write", "inventory:read", "inventory:write", "orders:read",
-    "orders:write", "orders:price", "orders:cancel", "payments:read", "payments:write",
-    "shipping:read", "shipping:write", "returns:read", "returns:write", "notifications:read",
-    "notifications:write", "tenancy:read", "tenancy:write",
+    "orders:write", "orders:price", "orders:cancel", "orders:own", "payments:read",
+    "payments:write", "shipping:read", "shipping:write", "returns:read", "returns:write",
+    "notifications:read", "notifications:write", "tenancy:read", "tenancy:write",
 )  # fmt: skip
-"""What an API key may be allowed to do. `orders:price` lets staff give a line its own price."""
+"""What an API key may be allowed to do. `orders:price` lets staff give a line its own price.
+
+`orders:own` opens one's own orders only, with their payments, shipments and returns: a customer's.
+"""
 
 NAME_CHARS_MAX = 63
 LABEL_CHARS_MAX = 64

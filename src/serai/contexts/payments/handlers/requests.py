@@ -20,6 +20,7 @@ from serai.contexts.payments.contract import (
 from serai.contexts.payments.handlers.books import Books
 from serai.contexts.payments.handlers.changes import Changes, NewId, unique
 from serai.contexts.payments.model import Intent, Refund
+from serai.kernel.conditions import Terms
 from serai.kernel.db import Tx
 from serai.kernel.events import Cause
 from serai.kernel.failure import NotFound, Refused, find_stale
@@ -59,6 +60,7 @@ class RefundPayment(msgspec.Struct, frozen=True):
     reason: str | None
     cause: Cause
     version: int | None = None
+    terms: Terms | None = None
 
 
 async def request_payments(
@@ -160,6 +162,10 @@ async def refund_payments(
         if stale is not None:
             outcomes.append(stale)
             continue
+        refusal = _refuse_terms(command, intent, now)
+        if refusal is not None:
+            outcomes.append(refusal)
+            continue
         decided = model.refund(intent, command.amount_minor)
         if decided is None:
             left = intent.left_minor
@@ -173,6 +179,14 @@ async def refund_payments(
         )
     await changes.save(books)
     return outcomes
+
+
+def _refuse_terms(command: RefundPayment, intent: Intent, now: datetime) -> Refused | None:
+    """Why who asks may not give so much back: all of a payment's refunds count, not each one."""
+    if command.terms is None:
+        return None
+    given = intent.refunding_minor + intent.refunded_minor + command.amount_minor
+    return command.terms.refuse(now, amount_minor=given, currency=intent.currency)
 
 
 async def request_refunds(
