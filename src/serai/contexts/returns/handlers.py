@@ -11,6 +11,7 @@ from serai.contexts.returns import model
 from serai.contexts.returns.contract import ReturnAccepted, ReturnRef, ReturnStatus
 from serai.contexts.returns.model import Return
 from serai.contexts.returns.ports import ReturnRows
+from serai.kernel.changes import describe
 from serai.kernel.db import Tx
 from serai.kernel.events import Cause
 from serai.kernel.failure import Refused
@@ -68,6 +69,10 @@ async def accept_returns(
             accepted.lines,
         )
         tx.announce(command.tenant_id, event, command.cause)
+        told = {**msgspec.structs.asdict(event), "reason": accepted.reason}
+        subject = ("return", accepted.id)
+        change = describe("returns.return_accepted", subject, command.cause, after=told)
+        tx.record(command.tenant_id, change)
     fresh = [outcome for outcome in outcomes if isinstance(outcome, Return)]
     if fresh:
         await returns.insert(fresh, tx=tx)

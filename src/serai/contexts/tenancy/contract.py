@@ -16,7 +16,7 @@ SCOPES = (
     "catalog:read", "catalog:write", "inventory:read", "inventory:write", "orders:read",
     "orders:write", "orders:price", "orders:cancel", "payments:read", "payments:write",
     "shipping:read", "shipping:write", "returns:read", "returns:write", "notifications:read",
-    "notifications:write", "tenancy:read", "tenancy:write",
+    "notifications:write", "tenancy:read", "tenancy:write", "audit:read",
 )  # fmt: skip
 """What an API key may be allowed to do. `orders:price` lets staff give a line its own price."""
 
@@ -80,6 +80,7 @@ class CreateKey(msgspec.Struct, frozen=True):
 
     tenant_id: UUID
     key: NewKey
+    cause: Cause
 
 
 class RevokeKey(msgspec.Struct, frozen=True):
@@ -87,6 +88,7 @@ class RevokeKey(msgspec.Struct, frozen=True):
 
     tenant_id: UUID
     key_id: UUID
+    cause: Cause
 
 
 class TenantView(msgspec.Struct, frozen=True):
