@@ -17,8 +17,10 @@ GENESIS: Final = bytes(32)
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One change in a tenant's trail. The order of these fields is the order in which they are
-    hashed: it never changes, and a field is only ever added by another version of the chain.
+    """One change in a tenant's trail.
+
+    Its fields are hashed in this order, which never changes: whoever holds a hash of today must be
+    able to recompute it for ever.
     """
 
     tenant_id: UUID
