@@ -16,6 +16,7 @@ from litestar.datastructures import State
 from serai.contexts.tenancy.contract import SCOPES
 from serai.kernel import events, ids
 from serai.kernel.actor import Actor
+from serai.kernel.changes import Change, ChangesRecorded
 from serai.kernel.clock import Clock, ManualClock
 from serai.kernel.db import Database, session_settings
 from serai.kernel.edge import edge
@@ -141,10 +142,21 @@ async def hear(module: Module, database: Database, *deliveries: Delivery) -> lis
 
 
 async def outbox(database: Database, tenant: UUID) -> list[msgspec.Struct]:
-    """Everything that was ever announced for a tenant, in order."""
+    """Everything that contexts ever announced for a tenant, in order; see `trail` for the rest."""
     async with database.transaction(POOLED, (tenant,), is_read_only=True) as tx:
         rows = await tx.connection.fetch("SELECT type, data FROM kernel.outbox ORDER BY xid, seq")
-    return [events.type_named(row["type"]).decoder.decode(row["data"]) for row in rows]
+    told = [events.type_named(row["type"]).decoder.decode(row["data"]) for row in rows]
+    return [event for event in told if not isinstance(event, ChangesRecorded)]
+
+
+async def trail(database: Database, tenant: UUID) -> list[Change]:
+    """Every change that was ever recorded for a tenant, in order."""
+    async with database.transaction(POOLED, (tenant,), is_read_only=True) as tx:
+        rows = await tx.connection.fetch(
+            "SELECT data FROM kernel.outbox WHERE topic = 'audit' ORDER BY xid, seq"
+        )
+    decode = events.type_of(ChangesRecorded).decoder.decode
+    return [change for row in rows for change in decode(row["data"]).changes]
 
 
 async def assert_plans(url: str, queries: Queries, wanted: dict[str, Sequence[str]]) -> None:

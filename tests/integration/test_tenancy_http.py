@@ -38,6 +38,8 @@ from serai.kernel.problems import EXCEPTION_HANDLERS
 from serai.kernel.tenant import POOLED, Homes
 from serai.settings import Settings
 
+CAUSE = Cause(ids.new_id())
+
 
 class Shop(NamedTuple):
     """Tenancy alone, as an application, with what it offers."""
@@ -224,7 +226,8 @@ async def test_a_tenant_is_made_whole_or_not_at_all(shop: Shop) -> None:
     async with shop.database.transaction(POOLED, (), is_transport=True) as tx:
         rows = await tx.connection.fetch("SELECT type, key, data FROM kernel.outbox")
     assert [(row["type"], row["key"]) for row in rows] == [
-        ("tenancy.tenant_created.v1", made.tenant.id)
+        ("tenancy.tenant_created.v1", made.tenant.id),
+        ("audit.changes_recorded.v1", made.tenant.id),
     ]
     assert json.loads(rows[0]["data"]) == {"tenant_id": str(made.tenant.id), "name": "acme"}
 
@@ -253,8 +256,11 @@ async def test_in_a_mixed_batch_only_the_taken_name_is_refused(database: Databas
 
 async def test_the_bound_of_keys_is_exact_even_in_one_batch(shop: Shop) -> None:
     made, other = await create(shop, "acme"), await create(shop, "other")
-    commands = [CreateKey(made.tenant.id, new_key()) for _ in range(KEYS_MAX)]
-    commands += [CreateKey(other.tenant.id, new_key()), CreateKey(ids.new_id(), new_key())]
+    commands = [CreateKey(made.tenant.id, new_key(), CAUSE) for _ in range(KEYS_MAX)]
+    commands += [
+        CreateKey(other.tenant.id, new_key(), CAUSE),
+        CreateKey(ids.new_id(), new_key(), CAUSE),
+    ]
     async with shop.database.transaction(POOLED, {c.tenant_id for c in commands}) as tx:
         results = await handlers.create_keys(commands, tx=tx, now=tx.now, tenants=PostgresTenants())
     kinds = [type(result) for result in results]

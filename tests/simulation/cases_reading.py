@@ -175,6 +175,15 @@ def _of_tenant(scene: Scene, tenant: UUID) -> Iterator[Said]:
     yield from _payments(tenant, orders)
     yield from _parcels(scene, tenant, orders)
     yield from _messages(tenant, orders)
+    yield from _audit(tenant)
+
+
+def _audit(tenant: UUID) -> Iterator[Said]:
+    here = "contexts.audit"
+    yield f"{here}.find_anchor", tenant
+    for seq in (0, 1, 3, 10**9):
+        yield f"{here}.find_entry", tenant, seq
+        yield f"{here}.read_piece", tenant, seq, 4
 
 
 def _checks(scene: Scene, tenant: UUID) -> Iterator[Said]:
@@ -185,6 +194,10 @@ def _checks(scene: Scene, tenant: UUID) -> Iterator[Said]:
         yield "kernel.check_handled", tenant, groups, topics, types, 5
         yield "kernel.list_unhandled_events", tenant, groups, types, 5
     yield "kernel.list_repeated_events", tenant, types, 5
+    told = "audit.changes_recorded.v1"
+    for group, limit in (("audit", 3), ("audit", 99), ("nobody", 9)):
+        partition = tenant.int % 8
+        yield "kernel.list_handled_events", tenant, "audit", partition, told, group, limit
     for moment in (LONG_AGO, LATER):
         yield "kernel.check_letters", tenant, moment, 2
         yield "kernel.check_flows", tenant, moment, 9

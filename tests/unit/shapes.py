@@ -22,6 +22,7 @@ SIMPLE: dict[Any, st.SearchStrategy[Any]] = {
     datetime: MOMENT,
     Decimal: st.decimals(allow_nan=False, allow_infinity=False, places=2),
     type(None): st.none(),
+    Any: st.none() | st.booleans() | st.integers(-(2**62), 2**62) | TEXT,
 }
 
 

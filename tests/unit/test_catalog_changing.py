@@ -35,6 +35,8 @@ from serai.contexts.catalog.handlers.commands import (
     SetPrices,
 )
 from serai.contexts.catalog.handlers.saving import create_products
+from serai.kernel import ids
+from serai.kernel.events import Cause
 from serai.kernel.failure import Refused
 from tests.unit.catalog_memory import (
     CAUSE,
@@ -314,7 +316,7 @@ async def test_what_is_for_sale_keeps_a_price(
 async def test_a_category_is_added_once_with_those_above_it() -> None:
     store = MemoryProducts()
     commands = [
-        CreateCategory(TENANT, path)
+        CreateCategory(TENANT, path, Cause(ids.new_id()))
         for path in ("Camp>Light", "Camp > Light", "Camp", "Road", "Camp > ", "x\0")
     ]
     results = await create_categories(commands, tx=open_tx(), now=NOW, store=store)

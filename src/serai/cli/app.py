@@ -37,6 +37,7 @@ COMMANDS: Final = {
     "bench": Entry("serai.cli.bench.orders:bench_app", "Measure orders a second, here and now."),
     "dlq": Entry("serai.cli.dlq:app", "Handle messages that wait for a person."),
     "payment": Entry("serai.cli.payment:app", "Ask the provider again about what was given up."),
+    "audit": Entry("serai.cli.audit:app", "Verify the audit trail, and export where it ends."),
     "openapi": Entry("serai.cli.openapi:app", "Write the API's description (OpenAPI 3.1)."),
 }
 """In the order of the help. The API's code takes a while to load and most commands do without it,

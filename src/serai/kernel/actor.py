@@ -1,5 +1,8 @@
 """Who acts: the staff, customer, key or app behind a request, or the platform itself."""
 
+import functools
+import getpass
+import socket
 from typing import Final, Literal
 from uuid import UUID
 
@@ -18,3 +21,13 @@ class Actor(msgspec.Struct, frozen=True):
 
 SYSTEM: Final = Actor("system", UUID(int=0))
 """The platform: a flow, a timer or a job, in nobody's name."""
+
+
+@functools.cache
+def operator() -> Actor:
+    """Who works on the installation itself, by its command line: the account and the machine."""
+    try:
+        name = getpass.getuser()
+    except (OSError, KeyError):
+        name = "unknown"
+    return Actor("operator", UUID(int=0), f"{name}@{socket.gethostname()}")

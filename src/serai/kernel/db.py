@@ -16,7 +16,7 @@ import asyncpg
 import msgspec
 import structlog
 
-from serai.kernel import events, ids, outbox
+from serai.kernel import changes, events, ids, outbox
 from serai.kernel.clock import Clock, SystemClock
 from serai.kernel.failure import Unavailable
 from serai.kernel.queries import Statement
@@ -68,7 +68,7 @@ _AWAY = (OSError, asyncpg.CannotConnectNowError, asyncpg.PostgresConnectionError
 class Tx:
     """One open transaction: runs named statements and collects what is to be announced."""
 
-    __slots__ = ("_announcements", "connection", "home", "now", "prefix")
+    __slots__ = ("_announcements", "_changes", "connection", "home", "now", "prefix")
 
     def __init__(self, connection: Any, home: Home, now: datetime) -> None:
         self.connection = connection
@@ -76,6 +76,7 @@ class Tx:
         self.prefix = home.prefix
         self.now = now
         self._announcements: list[events.Announcement] = []
+        self._changes: list[tuple[UUID, changes.Change]] = []
 
     async def fetch(self, statement: Statement, *args: Any) -> list[Record]:
         """All rows of a statement."""
@@ -105,6 +106,15 @@ class Tx:
             events.Announcement(ids.new_id(), tenant_id, entry, key, event, cause)
         )
 
+    def record(self, tenant_id: UUID, change: changes.Change) -> None:
+        """Puts a change (see `changes.describe`) into the audit trail, with this transaction."""
+        self._changes.append((tenant_id, change))
+
+    @property
+    def recorded(self) -> Sequence[tuple[UUID, changes.Change]]:
+        """What this transaction will have in the audit trail if it commits."""
+        return self._changes
+
     @property
     def announced(self) -> Sequence[events.Announcement]:
         """What this transaction will announce if it commits."""
@@ -112,6 +122,9 @@ class Tx:
 
     async def flush(self) -> None:
         """Writes the collected announcements; called by the database before it commits."""
+        if self._changes:
+            self._announcements.extend(changes.gather(self._changes))
+            self._changes = []
         if self._announcements:
             statement, args = outbox.append_events(self._announcements, self.now, self.prefix)
             await self.connection.execute(statement.text(self.prefix), *args)

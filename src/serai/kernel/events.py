@@ -6,10 +6,12 @@ causation id and traceparent.
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, TypeVar
-from uuid import UUID
+from typing import Any, Final, TypeVar
+from uuid import UUID, uuid5
 
 import msgspec
+
+from serai.kernel.actor import SYSTEM, Actor
 
 PARTITIONS = 8
 """How many partitions a topic has; the key decides, so that one key's events keep their order."""
@@ -69,11 +71,40 @@ def all_types() -> list[EventType]:
 
 
 class Cause(msgspec.Struct, frozen=True):
-    """Why something happens: the request or event it follows from."""
+    """Why something happens: the request or event it follows from, and who asked for it.
+
+    What follows from an event is the platform's own doing: its actor is `SYSTEM`, its causation is
+    the event, and by its correlation it is found beside the request that all began with.
+    """
 
     correlation_id: UUID
     causation_id: UUID | None = None
     traceparent: str | None = None
+    actor: Actor = SYSTEM
+    request_id: str | None = None
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether someone asked for it; what nobody asked for the platform does by itself."""
+        return self.actor.kind != "system"
+
+
+_REQUESTS: Final = UUID("0f0b5a3e-6a5c-5b0e-9d0a-7e2f4c1d8b36")
+_HEX_CHARS = 32
+
+
+def correlation_of(request_id: str) -> UUID:
+    """The correlation id of a request, by its `X-Request-Id`: one is found from the other.
+
+    The ids that we give are UUIDs in hexadecimal and are taken as they are; of any other text it is
+    the UUID that RFC 9562 makes of a name (version 5).
+    """
+    if len(request_id) == _HEX_CHARS:
+        try:
+            return UUID(hex=request_id)
+        except ValueError:
+            pass
+    return uuid5(_REQUESTS, request_id)
 
 
 class Announcement(msgspec.Struct, frozen=True):

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from serai.kernel import queries
 from serai.kernel.db import Record, Tx
 from serai.kernel.events import type_of
 from serai.kernel.module import Check, Consumer, Finding, Module
+from serai.kernel.outbox import partition_of
 
 FINDINGS_MAX: Final = 100
 RETRIED_WITHIN: Final = timedelta(minutes=10)
@@ -53,6 +54,23 @@ def build(consumers: Sequence[Consumer]) -> Module:
             ),
         ],
     )
+
+
+async def list_handled(
+    tx: Tx, tenant_id: UUID, group: str, model: Any, *, key: UUID, limit: int
+) -> list[tuple[UUID, Any]]:
+    """The newest events of a key that a group has handled, each with its id, newest first."""
+    entry = type_of(model)
+    rows = await tx.fetch(
+        _SQL.list_handled_events,
+        tenant_id,
+        entry.topic,
+        partition_of(key),
+        entry.name,
+        group,
+        limit,
+    )
+    return [(row["event_id"], entry.decoder.decode(row["data"])) for row in rows]
 
 
 def _findings(check: str, rows: Sequence[Record]) -> list[Finding]:

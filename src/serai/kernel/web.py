@@ -15,10 +15,10 @@ from litestar.handlers import BaseRouteHandler
 from litestar.params import QueryParameter
 
 from serai.kernel import conditions, idempotency, ids
-from serai.kernel.actor import Actor
+from serai.kernel.actor import SYSTEM, Actor
 from serai.kernel.batch import Batch
 from serai.kernel.conditions import Limit, Terms
-from serai.kernel.events import Cause
+from serai.kernel.events import Cause, correlation_of
 from serai.kernel.failure import IdempotencyKeyMissing, Invalid, Refused, StaleVersion
 from serai.kernel.idempotency import KEY_CHARS_MAX, Answer, Claim
 from serai.kernel.tenant import Home
@@ -171,8 +171,15 @@ def principal_of(request: Request[Any, Any, Any]) -> Principal:
 
 
 def cause_of(request: Request[Any, Any, Any]) -> Cause:
-    """The cause that events of this request carry; its correlation id is the request's own."""
-    return Cause(ids.new_id(), None, request.headers.get("traceparent"))
+    """The cause of what this request does: who asks, where from, and by which `X-Request-Id`."""
+    scope: Any = request.scope
+    request_id: str = scope.get("request_id") or ids.new_id().hex
+    peer = scope.get("client")
+    principal: Principal | None = scope.get("user")
+    who = SYSTEM if principal is None else principal.actor
+    actor = Actor(who.kind, who.id, who.address or (peer[0] if peer else None))
+    traceparent = request.headers.get("traceparent")
+    return Cause(correlation_of(request_id), None, traceparent, actor, request_id)
 
 
 def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> None:

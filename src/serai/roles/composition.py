@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from serai.contexts.audit import module as audit_module
 from serai.contexts.catalog import module as catalog_module
 from serai.contexts.inventory import module as inventory_module
 from serai.contexts.notifications import module as notifications_module
@@ -34,6 +35,8 @@ class Composition:
     """The `Tenancy` that the tenancy context offers."""
     look_ups: Any
     """The `LookUps` that the payments context offers."""
+    audit: Any
+    """The `Audit` that the audit context offers."""
 
     @property
     def database(self) -> Database:
@@ -96,6 +99,7 @@ def compose(settings: Settings, database: Database, *, clock: Clock | None = Non
     shipping = shipping_module.build(s, orders=orders.offers, owners=orders.offers)
     returns = returns_module.build(s, orders=orders.offers, owners=orders.offers)
     notifications = notifications_module.build(s)
+    audit = audit_module.build(s)
     lead = {
         "orders": orders.offers,
         "inventory": inventory.offers,
@@ -110,10 +114,17 @@ def compose(settings: Settings, database: Database, *, clock: Clock | None = Non
         shipping,
         returns,
         notifications,
+        audit,
         checkout_flow.build(s, **lead, shipping=shipping.offers),
         cancellation_flow.build(s, **lead, shipping=shipping.offers),
         returns_flow.build(s, **lead, returns=returns.offers),
         agreement.build(s, **lead, shipping=shipping.offers, notifications=notifications.offers),
     )
     consumers = [consumer for module in modules for consumer in module.consumers]
-    return Composition(s, (*modules, soundness.build(consumers)), tenancy.offers, payments.operated)
+    return Composition(
+        s,
+        (*modules, soundness.build(consumers)),
+        tenancy.offers,
+        payments.operated,
+        audit.operated,
+    )

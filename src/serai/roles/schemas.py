@@ -13,6 +13,7 @@ PACKAGES = (
     "serai.contexts.shipping",
     "serai.contexts.returns",
     "serai.contexts.notifications",
+    "serai.contexts.audit",
 )
 
 

@@ -7,6 +7,7 @@ from uuid import UUID, uuid5
 from serai.kernel.tenant import POOLED
 from tests.simulation.rows import Row
 from tests.simulation.statements import (
+    audit,
     directory,
     inventory,
     inventory_views,
@@ -26,9 +27,9 @@ from tests.simulation.statements import (
 from tests.simulation.storage import Storage
 
 MODULES = (
-    directory, inventory, inventory_views, kernel_checks, kernel_flows, kernel_leases, kernel_log,
-    kernel_messages, notifications, orders, orders_views, payments, payments_views, returns,
-    shipping,
+    audit, directory, inventory, inventory_views, kernel_checks, kernel_flows, kernel_leases,
+    kernel_log, kernel_messages, notifications, orders, orders_views, payments, payments_views,
+    returns, shipping,
 )  # fmt: skip
 
 

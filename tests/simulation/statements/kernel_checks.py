@@ -48,6 +48,27 @@ async def check_handled(
     return missing[:limit]
 
 
+@twin(KERNEL, "list_handled_events")
+async def list_handled_events(
+    session: Session,
+    tenant_id: UUID,
+    topic: str,
+    partition: int,
+    kind: str,
+    group: str,
+    limit: int,
+) -> list[Row]:
+    named = columns("event_id, data")
+    found = [
+        event
+        for event in _events(session, tenant_id)
+        if (event["topic"], event["partition"], event["type"]) == (topic, partition, kind)
+        and session.get(INBOX, (group, event["event_id"])) is not None
+    ]
+    found.sort(key=lambda row: (row["xid"], row["seq"]), reverse=True)
+    return [named(row) for row in found[:limit]]
+
+
 @twin(KERNEL, "check_letters")
 async def check_letters(
     session: Session, tenant_id: UUID, parked_before: datetime, limit: int

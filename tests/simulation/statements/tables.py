@@ -311,7 +311,23 @@ CATALOG = [
     ),
 ]
 
+
+def _entry(row: Row) -> bool:
+    return bool(
+        row["seq"] > 0
+        and row["actor_kind"] in {"key", "staff", "customer", "app", "operator", "system"}
+        and len(row["previous"]) == len(row["hash"]) == HASH_BYTES
+    )
+
+
+HASH_BYTES = 32
+AUDIT = [
+    Table("audit.entries", ("tenant_id", "seq"), checks={"entry": _entry},
+          indexes=[("tenant_id",)]),
+    Table("audit.anchors", ("tenant_id", "seq"), indexes=[("tenant_id",)]),
+]  # fmt: skip
+
 TABLES: list[Table] = [
     *KERNEL, *ORDERS, *INVENTORY, *PAYMENTS, *SHIPPING, *RETURNS, *NOTIFICATIONS, *TENANCY,
-    *CATALOG,
+    *CATALOG, *AUDIT,
 ]  # fmt: skip

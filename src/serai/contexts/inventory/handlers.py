@@ -20,9 +20,16 @@ from serai.contexts.inventory.contract import (
 )
 from serai.contexts.inventory.model import Allocation, Move
 from serai.contexts.inventory.ports import Stock
+from serai.kernel.changes import describe
 from serai.kernel.db import Tx
 from serai.kernel.events import Cause
 from serai.kernel.failure import Refused
+
+_MOVED = {
+    "receipt": "inventory.stock_received",
+    "write_off": "inventory.stock_written_off",
+    "transfer": "inventory.stock_transferred",
+}
 
 
 class MoveStock(msgspec.Struct, frozen=True):
@@ -57,6 +64,13 @@ async def reserve_stock(
             outcomes.append(outcome)
         else:
             allocations.extend(outcome)
+            if command.cause.is_asked:
+                held = {want.sku: want.quantity for want in command.wants}
+                change = describe(
+                    "inventory.units_reserved", ("reservation", command.order_id), command.cause,
+                    after={"units": held, "expires_at": command.expires_at},
+                )  # fmt: skip
+                tx.record(command.tenant_id, change)
             tx.announce(command.tenant_id, StockReserved(command.order_id), command.cause)
             outcomes.append(Reserved(command.order_id, command.wants, command.expires_at))
     if allocations:
@@ -125,10 +139,24 @@ async def move_stock(
         else:
             movements.extend(decided)
             outcomes.append(len(command.moves))
+            _record_moves(command, tx=tx)
     if movements:
         await stock.change_levels(model.deltas_of(movements), tx=tx)
         await stock.insert_movements(movements, tx=tx, now=now)
     return outcomes
+
+
+def _record_moves(command: MoveStock, *, tx: Tx) -> None:
+    for move in command.moves:
+        told = {
+            "quantity": move.quantity,
+            "location": move.location,
+            "to_location": move.to_location,
+            "reason": move.reason,
+            "reference": move.reference,
+        }
+        action, subject = _MOVED[move.kind], ("stock_item", move.sku)
+        tx.record(command.tenant_id, describe(action, subject, command.cause, after=told))
 
 
 async def _find_misplaced(
@@ -158,6 +186,10 @@ async def release_reservations(
     held = await stock.lock_limited([(c.tenant_id, c.order_id) for c in commands], tx=tx)
     if held:
         await stock.release_reservations(sorted(held), tx=tx, now=now)
+    for c in commands:
+        if (c.tenant_id, c.order_id) in held:
+            subject = ("reservation", c.order_id)
+            tx.record(c.tenant_id, describe("inventory.reservation_released", subject, c.cause))
     return [
         None
         if (c.tenant_id, c.order_id) in held

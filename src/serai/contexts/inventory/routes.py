@@ -23,6 +23,7 @@ from serai.contexts.inventory.model import Move
 from serai.contexts.inventory.ports import StockReads
 from serai.kernel import ids
 from serai.kernel.batch import Batch
+from serai.kernel.changes import describe
 from serai.kernel.clock import Clock
 from serai.kernel.db import Database
 from serai.kernel.text import END, Line
@@ -354,9 +355,17 @@ def location_routes(database: Database, stock: StockReads) -> list[Any]:
         """Safe to repeat: the code is the identity."""
         who = principal_of(request)
         async with database.transaction(who.home, (who.tenant_id,)) as tx:
+            known = await stock.list_locations(who.tenant_id, tx=tx)
+            before = next((dict(row) for row in known if row["code"] == data.code), None)
             await stock.insert_location(
                 who.tenant_id, data.code, data.name, data.priority, tx=tx, now=tx.now
             )
+            if before is None or (before["name"], before["priority"]) != (data.name, data.priority):
+                change = describe(
+                    f"inventory.location_{'added' if before is None else 'changed'}",
+                    ("location", data.code), cause_of(request), before=before, after=data,
+                )  # fmt: skip
+                tx.record(who.tenant_id, change)
         return send_view(data)
 
     return [list_locations, put_location]

@@ -23,6 +23,7 @@ from serai.contexts.notifications.ports import (
 from serai.contexts.orders.contract import OrderCancelled, OrderConfirmed
 from serai.contexts.payments.contract import RefundSettled
 from serai.contexts.shipping.contract import ShipmentDispatched
+from serai.kernel.changes import describe
 from serai.kernel.clock import Clock
 from serai.kernel.db import Database, Tx
 from serai.kernel.events import Cause, Delivery
@@ -184,6 +185,12 @@ async def resend_messages(
             outcomes.append(resent)
             continue
         again.append(resent)
+        was = {"status": addressed.message.status, "order_id": addressed.message.order_id}
+        change = describe(
+            "notifications.message_resent", ("notification", command.message_id), command.cause,
+            before=was, after={"status": resent.status, "order_id": resent.order_id},
+        )  # fmt: skip
+        tx.record(command.tenant_id, change)
         known[key] = Addressed(resent, addressed.contact)
         outcomes.append(known[key])
     if again:
@@ -210,6 +217,11 @@ async def replace_templates(
         )
         outcomes.append(replaced)
         if isinstance(replaced, StoredWords):
+            change = describe(
+                "notifications.template_replaced", ("template", command.kind), command.cause,
+                before=current[key].words, after=replaced.words,
+            )  # fmt: skip
+            tx.record(command.tenant_id, change)
             current[key] = replaced
     changed = [(before[key], s) for key, s in current.items() if s.version != before[key]]
     added = [s for version, s in changed if version == templates.DEFAULT_VERSION]

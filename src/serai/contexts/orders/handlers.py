@@ -25,6 +25,7 @@ from serai.contexts.orders.contract import (
 from serai.contexts.orders.model import Back, Draft, PlaceOrder
 from serai.contexts.orders.ports import OrderBook
 from serai.contexts.shipping.contract import ShipmentDispatched
+from serai.kernel.changes import describe
 from serai.kernel.db import Tx
 from serai.kernel.events import Cause, Delivery
 from serai.kernel.failure import NotFound, Refused, find_stale
@@ -79,6 +80,15 @@ async def place_orders(
             ),
             command.cause,
         )  # fmt: skip
+        placed = {
+            "currency": command.currency, "total_minor": draft.total_minor,
+            "lines": len(command.lines),
+        }  # fmt: skip
+        subject = ("order", command.order_id)
+        tx.record(
+            command.tenant_id,
+            describe("orders.order_placed", subject, command.cause, after=placed),
+        )
     if drafts:
         await book.insert_orders(drafts, tx=tx, now=now)
     return outcomes
@@ -157,6 +167,12 @@ async def request_cancellations(
         tx.announce(
             command.tenant_id, CancellationRequested(command.order_id, was_confirmed), command.cause
         )
+        change = describe(
+            "orders.cancellation_requested", ("order", command.order_id), command.cause,
+            before={"is_cancellation_requested": False, "status": order.status},
+            after={"is_cancellation_requested": True, "status": order.status},
+        )  # fmt: skip
+        tx.record(command.tenant_id, change)
         outcomes.append(msgspec.structs.replace(order, version=order.version + 1).view())
     if wanted:
         await book.request_cancellations(sorted(wanted), tx=tx)

@@ -11,6 +11,7 @@ from serai.contexts.returns import model
 from serai.contexts.returns.contract import ReturnAccepted, ReturnAsked, ReturnRef, ReturnStatus
 from serai.contexts.returns.model import Return
 from serai.contexts.returns.ports import ReturnRows
+from serai.kernel.changes import describe
 from serai.kernel.db import Tx
 from serai.kernel.events import Cause
 from serai.kernel.failure import NotFound, Refused
@@ -108,6 +109,7 @@ async def ask_for_returns(
             is_restocked=command.is_restocked, now=now,
         )  # fmt: skip
         outcomes.append(model.ask(accepted))
+        _record("returns.return_requested", accepted, command.cause, tx=tx)
     fresh = [outcome for outcome in outcomes if isinstance(outcome, Return)]
     if fresh:
         await returns.insert(fresh, tx=tx)
@@ -170,6 +172,8 @@ async def _save_decisions(
     for command, one in zip(commands, outcomes, strict=True):
         if isinstance(one, Return) and one.status == "accepted":
             _announce(one, command.cause, tx=tx)
+        elif isinstance(one, Return):
+            _record("returns.return_declined", one, command.cause, tx=tx)
     declined = [ReturnRef(one.tenant_id, one.id) for one in decided if one.status == "declined"]
     await _move(declined, "declined", tx=tx, now=now, returns=returns)
 
@@ -180,6 +184,11 @@ def _announce(accepted: Return, cause: Cause, *, tx: Tx) -> None:
         accepted.is_restocked, accepted.lines,
     )  # fmt: skip
     tx.announce(accepted.tenant_id, event, cause)
+    _record("returns.return_accepted", accepted, cause, tx=tx)
+
+
+def _record(action: str, one: Return, cause: Cause, *, tx: Tx) -> None:
+    tx.record(one.tenant_id, describe(action, ("return", one.id), cause, after=one))
 
 
 async def settle_returns(

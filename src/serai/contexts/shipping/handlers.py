@@ -1,6 +1,6 @@
 """What shipping does with commands and events, a batch at a time."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -18,6 +18,7 @@ from serai.contexts.shipping.contract import (
 )
 from serai.contexts.shipping.model import Booking, Shipment, TrackingEvent, Units
 from serai.contexts.shipping.ports import Key, OrderStatuses, Shipments
+from serai.kernel.changes import describe
 from serai.kernel.db import Tx
 from serai.kernel.events import Cause, Delivery
 from serai.kernel.failure import IllegalState, NotFound, Refused, find_stale
@@ -236,7 +237,23 @@ def _dispatch(
         left.order_id, left.id, command.booking.carrier, left.tracking_number, left.lines
     )
     tx.announce(left.tenant_id, event, command.cause)
+    _record("shipping.shipment_dispatched", shipment, left, command.cause, tx=tx)
     return left
+
+
+def _record(
+    action: str,
+    before: Shipment,
+    after: Shipment,
+    cause: Cause,
+    *,
+    tx: Tx,
+    more: Mapping[str, object] | None = None,
+) -> None:
+    became = {**msgspec.structs.asdict(after), **(more or {})}
+    subject = ("shipment", after.id)
+    change = describe(action, subject, cause, before=before, after=became)
+    tx.record(after.tenant_id, change)
 
 
 async def track_shipments(
@@ -268,6 +285,9 @@ async def track_shipments(
             outcomes.append(tracked)
             continue
         book.change(tracked)
+        told = {"tracked": {"status": event.status, "detail": event.detail}}
+        action = "shipping.shipment_tracked"
+        _record(action, shipment, tracked, command.cause, tx=tx, more=told)
         if tracked.status == "delivered":
             arrived = ShipmentDelivered(tracked.order_id, tracked.id)
             tx.announce(command.tenant_id, arrived, command.cause)

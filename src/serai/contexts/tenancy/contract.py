@@ -17,6 +17,7 @@ SCOPES = (
     "orders:write", "orders:price", "orders:cancel", "orders:own", "payments:read",
     "payments:write", "shipping:read", "shipping:write", "returns:read", "returns:write",
     "notifications:read", "notifications:write", "tenancy:read", "tenancy:write",
+    "audit:read",
 )  # fmt: skip
 """What an API key may be allowed to do. `orders:price` lets staff give a line its own price.
 
@@ -83,6 +84,7 @@ class CreateKey(msgspec.Struct, frozen=True):
 
     tenant_id: UUID
     key: NewKey
+    cause: Cause
 
 
 class RevokeKey(msgspec.Struct, frozen=True):
@@ -90,6 +92,7 @@ class RevokeKey(msgspec.Struct, frozen=True):
 
     tenant_id: UUID
     key_id: UUID
+    cause: Cause
 
 
 class TenantView(msgspec.Struct, frozen=True):

@@ -10,13 +10,16 @@ from serai.contexts.tenancy.contract import (
     CreateKey,
     CreateTenant,
     KeyView,
+    NewKey,
     RevokeKey,
     TenantCreated,
     TenantExists,
     TenantView,
 )
 from serai.contexts.tenancy.ports import Tenants
+from serai.kernel.changes import describe
 from serai.kernel.db import Tx
+from serai.kernel.events import Cause
 from serai.kernel.failure import NotFound, Refused
 
 
@@ -26,11 +29,16 @@ async def create_tenants(
     """Makes tenants with their first key; a name that is taken is refused, the others are made."""
     made = await tenants.insert_tenants(tx, commands, now)
     fresh = [command for command in commands if command.tenant_id in made]
-    await tenants.insert_keys(tx, [CreateKey(c.tenant_id, c.key) for c in fresh], now)
+    await tenants.insert_keys(tx, [CreateKey(c.tenant_id, c.key, c.cause) for c in fresh], now)
     for command in fresh:
         tx.announce(
             command.tenant_id, TenantCreated(command.tenant_id, command.name), command.cause
         )
+        made_of = {"name": command.name, "home": command.home.name}
+        subject = ("tenant", command.tenant_id)
+        change = describe("tenancy.tenant_created", subject, command.cause, after=made_of)
+        tx.record(command.tenant_id, change)
+        _record_key(command.tenant_id, command.key, command.cause, tx=tx)
     return [
         TenantView(c.tenant_id, c.name, c.home.name, now)
         if c.tenant_id in made
@@ -59,6 +67,7 @@ async def create_keys(
         valid[command.tenant_id] += 1
         accepted.append(command)
         key = command.key
+        _record_key(command.tenant_id, key, command.cause, tx=tx)
         results.append(KeyView(key.key_id, key.label, list(key.scopes), now, None))
     await tenants.insert_keys(tx, accepted, now)
     return results
@@ -70,7 +79,24 @@ async def revoke_keys(
     """Ends keys, and tells every process; one that has ended stays as it is."""
     ended = await tenants.revoke_keys(tx, commands, now)
     await tenants.tell_revocations(tx, ended.keys())
+    for command in commands:
+        view = ended.get(command.key_id)
+        # One that had ended before keeps its time, and nothing has changed.
+        if view is not None and view.revoked_at == now:
+            before = {"label": view.label, "scopes": view.scopes, "revoked_at": None}
+            change = describe(
+                "tenancy.key_revoked", ("api_key", command.key_id), command.cause,
+                before=before, after={**before, "revoked_at": now},
+            )  # fmt: skip
+            tx.record(command.tenant_id, change)
     return [
         ended.get(command.key_id) or NotFound("this tenant has no such API key")
         for command in commands
     ]
+
+
+def _record_key(tenant_id: UUID, key: NewKey, cause: Cause, *, tx: Tx) -> None:
+    given = {"label": key.label, "scopes": list(key.scopes)}
+    tx.record(
+        tenant_id, describe("tenancy.key_created", ("api_key", key.key_id), cause, after=given)
+    )

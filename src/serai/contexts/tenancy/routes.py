@@ -31,6 +31,7 @@ from serai.kernel.web import (
     KEYLESS,
     Page,
     answer_with,
+    cause_of,
     decode_cursor,
     encode_cursor,
     json_body,
@@ -113,7 +114,9 @@ def writing_routes(
         key_id = ids.new_id()
         text = model.write_key(who.tenant_id, key_id, secrets.token_urlsafe(model.SECRET_BYTES))
         command = CreateKey(
-            who.tenant_id, NewKey(key_id, data.label, model.digest_of(text), scopes)
+            who.tenant_id,
+            NewKey(key_id, data.label, model.digest_of(text), scopes),
+            cause_of(request),
         )
         async with database.transaction(POOLED, (who.tenant_id,)) as tx:
             [made] = await handlers.create_keys([command], tx=tx, now=tx.now, tenants=tenants)
@@ -131,8 +134,9 @@ def writing_routes(
         who = principal_of(request)
         async with database.transaction(POOLED, (who.tenant_id,)) as tx:
             [ended] = await handlers.revoke_keys(
-                [RevokeKey(who.tenant_id, key_id)], tx=tx, now=tx.now, tenants=tenants
-            )
+                [RevokeKey(who.tenant_id, key_id, cause_of(request))],
+                tx=tx, now=tx.now, tenants=tenants,
+            )  # fmt: skip
             if isinstance(ended, Refused):
                 raise ended
         forget(key_id)

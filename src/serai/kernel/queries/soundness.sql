@@ -48,3 +48,10 @@ FROM {kernel}.outbox o
 WHERE o.tenant_id = $1 AND o.type = ANY ($2::text[])
 GROUP BY o.type, o.key HAVING count(*) > 1
 ORDER BY o.type, o.key LIMIT $3;
+
+-- name: list_handled_events
+-- Lists the newest events of a type that a group has handled, with what they say, newest first.
+SELECT o.event_id, o.data FROM {kernel}.outbox o
+WHERE o.tenant_id = $1 AND o.topic = $2 AND o.partition = $3 AND o.type = $4
+  AND EXISTS (SELECT 1 FROM {kernel}.inbox i WHERE i.group_name = $5 AND i.event_id = o.event_id)
+ORDER BY o.xid DESC, o.seq DESC LIMIT $6;

@@ -21,9 +21,10 @@ from serai.contexts.catalog.handlers.commands import (
     ReviseVariant,
     SetPrices,
 )
-from serai.contexts.catalog.model import fields, products
+from serai.contexts.catalog.model import fields, products, snapshots
 from serai.contexts.catalog.model.products import Change, Product
 from serai.contexts.catalog.ports import ProductKey, Products
+from serai.kernel.changes import describe
 from serai.kernel.db import Tx
 from serai.kernel.events import Cause
 from serai.kernel.failure import NotFound, Refused
@@ -58,6 +59,30 @@ P = TypeVar("P", bound=_OfProduct)
 V = TypeVar("V", bound=_OfVariant)
 
 
+Name = Callable[[Product], str]
+"""What a change is called in the audit trail, by what came of it."""
+
+
+def _revised(_product: Product) -> str:
+    return "catalog.product_revised"
+
+
+def _moved(product: Product) -> str:
+    return f"catalog.product_{'drafted' if product.status == 'draft' else product.status}"
+
+
+def _variant_added(_product: Product) -> str:
+    return "catalog.variant_added"
+
+
+def _variant_revised(_product: Product) -> str:
+    return "catalog.variant_revised"
+
+
+def _priced(_product: Product) -> str:
+    return "catalog.prices_set"
+
+
 async def revise_products(
     commands: Sequence[ReviseProduct], *, tx: Tx, now: datetime, store: Products
 ) -> list[ProductView | Refused]:
@@ -68,7 +93,7 @@ async def revise_products(
             raise products.refuse_faults(faults, what="change")
         return products.revise_product(product, command.patch, version=command.version, now=now)
 
-    changed = await _change_products(commands, decide, tx=tx, store=store)
+    changed = await _change_products(commands, decide, _revised, tx=tx, store=store)
     return [each if isinstance(each, Refused) else products.view_of(each) for each in changed]
 
 
@@ -80,7 +105,7 @@ async def move_products(
     def decide(command: MoveProduct, product: Product) -> Product:
         return products.move_product(product, command.status, version=command.version, now=now)
 
-    changed = await _change_products(commands, decide, tx=tx, store=store)
+    changed = await _change_products(commands, decide, _moved, tx=tx, store=store)
     return [each if isinstance(each, Refused) else products.view_of(each) for each in changed]
 
 
@@ -101,7 +126,7 @@ async def add_variants(
         owners[command.tenant_id, command.body.sku] = product.product_id
         return larger
 
-    changed = await _change_products(commands, decide, tx=tx, store=store)
+    changed = await _change_products(commands, decide, _variant_added, tx=tx, store=store)
     return _view_variants(commands, changed)
 
 
@@ -117,7 +142,8 @@ async def revise_variants(
             product, command.variant_id, command.patch, version=command.version, now=now
         )
 
-    return _view_variants(commands, await _change_variants(commands, decide, tx=tx, store=store))
+    changed = await _change_variants(commands, decide, _variant_revised, tx=tx, store=store)
+    return _view_variants(commands, changed)
 
 
 async def set_prices(
@@ -132,7 +158,8 @@ async def set_prices(
             product, command.variant_id, command.prices, version=command.version, now=now
         )
 
-    return _view_variants(commands, await _change_variants(commands, decide, tx=tx, store=store))
+    changed = await _change_variants(commands, decide, _priced, tx=tx, store=store)
+    return _view_variants(commands, changed)
 
 
 async def create_categories(
@@ -144,11 +171,13 @@ async def create_categories(
     sound = [key for key, found in zip(keys, faults, strict=True) if not found]
     added = await store.insert_categories(sound, tx=tx, now=now)
     results: list[CategoryView | Refused] = []
-    for key, found in zip(keys, faults, strict=True):
+    for command, key, found in zip(commands, keys, faults, strict=True):
         if found:
             results.append(products.refuse_faults(found, what="category"))
         elif key in added:
             added.remove(key)
+            change = describe("catalog.category_created", ("category", key[1]), command.cause)
+            tx.record(command.tenant_id, change)
             *_, parent, path = [None, *fields.list_ancestors(key[1])]
             name = key[1].rpartition(" > ")[2]
             results.append(CategoryView(path or key[1], name, parent, now))
@@ -158,27 +187,42 @@ async def create_categories(
 
 
 async def _change_products(
-    commands: Sequence[P], decide: Callable[[P, Product], Product], *, tx: Tx, store: Products
+    commands: Sequence[P],
+    decide: Callable[[P, Product], Product],
+    name: Name,
+    *,
+    tx: Tx,
+    store: Products,
 ) -> list[Product | Refused]:
     """Changes the products that commands name by their own ids."""
     keys = [(command.tenant_id, command.product_id) for command in commands]
     found = await store.lock_products(list(dict.fromkeys(keys)), tx=tx)
-    return await _change(commands, [found.get(key) for key in keys], decide, tx=tx, store=store)
+    return await _change(
+        commands, [found.get(key) for key in keys], decide, name, tx=tx, store=store
+    )
 
 
 async def _change_variants(
-    commands: Sequence[V], decide: Callable[[V, Product], Product], *, tx: Tx, store: Products
+    commands: Sequence[V],
+    decide: Callable[[V, Product], Product],
+    name: Name,
+    *,
+    tx: Tx,
+    store: Products,
 ) -> list[Product | Refused]:
     """Changes the products that commands name by the ids of variants."""
     keys = [(command.tenant_id, command.variant_id) for command in commands]
     found = await store.lock_by_variant(list(dict.fromkeys(keys)), tx=tx)
-    return await _change(commands, [found.get(key) for key in keys], decide, tx=tx, store=store)
+    return await _change(
+        commands, [found.get(key) for key in keys], decide, name, tx=tx, store=store
+    )
 
 
 async def _change(
     commands: Sequence[C],
     targets: Sequence[Product | None],
     decide: Callable[[C, Product], Product],
+    name: Name,
     *,
     tx: Tx,
     store: Products,
@@ -206,6 +250,11 @@ async def _change(
                 changed.product_id, changed.handle, changed.status, changed.version
             )
             tx.announce(changed.tenant_id, event, command.cause)
+            change = describe(
+                name(changed), ("product", changed.product_id), command.cause,
+                before=snapshots.snapshot(current), after=snapshots.snapshot(changed),
+            )  # fmt: skip
+            tx.record(changed.tenant_id, change)
     if after:
         changes = [Change(before[key], product) for key, product in after.items()]
         await store.save_products(changes, tx=tx)

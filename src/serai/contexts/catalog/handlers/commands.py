@@ -93,3 +93,4 @@ class CreateCategory(msgspec.Struct, frozen=True):
 
     tenant_id: UUID
     path: str
+    cause: Cause

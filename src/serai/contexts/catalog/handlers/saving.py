@@ -21,9 +21,10 @@ from serai.contexts.catalog.contract import (
     SkuTaken,
 )
 from serai.contexts.catalog.handlers.commands import CreateProduct, SaveProducts
-from serai.contexts.catalog.model import fields, products
+from serai.contexts.catalog.model import fields, products, snapshots
 from serai.contexts.catalog.model.products import Change, NewIds, Product
 from serai.contexts.catalog.ports import HandleKey, Products, SkuKey
+from serai.kernel.changes import describe
 from serai.kernel.db import Tx
 from serai.kernel.events import Cause
 from serai.kernel.failure import Refused
@@ -116,6 +117,13 @@ async def _save(
             new = outcome.change.new
             event = ProductChanged(new.product_id, new.handle, new.status, new.version)
             tx.announce(new.tenant_id, event, draft.cause)
+            old = outcome.change.old
+            change = describe(
+                f"catalog.product_{outcome.status}", ("product", new.product_id), draft.cause,
+                before=None if old is None else snapshots.snapshot(old),
+                after=snapshots.snapshot(new),
+            )  # fmt: skip
+            tx.record(new.tenant_id, change)
     changes = [
         Change(before.get(key), new) for key, new in known.items() if new is not before.get(key)
     ]

@@ -208,7 +208,7 @@ def category_routes(writers: Writers) -> list[Any]:
         request: Request[Any, Any, Any], data: JSONBody[CategoryBody]
     ) -> Response[bytes]:
         """Adds a category, and those above it that are not there."""
-        command = CreateCategory(principal_of(request).tenant_id, data.path)
+        command = CreateCategory(principal_of(request).tenant_id, data.path, cause_of(request))
         return await carry_out(request, writers.create_category, command)
 
     return [create_category]

@@ -1,6 +1,6 @@
 """What begins, changes and ends payments: the commands of the flows and of the API."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -20,6 +20,7 @@ from serai.contexts.payments.contract import (
 from serai.contexts.payments.handlers.books import Books
 from serai.contexts.payments.handlers.changes import Changes, NewId, unique
 from serai.contexts.payments.model import Intent, Refund
+from serai.kernel.changes import describe
 from serai.kernel.conditions import Terms
 from serai.kernel.db import Tx
 from serai.kernel.events import Cause
@@ -114,9 +115,27 @@ async def pay_orders(
         if isinstance(decided, Intent):
             changes.keep(decided)
             tx.announce(command.tenant_id, _requested(decided), command.cause)
+            _record("payments.payment_requested", intent, decided, command.cause, tx=tx)
         outcomes.append(decided)
     await changes.save(books)
     return outcomes
+
+
+def _record(
+    action: str,
+    before: Intent | None,
+    after: Intent,
+    cause: Cause,
+    *,
+    tx: Tx,
+    more: Mapping[str, object] | None = None,
+) -> None:
+    became = {**msgspec.structs.asdict(after), **(more or {})}
+    change = describe(
+        action, ("payment", after.intent_id), cause,
+        before=None if before is None else msgspec.structs.asdict(before), after=became,
+    )  # fmt: skip
+    tx.record(after.tenant_id, change)
 
 
 async def capture_payments(
@@ -140,6 +159,7 @@ async def capture_payments(
             amount = decided.capture_asked_minor or 0
             asked = CaptureRequested(decided.order_id, decided.intent_id, amount)
             tx.announce(command.tenant_id, asked, command.cause)
+            _record("payments.capture_requested", intent, decided, command.cause, tx=tx)
         outcomes.append(decided)
     await changes.save(books)
     return outcomes
@@ -172,11 +192,15 @@ async def refund_payments(
             outcomes.append(RefundTooLarge(f"at most {left} can be refunded", left_minor=left))
             continue
         changes.keep(decided)
-        outcomes.append(
-            changes.add_refund(
-                decided, command.refund_id, command.amount_minor, command.reason, command.cause
-            )
+        refund = changes.add_refund(
+            decided, command.refund_id, command.amount_minor, command.reason, command.cause
         )
+        outcomes.append(refund)
+        told = {
+            "refund_id": refund.refund_id, "amount_minor": refund.amount_minor,
+            "reason": refund.reason,
+        }  # fmt: skip
+        _record("payments.refund_requested", intent, decided, command.cause, tx=tx, more=told)
     await changes.save(books)
     return outcomes
 

@@ -20,6 +20,7 @@ from serai.contexts.tenancy.contract import (
 from serai.contexts.tenancy.gateways.key_news import KeyNews
 from serai.contexts.tenancy.ports import Tenants
 from serai.kernel import ids
+from serai.kernel.actor import operator
 from serai.kernel.db import Database
 from serai.kernel.events import Cause
 from serai.kernel.failure import Refused
@@ -58,7 +59,7 @@ class Register:
         model.check_name(name)
         tenant_id = ids.new_id()
         key, text = _draft(tenant_id, FIRST_LABEL, scopes)
-        command = CreateTenant(tenant_id, name, POOLED, key, Cause(ids.new_id()))
+        command = CreateTenant(tenant_id, name, POOLED, key, _cause())
         async with self._database.transaction(POOLED, (tenant_id,)) as tx:
             [made] = await handlers.create_tenants(
                 [command], tx=tx, now=tx.now, tenants=self._tenants
@@ -73,7 +74,7 @@ class Register:
         key, text = _draft(tenant_id, label, scopes)
         async with self._database.transaction(POOLED, (tenant_id,)) as tx:
             [made] = await handlers.create_keys(
-                [CreateKey(tenant_id, key)], tx=tx, now=tx.now, tenants=self._tenants
+                [CreateKey(tenant_id, key, _cause())], tx=tx, now=tx.now, tenants=self._tenants
             )
             view = _or_raise(made)
         return IssuedKeyView(view.id, view.label, view.scopes, view.created_at, text)
@@ -81,7 +82,7 @@ class Register:
     async def revoke_key(self, tenant_id: UUID, key_id: UUID) -> None:
         async with self._database.transaction(POOLED, (tenant_id,)) as tx:
             [ended] = await handlers.revoke_keys(
-                [RevokeKey(tenant_id, key_id)], tx=tx, now=tx.now, tenants=self._tenants
+                [RevokeKey(tenant_id, key_id, _cause())], tx=tx, now=tx.now, tenants=self._tenants
             )
             _or_raise(ended)
 
@@ -103,6 +104,10 @@ def _draft(tenant_id: UUID, label: str, scopes: Sequence[str]) -> tuple[NewKey, 
     text = model.write_key(tenant_id, key_id, secrets.token_urlsafe(model.SECRET_BYTES))
     chosen = model.choose_scopes(scopes, held=SCOPES)
     return NewKey(key_id, label, model.digest_of(text), chosen), text
+
+
+def _cause() -> Cause:
+    return Cause(ids.new_id(), actor=operator())
 
 
 def _or_raise(result: T | Refused) -> T:
