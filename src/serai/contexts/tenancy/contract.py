@@ -14,11 +14,13 @@ from serai.kernel.web import Authenticator
 
 SCOPES = (
     "catalog:read", "catalog:write", "inventory:read", "inventory:write", "orders:read",
-    "orders:write", "orders:price", "orders:cancel", "payments:read", "payments:write",
-    "shipping:read", "shipping:write", "returns:read", "returns:write", "notifications:read",
-    "notifications:write", "tenancy:read", "tenancy:write",
+    "orders:write", "orders:price", "orders:cancel", "orders:own", "payments:read",
+    "payments:write", "shipping:read", "shipping:write", "returns:read", "returns:write",
+    "notifications:read", "notifications:write", "tenancy:read", "tenancy:write",
+    "identity:read", "identity:write",
 )  # fmt: skip
-"""What an API key may be allowed to do. `orders:price` lets staff give a line its own price."""
+"""What a key or a role may allow. `orders:price` lets staff give a line its own price; `orders:own`
+is what a customer may do with the orders that are hers."""
 
 NAME_CHARS_MAX = 63
 LABEL_CHARS_MAX = 64
