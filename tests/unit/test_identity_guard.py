@@ -22,23 +22,24 @@ from serai.kernel.web import Unauthenticated
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 TENANT, ACCOUNT, SESSION = UUID(int=1), UUID(int=2), UUID(int=3)
 BUDGET_US = 60
+GOOD = "good"
 
 
-class Homes:
+class OneHome:
     def __init__(self) -> None:
         self.home = POOLED
         self.is_suspended = False
 
     async def home_of(self, tenant_id: UUID) -> Home:
         if self.is_suspended:
-            raise NotFound("suspended")
+            raise NotFound(f"{tenant_id} is suspended")
         return self.home
 
     async def all_homes(self) -> list[Home]:
         return [self.home]
 
     async def tenants_of(self, home: Home) -> list[UUID]:
-        return [TENANT]
+        return [TENANT] if home == self.home else []
 
 
 class World:
@@ -53,7 +54,7 @@ class World:
         self.at_once = 0
         self.most_at_once = 0
         self.gate: asyncio.Event | None = None
-        self.homes = Homes()
+        self.homes = OneHome()
         self.guard = Guard(
             self.verify, self.look_up, self.homes, self.clock,
             is_told=lambda: self.is_told, now=lambda: self.at,
@@ -68,6 +69,7 @@ class World:
         )  # fmt: skip
 
     async def look_up(self, home: Home, claims: Claims) -> LiveSession | None:
+        assert (home, claims.sid) == (self.homes.home, SESSION)
         self.look_ups += 1
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
@@ -77,7 +79,7 @@ class World:
         self.at_once -= 1
         return live
 
-    async def is_let_in(self, token: str = "good") -> bool:
+    async def is_let_in(self, token: str = GOOD) -> bool:
         try:
             await self.guard.authenticate(token)
         except Unauthenticated:

@@ -158,7 +158,10 @@ def test_no_other_text_is_read_as_a_mailed_token(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("Ada@Example.com", "ada@example.com"), ("STRASSE@x.de", "straße@x.de"), ("ａ@b.de", "a@b.de")],  # noqa: RUF001 - a full-width letter
+    [
+        ("Ada@Example.com", "ada@example.com"), ("STRASSE@x.de", "straße@x.de"),
+        ("\uff41@b.de", "a@b.de"),
+    ],
 )  # fmt: skip
 def test_an_address_is_the_same_however_its_letters_are_written(one: str, other: str) -> None:
     assert accounts.email_key(one) == accounts.email_key(other)

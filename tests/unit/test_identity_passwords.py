@@ -26,7 +26,7 @@ def reason(password: str, email: str = EMAIL) -> str | None:
         ("qwertzuiop1", "common"), ("asdfghjkl;'", "common"), ("aaaaaaaaaaaa", "common"),
         ("abcabcabcabc", "common"), ("abcdefghijkl", "common"), ("iloveyou123", "common"),
         ("letmein12345", "common"), ("summer2024!", "common"), ("01.01.1990!!", "common"),
-        ("112233445566", "common"), ("football2025", "common"), ("drowssap123", None),
+        ("112233445566", "common"), ("football2025", "common"), ("drowssap123", "common"),
         ("321drowssap", "common"), ("Willkommen2026", "common"), ("1q2w3e4r5t6y", "common"),
         ("dragondragon", "common"), ("changeme!!!!", "common"),
         (EMAIL, "address"), ("Ada.Lovelace1", "address"), ("analytical!!1", "address"),

@@ -13,6 +13,7 @@ from serai.contexts.identity.contract import (
     AccountKind,
     AccountView,
     LastOwner,
+    ReadyMadeRole,
     RoleInUse,
     RoleView,
     StaffInvited,
@@ -161,7 +162,8 @@ async def delete_role(
     tenant_id: UUID, name: str, *, held: frozenset[str], desk: Desk, home: Home
 ) -> None:
     """Deletes a role of the tenant's own that nobody has."""
-    roles.check_name(name)
+    if name in roles.READY_MADE:
+        raise ReadyMadeRole(f"{name} comes with Serai and stays")
     async with desk.database.transaction(home, (tenant_id,)) as tx:
         await desk.roles.lock_all(tenant_id, tx=tx)
         own = await _read_own(tenant_id, desk=desk, tx=tx)

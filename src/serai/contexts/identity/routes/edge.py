@@ -5,6 +5,7 @@ from uuid import UUID
 
 import msgspec
 from litestar import Request
+from litestar.openapi import ResponseSpec
 from litestar.params import HeaderParameter
 
 from serai.contexts.identity.contract import (
@@ -16,6 +17,7 @@ from serai.contexts.identity.contract import (
 from serai.contexts.identity.ports import TenantNames
 from serai.contexts.tenancy.contract import NAME_CHARS_MAX as TENANT_CHARS_MAX
 from serai.kernel.failure import Invalid
+from serai.kernel.problems import MEDIA_TYPE, Problem
 from serai.kernel.tenant import Home, Homes
 from serai.kernel.text import Email, Line, Text
 from serai.kernel.web import MissingScope, principal_of
@@ -100,6 +102,11 @@ class Lobby:
     async def home_of(self, tenant_id: UUID) -> Home:
         """The home of a tenant; refuses an unknown or suspended one."""
         return await self._homes.home_of(tenant_id)
+
+
+def refusal(description: str) -> ResponseSpec:
+    """A refusal that a route answers with beside those that every route of its kind may."""
+    return ResponseSpec(Problem, description=description, media_type=MEDIA_TYPE)
 
 
 def signed_in(request: Request[Any, Any, Any]) -> SignedIn:

@@ -20,7 +20,7 @@ from serai.contexts.identity.handlers.changing import ChangeAccount, InviteStaff
 from serai.contexts.identity.handlers.desk import Desk
 from serai.contexts.identity.model import roles as model
 from serai.contexts.identity.model.accounts import view_of
-from serai.contexts.identity.routes.edge import TAGS, PersonName, refuse_nothing_to_change
+from serai.contexts.identity.routes.edge import TAGS, PersonName, refusal, refuse_nothing_to_change
 from serai.contexts.tenancy.contract import SCOPES
 from serai.kernel.failure import NotFound
 from serai.kernel.text import Email, Line
@@ -160,6 +160,7 @@ def role_routes(desk: Desk) -> list[Any]:
     """The roles that come with Serai, and the tenant's own."""
     listed = {200: ResponseSpec(data_container=Page[RoleView])}
     shown = {200: ResponseSpec(data_container=RoleView)}
+    held = {409: refusal("It comes with Serai, or someone has it.")}
 
     @get("/v1/roles", guards=[requires("identity:read")], responses=listed, tags=TAGS,
          summary="List roles")  # fmt: skip
@@ -187,7 +188,7 @@ def role_routes(desk: Desk) -> list[Any]:
         return send_view(view)
 
     @delete("/v1/roles/{name:str}", guards=[requires("identity:write")], status_code=204,
-            tags=TAGS, summary="Delete a role")  # fmt: skip
+            tags=TAGS, summary="Delete a role", responses=held)  # fmt: skip
     async def delete_role(request: Request[Any, Any, Any], name: FromPath[str]) -> None:
         """Only one that nobody has."""
         who = principal_of(request)

@@ -11,7 +11,13 @@ from serai.contexts.identity.contract import SELF, SESSIONS_MAX, MeView, Session
 from serai.contexts.identity.handlers import proving, signing_in
 from serai.contexts.identity.handlers.desk import Desk
 from serai.contexts.identity.model.accounts import view_of
-from serai.contexts.identity.routes.edge import TAGS, OwnPasswordBody, address_of, signed_in
+from serai.contexts.identity.routes.edge import (
+    TAGS,
+    OwnPasswordBody,
+    address_of,
+    refusal,
+    signed_in,
+)
 from serai.kernel.failure import NotFound
 from serai.kernel.web import Page, cause_of, json_body, requires, send_view
 
@@ -33,7 +39,8 @@ def own_account_routes(desk: Desk) -> list[Any]:
         return send_view(view)
 
     @put("/v1/me/password", guards=guards, dto=json_body(OwnPasswordBody), return_dto=None,
-         status_code=204, tags=TAGS, summary="Change my password")  # fmt: skip
+         status_code=204, tags=TAGS, summary="Change my password",
+         responses={429: refusal("Too many tries: wait `Retry-After` seconds.")})  # fmt: skip
     async def change_password(
         request: Request[Any, Any, Any], data: JSONBody[OwnPasswordBody]
     ) -> None:
