@@ -61,7 +61,8 @@ class Safe:
         except (JoseError, ValueError) as error:
             raise Unavailable(
                 "the signing key was sealed by another key than this process has: give every "
-                "process the same SERAI_IDENTITY_KEY, or run `serai identity rotate-keys`"
+                "process the same SERAI_IDENTITY_KEY, or, where it is lost, run `serai identity "
+                "rotate-keys --compromised`"
             ) from error
         if plain is None:
             raise Unavailable("the sealed signing key is empty")
