@@ -20,7 +20,7 @@ HELP_MAX_S = 5.0
 GROUPS = {
     "migrate": ["up", "status"],
     "tenant": ["create", "key", "staff", "list"],
-    "identity": ["rotate-keys"],
+    "identity": ["rotate-keys", "mail-token"],
     "dlq": ["list", "show", "replay", "drop"],
     "bench": ["orders"],
     "payment": ["list", "retry"],

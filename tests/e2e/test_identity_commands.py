@@ -32,6 +32,10 @@ def test_the_first_owner_is_made_by_the_operator_and_let_in_again(on_database: R
         False,
     )
     assert len(made.document["token"]) == 64
+    found = on_database("identity", "mail-token", "acme", "Me@example.org", "--json")
+    assert found.document == {"token": made.document["token"]}
+    missing = on_database("identity", "mail-token", "acme", "nobody@example.org")
+    assert (missing.code, "no token" in missing.err) == (1, True)
     again = on_database("tenant", "staff", "acme", "me@example.org", "--role", "auditor", "--json")
     assert again.document["account"]["id"] == account["id"]
     assert again.document["account"]["roles"] == ["auditor"]

@@ -30,7 +30,7 @@ COMMANDS: Final = {
     "scheduler": Entry("serai.cli.serve:scheduler_app", "Do recurring jobs as this process."),
     "migrate": Entry("serai.cli.migrate:app", "Bring the database up to date, or see how it is."),
     "tenant": Entry("serai.cli.tenant:app", "Make tenants, their API keys and first staff."),
-    "identity": Entry("serai.cli.identity:app", "Rotate the keys that sign access tokens."),
+    "identity": Entry("serai.cli.identity:app", "Rotate signing keys, or read a mailed token."),
     "import": Entry("serai.cli.import_command:app", "Read a catalog from a CSV file."),
     "check": Entry("serai.cli.check:app", "Prove the invariants on the database as it is."),
     "replay": Entry("serai.cli.replay.command:app", "Put a recorded trade through the public API."),

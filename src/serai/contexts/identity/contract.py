@@ -238,6 +238,10 @@ class Identity(MailTokens, Protocol):
         """Makes a member of the staff, or gives one that is there a new token; for the operator."""
         ...
 
+    async def find_mail_token(self, tenant_id: UUID, email: str) -> str | None:
+        """The latest good token that was mailed to an address; for who has no mail server."""
+        ...
+
     async def rotate_keys(self, *, is_compromised: bool) -> UUID:
         """Makes a new signing key. Where the old ones are compromised, they end at once."""
         ...

@@ -140,6 +140,12 @@ class Sessions(Protocol):
         """A mailed token that could be used now."""
         ...
 
+    async def find_latest_mail_token(
+        self, tenant_id: UUID, email: str, *, now: datetime, tx: Tx
+    ) -> MailToken | None:
+        """The latest token of an address that could be used now."""
+        ...
+
     async def void_mail_tokens(
         self, tenant_id: UUID, account_id: UUID, *, now: datetime, tx: Tx
     ) -> None:

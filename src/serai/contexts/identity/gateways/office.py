@@ -55,5 +55,17 @@ class Office:
         )
         return InvitedStaff(accounts.view_of(account), await self.write_token(tenant_id, token_id))
 
+    async def find_mail_token(self, tenant_id: UUID, email: str) -> str | None:
+        home = await self._homes.home_of(tenant_id)
+        async with self._desk.database.transaction(home, (tenant_id,), is_read_only=True) as tx:
+            token = await self._desk.sessions.find_latest_mail_token(
+                tenant_id, email, now=tx.now, tx=tx
+            )
+        if token is None:
+            return None
+        if token.purpose == "password" and token.account_id is None:
+            return None
+        return await self.write_token(tenant_id, token.id)
+
     async def rotate_keys(self, *, is_compromised: bool) -> UUID:
         return (await self._keychain.rotate(is_compromised=is_compromised)).id

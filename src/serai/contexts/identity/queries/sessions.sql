@@ -71,6 +71,13 @@ SELECT tenant_id, id, purpose, account_id, email, name, password_hash, created_a
 FROM {identity}.mail_tokens
 WHERE tenant_id = $1 AND id = $2 AND purpose = $3 AND used_at IS NULL AND expires_at > $4;
 
+-- name: find_latest_mail_token
+-- Reads the latest mailed token of an address that could be used now, for the operator.
+SELECT tenant_id, id, purpose, account_id, email, name, password_hash, created_at, expires_at, used_at
+FROM {identity}.mail_tokens
+WHERE tenant_id = $1 AND lower(email) = lower($2) AND used_at IS NULL AND expires_at > $3
+ORDER BY id DESC LIMIT 1;
+
 -- name: use_mail_token
 -- Uses a mailed token up; of two at the same time one finds it used.
 UPDATE {identity}.mail_tokens SET used_at = $4

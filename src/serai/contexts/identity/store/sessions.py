@@ -82,6 +82,11 @@ class PostgresSessions:
     ) -> MailToken | None:
         return _token(await tx.fetchrow(SQL.find_mail_token, tenant_id, token_id, purpose, now))
 
+    async def find_latest_mail_token(
+        self, tenant_id: UUID, email: str, *, now: datetime, tx: Tx
+    ) -> MailToken | None:
+        return _token(await tx.fetchrow(SQL.find_latest_mail_token, tenant_id, email, now))
+
     async def void_mail_tokens(
         self, tenant_id: UUID, account_id: UUID, *, now: datetime, tx: Tx
     ) -> None:
