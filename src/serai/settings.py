@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 PREFIX = "SERAI_"
+_IDENTITY_KEY = re.compile(r"[A-Za-z0-9_-]{43}=?", re.ASCII)
 
 
 class SettingsError(Exception):
@@ -45,6 +47,22 @@ class Settings(msgspec.Struct, frozen=True):
     """How long an order may stay unpaid before it expires and frees its stock."""
     payment_timeout_s: float = 5.0
     callback_secret: str = "sandbox-callback-secret"  # noqa: S105 - the sandbox moves no money
+    identity_key: str = ""
+    """The installation's own key, 32 bytes in base64: it seals the signing keys, and the tokens in
+    mails are made by it. The same for every process; empty: from `identity_key_file`."""
+    identity_key_file: str = ""
+    """A file that holds `identity_key`; empty: one that is made in `data_dir`."""
+    identity_issuer: str = "serai"
+    """The `iss` of access tokens: what others know this installation by, best its URL."""
+    argon2_memory_kib: int = 65_536
+    """Memory of one password's hash; with another value each is made anew when it is next used."""
+    argon2_passes: int = 3
+    argon2_lanes: int = 1
+    password_hashes_max: int = 2
+    """Passwords that one process hashes at the same time; the others wait, or are told to."""
+    logins_per_address: int = 60
+    """Tries to sign in that one network address has, and one more every two seconds; 0: any number,
+    for where a proxy hides the addresses. The tries of one account are always counted."""
     smtp_url: str = ""
     """smtp://user:password@host:port; empty: mails are printed on the console."""
     mail_from: str = "shop@serai.example"
@@ -108,6 +126,9 @@ def _check(settings: Settings) -> None:
         "body_bytes_max": (1024, 64 * 1024 * 1024), "queue_max": (1, 1_000_000),
         "drain_s": (0.1, 600), "drain_notice_s": (0, 120), "payment_deadline_s": (0.1, 90 * 86400),
         "payment_timeout_s": (0.05, 120), "clock_offset_s": (-86400, 86400),
+        "argon2_memory_kib": (8192, 4 * 1024 * 1024), "argon2_passes": (1, 64),
+        "argon2_lanes": (1, 16), "password_hashes_max": (1, 64),
+        "logins_per_address": (0, 1_000_000),
     }  # fmt: skip
     for name, (low, high) in bounds.items():
         value = getattr(settings, name)
@@ -117,5 +138,9 @@ def _check(settings: Settings) -> None:
     provider = settings.payment_provider
     if provider != "direct" and not provider.startswith(("http://", "https://")):
         raise SettingsError(f"SERAI_PAYMENT_PROVIDER is {provider!r}; it must be `direct` or a URL")
+    if settings.identity_key and not _IDENTITY_KEY.fullmatch(settings.identity_key):
+        raise SettingsError("SERAI_IDENTITY_KEY must be 32 bytes in base64url (43 characters)")
+    if not settings.identity_issuer:
+        raise SettingsError("SERAI_IDENTITY_ISSUER must not be empty")
     if settings.log_level.upper() not in logging.getLevelNamesMapping():
         raise SettingsError(f"SERAI_LOG_LEVEL is {settings.log_level!r}; `info` is a usual one")

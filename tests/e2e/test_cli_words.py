@@ -19,7 +19,8 @@ HELP_MAX_S = 5.0
 """Far above what help takes; below what it would take if every command were loaded for it."""
 GROUPS = {
     "migrate": ["up", "status"],
-    "tenant": ["create", "key", "list"],
+    "tenant": ["create", "key", "staff", "list"],
+    "identity": ["rotate-keys", "mail-token"],
     "dlq": ["list", "show", "replay", "drop"],
     "bench": ["orders"],
     "payment": ["list", "retry"],

@@ -60,6 +60,13 @@ class Keys:
         return Principal(UUID(tenant), POOLED, actor, frozenset(scopes or SCOPES))
 
 
+class NoTokens:
+    """For notifications that write no mail about an account."""
+
+    async def write_token(self, tenant_id: UUID, token_id: UUID) -> str:
+        raise AssertionError(f"no mail here holds a token: {tenant_id} {token_id}")
+
+
 def surroundings(
     database: Database,
     *,

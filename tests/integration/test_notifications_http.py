@@ -19,6 +19,7 @@ from serai.kernel.module import Module
 from serai.kernel.tenant import POOLED
 from tests.integration.fulfilment_shop import (
     Client,
+    NoTokens,
     assert_plans,
     code_of,
     hear,
@@ -32,7 +33,7 @@ CONFIRMED = "/v1/notification-templates/order_confirmed"
 
 @pytest.fixture
 def module(database: Database) -> Module:
-    return notifications.build(surroundings(database))
+    return notifications.build(surroundings(database), tokens=NoTokens())
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ from serai.kernel.clock import ManualClock
 from serai.kernel.db import Database
 from serai.kernel.failure import Unavailable
 from serai.kernel.tenant import POOLED
-from tests.integration.fulfilment_shop import NOW, SomeHomes, surroundings
+from tests.integration.fulfilment_shop import NOW, NoTokens, SomeHomes, surroundings
 
 A, B, C = (UUID(int=n) for n in (1, 2, 3))
 SENDER = Sender("", "shop@example.org")
@@ -75,6 +75,7 @@ class House:
         return await handlers.send_due(
             self.database, POOLED, self.clock, homes=self.homes, queue=self.queue,
             words=PostgresTemplates(load_defaults()), mailer=self.postman, sender=SENDER,
+            tokens=NoTokens(),
         )  # fmt: skip
 
     async def put(self, tenant: UUID, *numbers: int, has_contact: bool = True) -> None:
@@ -277,7 +278,7 @@ async def test_the_job_sends_by_console_and_the_check_finds_what_is_late(
 ) -> None:
     await house.put(A, 1, 2)
     s = surroundings(database, tenants=[A], clock=house.clock)
-    module = notifications.build(s)
+    module = notifications.build(s, tokens=NoTokens())
     (job, _), (check,) = module.jobs, module.checks
     assert (job.every, job.chunk) == (timedelta(seconds=1), handlers.SEND_CHUNK + 1)
     assert isinstance(notifications.mailer_of(s), ConsoleMailer)
@@ -320,7 +321,8 @@ async def test_what_ended_too_long_ago_is_deleted_in_chunks_and_nothing_else_is(
             UUID(int=8),
             NOW + timedelta(days=1),
         )
-    module = notifications.build(surroundings(database, tenants=[A, B], clock=house.clock))
+    around = surroundings(database, tenants=[A, B], clock=house.clock)
+    module = notifications.build(around, tokens=NoTokens())
     _, job = module.jobs
     assert job.name == "notifications.prune"
 

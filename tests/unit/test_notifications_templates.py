@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serai.contexts.notifications.contract import BODY_CHARS_MAX, KINDS, Kind
+from serai.contexts.notifications.contract import ACCOUNT_KINDS, BODY_CHARS_MAX, KINDS, Kind
 from serai.contexts.notifications.gateways.defaults import load_defaults
 from serai.contexts.notifications.model import templates
 from serai.contexts.notifications.model.messages import Contact, Facts
@@ -21,6 +21,7 @@ from serai.contexts.notifications.model.templates import (
 from serai.kernel.failure import Refused
 from tests.unit.fulfilment_fakes import NOW
 
+TOKEN = "t" * 64
 TENANT, ORDER = UUID(int=1), UUID("0190a000-0000-7000-8000-000000000001")
 CONTACT = Contact(TENANT, ORDER, "ada@example.org", "GBP", 123456)
 FACTS = Facts(
@@ -36,7 +37,7 @@ FACTS = Facts(
 
 
 def values(kind: Kind, facts: Facts = FACTS) -> dict[str, str]:
-    return templates.values_of(kind, order_id=ORDER, facts=facts, contact=CONTACT)
+    return templates.values_of(kind, order_id=ORDER, facts=facts, contact=CONTACT, token=TOKEN)
 
 
 def test_each_kind_has_its_values() -> None:
@@ -50,6 +51,9 @@ def test_each_kind_has_its_values() -> None:
             "units": "4",
         },
         "refund_settled": {**about, "amount": "5.00 GBP"},
+        "registration_requested": {"token": TOKEN},
+        "password_reset": {"token": TOKEN},
+        "staff_invited": {"name": "there", "token": TOKEN},
     }  # fmt: skip
 
 
@@ -59,8 +63,8 @@ def test_the_words_that_come_with_serai_use_every_placeholder_they_need(kind: Ki
     assert templates.find_fault(kind, words) is None
     rendered = templates.render(words, values(kind))
     assert "$" not in rendered.subject + rendered.text + rendered.html
-    assert str(ORDER) in rendered.text
-    assert str(ORDER) in rendered.html
+    assert (TOKEN if kind in ACCOUNT_KINDS else str(ORDER)) in rendered.text
+    assert (TOKEN if kind in ACCOUNT_KINDS else str(ORDER)) in rendered.html
     assert "\n" not in rendered.subject
 
 

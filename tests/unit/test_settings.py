@@ -33,6 +33,13 @@ def test_variables_are_read_by_their_types() -> None:
         ("SERAI_LOG_LEVEL", "loud"),
         ("SERAI_CLOCK_OFFSET_S", "86401"),
         ("SERAI_CLOCK_OFFSET_S", "nan"),
+        ("SERAI_IDENTITY_KEY", "too-short"),
+        ("SERAI_IDENTITY_KEY", "A" * 42 + "!"),
+        ("SERAI_IDENTITY_ISSUER", ""),
+        ("SERAI_ARGON2_MEMORY_KIB", "100"),
+        ("SERAI_ARGON2_PASSES", "0"),
+        ("SERAI_PASSWORD_HASHES_MAX", "0"),
+        ("SERAI_LOGINS_PER_ADDRESS", "-1"),
     ],
 )
 def test_what_cannot_be_run_with_is_refused_by_name(variable: str, value: str) -> None:

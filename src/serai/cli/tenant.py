@@ -1,5 +1,6 @@
-"""`serai tenant create`, `serai tenant key` and `serai tenant list`."""
+"""`serai tenant create`, `serai tenant key`, `serai tenant staff` and `serai tenant list`."""
 
+import re
 from typing import Annotated, Final
 
 import typer
@@ -7,12 +8,16 @@ from rich.table import Column, Table
 
 from serai import settings
 from serai.cli.console import EXIT_CODES, AsJson, Failure, out, print_json, run_async, say
-from serai.cli.inside import go_inside
+from serai.cli.inside import find_tenants, go_inside
+from serai.contexts.identity.contract import TENANT_HEADER, InvitedStaff
 from serai.contexts.tenancy.contract import SCOPES, IssuedKeyView, IssuedTenant, TenantView
+from serai.kernel.text import EMAIL_CHARS_MAX, EMAIL_PATTERN
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 PAGE: Final = 500
+OWNER: Final = "owner"
+RESET_PATH: Final = "/v1/password-resets/confirmations"
 
 Scopes = Annotated[
     list[str] | None,
@@ -22,7 +27,7 @@ Scopes = Annotated[
 
 @app.callback()
 def describe() -> None:
-    """Make tenants and their API keys, and list them."""
+    """Make tenants, their API keys and their first staff, and list them."""
 
 
 @app.command(epilog=f"Example: serai tenant create my-shop. {EXIT_CODES}")
@@ -55,6 +60,29 @@ def key(
         _show_key(issued)
 
 
+@app.command(epilog=f"Example: serai tenant staff my-shop me@example.org. {EXIT_CODES}")
+def staff(
+    name: Annotated[str, typer.Argument(help="The tenant's name.")],
+    email: Annotated[str, typer.Argument(help="The address that she signs in with.")],
+    role: Annotated[
+        list[str] | None, typer.Option("--role", help="A role; may be given again. [owner]")
+    ] = None,
+    person: Annotated[str, typer.Option("--person", help="Her name, for the mail.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Make a member of the staff, or let one in again who lost her password or her roles."""
+    if not is_address(email):
+        raise Failure(f"{email!r} is no address that mail can be sent to")
+    invited = run_async(_invite(name, email, person, tuple(role or (OWNER,))))
+    if as_json:
+        print_json(invited)
+        return
+    say(f"staff   {invited.account.email}  {', '.join(invited.account.roles)}")
+    say(f"token   {invited.token}")
+    say(f"It was mailed too. To choose a password: POST {RESET_PATH} with the header")
+    say(f"`{TENANT_HEADER}: {name}` and token and password in the body.")
+
+
 @app.command("list", epilog=f"Example: serai tenant list --json. {EXIT_CODES}")
 def list_all(as_json: AsJson = False) -> None:
     """List tenants by name."""
@@ -68,6 +96,11 @@ def list_all(as_json: AsJson = False) -> None:
             tenant.name, str(tenant.id), tenant.home, f"{tenant.created_at:%Y-%m-%d %H:%M:%S}"
         )
     out.print(table)
+
+
+def is_address(text: str) -> bool:
+    """Whether it is one address that mail can go to."""
+    return len(text) <= EMAIL_CHARS_MAX and re.search(EMAIL_PATTERN, text) is not None
 
 
 def _show_key(issued: IssuedKeyView) -> None:
@@ -96,6 +129,15 @@ async def _create_key(name: str, label: str, scopes: tuple[str, ...]) -> IssuedK
             tenant.id, label=label, scopes=scopes
         )
         return issued
+
+
+async def _invite(name: str, email: str, person: str, roles: tuple[str, ...]) -> InvitedStaff:
+    async with go_inside(settings.load()) as house:
+        [tenant] = await find_tenants(house, name)
+        invited: InvitedStaff = await house.identity.invite_staff(
+            tenant.id, email=email, name=person, roles=roles
+        )
+        return invited
 
 
 async def _list() -> list[TenantView]:

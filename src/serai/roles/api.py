@@ -47,7 +47,10 @@ async def serve_api(own: Process, *, more_routes: Sequence[Any] = ()) -> None:
     """Answers requests; at the end, everything that was accepted has its answer."""
     settings = own.settings
     app = build_app(settings, own.composition, own.readiness, more_routes=more_routes)
-    watching = asyncio.create_task(own.composition.tenancy.watch_keys())
+    watching = [
+        asyncio.create_task(own.composition.tenancy.watch_keys()),
+        asyncio.create_task(own.composition.identity.watch()),
+    ]
     try:
         await serve_app(
             express.shorten(app, body_bytes_max=settings.body_bytes_max),
@@ -57,7 +60,8 @@ async def serve_api(own: Process, *, more_routes: Sequence[Any] = ()) -> None:
             notice_s=settings.drain_notice_s,
         )
     finally:
-        watching.cancel()
+        for task in watching:
+            task.cancel()
     # A client that hung up has left its command behind; it is carried out all the same.
     await asyncio.gather(*(batch.drain() for batch in own.composition.batches))
 
@@ -82,9 +86,7 @@ def build_app(
         middleware=[edge],
         request_max_body_size=settings.body_bytes_max,
         openapi_config=_openapi_config(),
-        state=State(
-            {"authenticator": composition.tenancy.authenticator, "clock": composition.clock}
-        ),
+        state=State({"authenticator": composition.authenticator, "clock": composition.clock}),
         debug=False,
         logging_config=None,
     )
@@ -95,16 +97,18 @@ def _openapi_config() -> OpenAPIConfig:
         title="Serai",
         version=version(),
         description=(
-            "A headless commerce platform. Requests carry `Authorization: Bearer <API key>`; what "
-            "creates or moves something carries an `Idempotency-Key`. Failures are problem details "
-            "(RFC 9457) with a stable `code`."
+            "A headless commerce platform. Requests carry `Authorization: Bearer <API key or "
+            "access token>`; what creates or moves something carries an `Idempotency-Key`. "
+            "Failures are problem details (RFC 9457) with a stable `code`."
         ),
         path="/schema",
         render_plugins=[JsonRenderPlugin(path="/openapi.json")],
         components=Components(
             security_schemes={
                 SECURITY: SecurityScheme(
-                    type="http", scheme="bearer", description="An API key of a tenant."
+                    type="http",
+                    scheme="bearer",
+                    description="An API key of a tenant, or the access token of who signed in.",
                 )
             }
         ),

@@ -6,6 +6,7 @@ from typing import Any
 
 from serai.contexts.audit import module as audit_module
 from serai.contexts.catalog import module as catalog_module
+from serai.contexts.identity import module as identity_module
 from serai.contexts.inventory import module as inventory_module
 from serai.contexts.notifications import module as notifications_module
 from serai.contexts.orders import module as orders_module
@@ -22,6 +23,7 @@ from serai.kernel.clock import Clock, SystemClock
 from serai.kernel.db import Database
 from serai.kernel.module import Check, Consumer, Job, Module, Surroundings, Timer
 from serai.kernel.tenant import Homes
+from serai.kernel.web import Authenticator, Authenticators
 from serai.settings import Settings
 
 
@@ -33,6 +35,8 @@ class Composition:
     modules: Sequence[Module]
     tenancy: Any
     """The `Tenancy` that the tenancy context offers."""
+    identity: Any
+    """The `Identity` that the identity context offers."""
     look_ups: Any
     """The `LookUps` that the payments context offers."""
     audit: Any
@@ -49,6 +53,11 @@ class Composition:
     @property
     def clock(self) -> Clock:
         return self.surroundings.clock
+
+    @property
+    def authenticator(self) -> Authenticator:
+        """Tells who asks: by an API key, or by an access token."""
+        return Authenticators(self.tenancy.authenticator, self.identity.authenticator)
 
     @property
     def routes(self) -> list[Any]:
@@ -92,13 +101,14 @@ def compose(settings: Settings, database: Database, *, clock: Clock | None = Non
         settings=settings,
     )
     tenancy = tenancy_module.build(s)
+    identity = identity_module.build(s, find_tenant=tenancy.offers.find_tenant)
     catalog = catalog_module.build(s)
     inventory = inventory_module.build(s)
     orders = orders_module.build(s, catalog.offers)
     payments = payments_module.build(s, orders=orders.offers)
     shipping = shipping_module.build(s, orders=orders.offers, owners=orders.offers)
     returns = returns_module.build(s, orders=orders.offers, owners=orders.offers)
-    notifications = notifications_module.build(s)
+    notifications = notifications_module.build(s, tokens=identity.offers)
     audit = audit_module.build(s)
     lead = {
         "orders": orders.offers,
@@ -107,6 +117,7 @@ def compose(settings: Settings, database: Database, *, clock: Clock | None = Non
     }
     modules = (
         tenancy,
+        identity,
         catalog,
         inventory,
         orders,
@@ -125,6 +136,7 @@ def compose(settings: Settings, database: Database, *, clock: Clock | None = Non
         s,
         (*modules, soundness.build(consumers)),
         tenancy.offers,
+        identity.offers,
         payments.operated,
         audit.operated,
     )

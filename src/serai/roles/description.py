@@ -71,6 +71,8 @@ def failures_of(route: Any) -> list[int]:
     found = {*_ANYONE, *(() if OPEN in route.opt else _GUARDED)}
     if names - in_path - {"request"} or has_id or is_written:
         found.add(400)
+    if OPEN in route.opt and is_written:
+        found |= {401, 429}
     if has_id or is_written:
         found.add(404)
     if is_written:

@@ -6,6 +6,7 @@ from serai.kernel.migrate import Migration
 PACKAGES = (
     "serai.kernel",
     "serai.contexts.tenancy",
+    "serai.contexts.identity",
     "serai.contexts.catalog",
     "serai.contexts.inventory",
     "serai.contexts.orders",

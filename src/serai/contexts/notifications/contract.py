@@ -10,8 +10,15 @@ import msgspec
 from serai.kernel.db import Tx
 from serai.kernel.failure import Unprocessable
 
-Kind = Literal["order_confirmed", "order_cancelled", "shipment_dispatched", "refund_settled"]
+Kind = Literal[
+    "order_confirmed", "order_cancelled", "shipment_dispatched", "refund_settled",
+    "registration_requested", "password_reset", "staff_invited",
+]  # fmt: skip
 KINDS: tuple[Kind, ...] = get_args(Kind)
+ACCOUNT_KINDS: frozenset[Kind] = frozenset(
+    {"registration_requested", "password_reset", "staff_invited"}
+)
+"""Kinds that are about no order but about an account; their mails hold a token."""
 MessageStatus = Literal["queued", "sending", "sent", "failed", "skipped"]
 """`failed`: given up, see its error; `skipped`: no address is known for the order."""
 SUBJECT_CHARS_MAX = 200
@@ -26,7 +33,8 @@ class NotificationView(msgspec.Struct, frozen=True):
     """A message to a customer as the API shows it."""
 
     id: UUID
-    order_id: UUID
+    order_id: UUID | None
+    """None where it is about no order but about an account."""
     kind: Kind
     status: MessageStatus
     email: str | None

@@ -7,7 +7,13 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from serai.contexts.notifications.contract import Kind
+from serai.contexts.identity.contract import (
+    MailTokens,
+    PasswordResetRequested,
+    RegistrationRequested,
+    StaffInvited,
+)
+from serai.contexts.notifications.contract import ACCOUNT_KINDS, Kind
 from serai.contexts.notifications.model import mails, messages, templates
 from serai.contexts.notifications.model.mails import Mail, Sender
 from serai.contexts.notifications.model.messages import Contact, Facts, Message, Outcome, Settled
@@ -143,6 +149,45 @@ async def _due_times(
     return {key: now if key in known else now + messages.CONTACT_WAIT for key in orders}
 
 
+async def hear_registration_requested(
+    deliveries: Sequence[Delivery], *, tx: Tx, now: datetime, queue: Messages
+) -> None:
+    """Queues the mail that shows whether an address is hers who gave it."""
+    events: list[tuple[Delivery, RegistrationRequested]] = [(d, d.decode()) for d in deliveries]
+    # Not the name: anyone may write it, and the mail goes to whom they please.
+    mails_of = [(d, e.token_id, e.email, "") for d, e in events]
+    await _queue_for_accounts("registration_requested", mails_of, tx=tx, now=now, queue=queue)
+
+
+async def hear_reset_requested(
+    deliveries: Sequence[Delivery], *, tx: Tx, now: datetime, queue: Messages
+) -> None:
+    """Queues the mail by which a password is chosen anew; none where there is no such account."""
+    events: list[tuple[Delivery, PasswordResetRequested]] = [(d, d.decode()) for d in deliveries]
+    mails_of = [(d, e.token_id, e.email, "") for d, e in events if e.email is not None]
+    await _queue_for_accounts("password_reset", mails_of, tx=tx, now=now, queue=queue)
+
+
+async def hear_staff_invited(
+    deliveries: Sequence[Delivery], *, tx: Tx, now: datetime, queue: Messages
+) -> None:
+    """Queues the mail by which a member of the staff chooses her first password."""
+    events: list[tuple[Delivery, StaffInvited]] = [(d, d.decode()) for d in deliveries]
+    mails_of = [(d, e.token_id, e.email, e.name) for d, e in events]
+    await _queue_for_accounts("staff_invited", mails_of, tx=tx, now=now, queue=queue)
+
+
+async def _queue_for_accounts(
+    kind: Kind, mails_of: Sequence[tuple[Delivery, UUID, str, str]], *, tx: Tx, now: datetime,
+    queue: Messages,
+) -> None:  # fmt: skip
+    contacts = [Contact(d.tenant_id, token_id, email, "", 0) for d, token_id, email, _ in mails_of]
+    fresh = [
+        _message(d, token_id, kind, Facts(name=name), now=now) for d, token_id, _, name in mails_of
+    ]
+    await _queue(contacts, fresh, tx=tx, queue=queue)
+
+
 def _message(
     delivery: Delivery,
     order_id: UUID,
@@ -244,6 +289,7 @@ async def send_due(
     words: Templates,
     mailer: Mailer,
     sender: Sender,
+    tokens: MailTokens,
 ) -> int:
     """Sends what is due in a home; how many messages have come to an end.
 
@@ -262,7 +308,10 @@ async def send_due(
             known = await words.find(wanted, is_locked=False, tx=tx) if wanted else {}
         if not claimed:
             continue
-        outcomes = await _send(claimed, known, mailer=mailer, sender=sender, now=clock.now())
+        secrets = await _write_tokens(claimed, tokens=tokens)
+        outcomes = await _send(
+            claimed, known, secrets, mailer=mailer, sender=sender, now=clock.now()
+        )
         now = clock.now()
         settled: list[tuple[Message, Settled]] = [
             (a.message, messages.settle(outcome, attempts=a.message.attempts, now=now))
@@ -292,9 +341,16 @@ async def prune_old(
     return most
 
 
+async def _write_tokens(claimed: Sequence[Addressed], *, tokens: MailTokens) -> dict[UUID, str]:
+    """The tokens of mails about accounts, which are stored nowhere, by message."""
+    about = [a.message for a in claimed if a.message.kind in ACCOUNT_KINDS]
+    return {m.id: await tokens.write_token(m.tenant_id, m.order_id) for m in about}
+
+
 async def _send(
     claimed: Sequence[Addressed],
     known: Mapping[tuple[UUID, Kind], StoredWords],
+    secrets: Mapping[UUID, str],
     *,
     mailer: Mailer,
     sender: Sender,
@@ -304,7 +360,8 @@ async def _send(
     outcomes: dict[int, Outcome] = {}
     written: list[tuple[int, Mail]] = []
     for index, addressed in enumerate(claimed):
-        mail = _write(addressed, known, sender=sender, now=now)
+        token = secrets.get(addressed.message.id, "")
+        mail = _write(addressed, known, token, sender=sender, now=now)
         if isinstance(mail, Outcome):
             outcomes[index] = mail
         else:
@@ -323,6 +380,7 @@ async def _send(
 def _write(
     addressed: Addressed,
     known: Mapping[tuple[UUID, Kind], StoredWords],
+    token: str,
     *,
     sender: Sender,
     now: datetime,
@@ -332,8 +390,9 @@ def _write(
         return Outcome("skipped", "no address is known for the order")
     try:
         values = templates.values_of(
-            message.kind, order_id=message.order_id, facts=message.facts, contact=contact
-        )
+            message.kind, order_id=message.order_id, facts=message.facts, contact=contact,
+            token=token,
+        )  # fmt: skip
     except KeyError as error:  # a currency that is none: only this message must not go out
         return Outcome("refused", f"the message cannot be written: {error}")
     rendered = templates.render(known[message.tenant_id, message.kind].words, values)

@@ -5,6 +5,12 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
+from serai.contexts.identity.contract import (
+    MailTokens,
+    PasswordResetRequested,
+    RegistrationRequested,
+    StaffInvited,
+)
 from serai.contexts.notifications import handlers, routes
 from serai.contexts.notifications.gateways.console import ConsoleMailer
 from serai.contexts.notifications.gateways.defaults import load_defaults
@@ -32,7 +38,7 @@ OVERDUE_AFTER = timedelta(hours=1)
 """How late a message may be before `serai check` says that nobody sends."""
 
 
-def build(s: Surroundings) -> Module:
+def build(s: Surroundings, *, tokens: MailTokens) -> Module:
     """Notifications over PostgreSQL, sent by SMTP where a server is set, else to the console."""
     queue = PostgresMessages()
     words = PostgresTemplates(load_defaults())
@@ -53,7 +59,7 @@ def build(s: Surroundings) -> Module:
     async def send(database: Database, home: Home, clock: Clock) -> int:
         return await handlers.send_due(
             database, home, clock, homes=s.homes, queue=queue, words=words, mailer=mailer,
-            sender=sender,
+            sender=sender, tokens=tokens,
         )  # fmt: skip
 
     async def prune(database: Database, home: Home, clock: Clock) -> int:
@@ -75,6 +81,11 @@ def build(s: Surroundings) -> Module:
                     OrderCancelled: partial(handlers.hear_order_cancelled, queue=queue),
                     ShipmentDispatched: partial(handlers.hear_shipment_dispatched, queue=queue),
                     RefundSettled: partial(handlers.hear_refund_settled, queue=queue),
+                    RegistrationRequested: partial(
+                        handlers.hear_registration_requested, queue=queue
+                    ),
+                    PasswordResetRequested: partial(handlers.hear_reset_requested, queue=queue),
+                    StaffInvited: partial(handlers.hear_staff_invited, queue=queue),
                 },
             )
         ],

@@ -9,6 +9,7 @@ from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, FromQuery, JSONBody
 
 from serai.contexts.notifications.contract import (
+    ACCOUNT_KINDS,
     BODY_CHARS_MAX,
     KINDS,
     SUBJECT_CHARS_MAX,
@@ -64,7 +65,7 @@ def view_of(addressed: Addressed) -> NotificationView:
     message, contact = addressed.message, addressed.contact
     return NotificationView(
         id=message.id,
-        order_id=message.order_id,
+        order_id=None if message.kind in ACCOUNT_KINDS else message.order_id,
         kind=message.kind,
         status=message.status,
         email=None if contact is None else contact.email,

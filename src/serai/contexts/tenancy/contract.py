@@ -17,9 +17,9 @@ SCOPES = (
     "orders:write", "orders:price", "orders:cancel", "orders:own", "payments:read",
     "payments:write", "shipping:read", "shipping:write", "returns:read", "returns:write",
     "notifications:read", "notifications:write", "tenancy:read", "tenancy:write",
-    "audit:read",
+    "audit:read", "identity:read", "identity:write",
 )  # fmt: skip
-"""What an API key may be allowed to do. `orders:price` lets staff give a line its own price.
+"""What a key or a role may allow. `orders:price` lets staff give a line its own price.
 
 `orders:own` opens one's own orders only, with their payments, shipments and returns: a customer's.
 """

@@ -42,6 +42,7 @@ class Facts(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str = ""
     carrier: str = ""
     tracking_number: str | None = None
+    name: str = ""
 
 
 class Contact(msgspec.Struct, frozen=True):
@@ -60,6 +61,7 @@ class Message(msgspec.Struct, frozen=True):
     tenant_id: UUID
     id: UUID
     order_id: UUID
+    """What it is about; for a message about an account, the request that its token answers."""
     kind: Kind
     facts: Facts
     created_at: datetime

@@ -15,7 +15,8 @@ from uuid import UUID
 import msgspec
 
 from serai.contexts.catalog.contract import SKU_CHARS_MAX
-from serai.contexts.notifications.contract import Kind, TemplateUnusable
+from serai.contexts.identity.contract import NAME_CHARS_MAX
+from serai.contexts.notifications.contract import ACCOUNT_KINDS, Kind, TemplateUnusable
 from serai.contexts.notifications.model.messages import LINES_SHOWN_MAX, Contact, Facts
 from serai.contexts.orders.contract import QUANTITY_MAX
 from serai.contexts.shipping.contract import CARRIER_CHARS_MAX, TRACKING_CHARS_MAX
@@ -24,6 +25,7 @@ from serai.kernel.money import AMOUNT_MINOR_MAX, price_of
 
 RENDERED_CHARS_MAX = 200_000
 """Characters that any part of a mail may have, whatever its values are."""
+TOKEN_CHARS = 64
 DEFAULT_VERSION = 0
 """The version of the words that come with Serai; a tenant's own begin at one."""
 
@@ -34,6 +36,9 @@ PLACEHOLDERS: Mapping[Kind, tuple[str, ...]] = {
         "carrier", "lines", "order_id", "order_total", "tracking_number", "units",
     ),
     "refund_settled": ("amount", "order_id", "order_total"),
+    "registration_requested": ("token",),
+    "password_reset": ("token",),
+    "staff_invited": ("name", "token"),
 }  # fmt: skip
 _REASONS = {
     "out_of_stock": "not everything in it is left in stock",
@@ -63,8 +68,18 @@ class StoredWords(msgspec.Struct, frozen=True):
     updated_at: datetime | None
 
 
-def values_of(kind: Kind, *, order_id: UUID, facts: Facts, contact: Contact) -> dict[str, str]:
-    """What the placeholders of a kind stand for in one message."""
+def values_of(
+    kind: Kind, *, order_id: UUID, facts: Facts, contact: Contact, token: str = ""
+) -> dict[str, str]:
+    """What the placeholders of a kind stand for in one message.
+
+    The token of a mail about an account is written when the mail is, and kept nowhere.
+    """
+    if kind in ACCOUNT_KINDS:
+        return {
+            name: {"name": _one_line(facts.name) or "there", "token": token}[name]
+            for name in PLACEHOLDERS[kind]
+        }
     known = {
         "order_id": str(order_id),
         "order_total": _money(contact.total_minor, contact.currency),
@@ -141,10 +156,12 @@ def longest_values(kind: Kind) -> dict[str, str]:
         reason=max(_REASONS, key=lambda reason: len(_REASONS[reason])),
         carrier=widest * CARRIER_CHARS_MAX,
         tracking_number=widest * TRACKING_CHARS_MAX,
+        name=widest * NAME_CHARS_MAX,
     )
     order_id = UUID(int=0)
     contact = Contact(order_id, order_id, "", "EUR", AMOUNT_MINOR_MAX)
-    return values_of(kind, order_id=order_id, facts=facts, contact=contact)
+    token = "-" * TOKEN_CHARS
+    return values_of(kind, order_id=order_id, facts=facts, contact=contact, token=token)
 
 
 def replace(

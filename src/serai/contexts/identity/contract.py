@@ -1,0 +1,247 @@
+"""What others may know of accounts: events, views, refusals, and what identity offers."""
+
+from datetime import datetime
+from typing import Final, Literal, Protocol
+from uuid import UUID
+
+import msgspec
+
+from serai.kernel.events import event
+from serai.kernel.failure import Refused, Unprocessable
+from serai.kernel.web import Authenticator, Principal
+
+AccountKind = Literal["customer", "staff"]
+TENANT_HEADER: Final = "Serai-Tenant"
+"""Names the tenant where nothing else in a request does."""
+SELF: Final = "identity:self"
+"""What everybody who is signed in may do: see and change what is hers. No API key has it."""
+ACCESS_S: Final = 900
+"""How long an access token is good for."""
+ROLES_TRUSTED_S: Final = 30.0
+"""The longest that a process goes by what it has read of a session and its roles, when nobody told
+it of a change; where it is told, a change holds at once."""
+NAME_CHARS_MAX: Final = 100
+ROLE_CHARS_MAX: Final = 40
+ROLES_MAX: Final = 50
+"""Roles of its own that a tenant may have."""
+ACCOUNT_ROLES_MAX: Final = 10
+PASSWORD_CHARS_MIN: Final = 10
+PASSWORD_CHARS_MAX: Final = 128
+SESSIONS_MAX: Final = 20
+"""Sessions of one account at the same time; with the next, the oldest ends."""
+
+
+class WrongCredentials(Refused):
+    """Address or password is wrong. Which of them, or whether there is an account, is not told."""
+
+    status = 401
+
+
+class SessionOver(Refused):
+    """The refresh token is no good (any more): sign in again."""
+
+    status = 401
+
+
+class PasswordUnfit(Unprocessable):
+    """The password is too short, too long or one that everybody tries first."""
+
+
+class MailTokenUnfit(Unprocessable):
+    """The token from the mail is not one of ours, was used, or its time is over."""
+
+
+class AccountExists(Refused):
+    """There is an account of this kind with this address."""
+
+
+class UnknownRole(Unprocessable):
+    """There is no such role, or it is not for accounts of this kind."""
+
+
+class ReadyMadeRole(Refused):
+    """A role that comes with Serai cannot be changed; make one of your own."""
+
+
+class RoleInUse(Refused):
+    """Someone has this role; give her another one first."""
+
+
+class RoleNameUnfit(Unprocessable):
+    """A role's name is a slug: small letters, digits, dashes."""
+
+
+class TooManyRoles(Refused):
+    """The tenant has as many roles of its own as it may have."""
+
+
+class MorePowerful(Refused):
+    """Nobody can give, or take from another, what she may not do herself."""
+
+    status = 403
+
+
+class LastOwner(Refused):
+    """The last owner who can sign in stays one."""
+
+
+@event(topic="identity", key="token_id")
+class RegistrationRequested(msgspec.Struct, frozen=True):
+    """Someone wants to become a customer; whether the address is hers a mail has to show."""
+
+    token_id: UUID
+    email: str
+    name: str = ""
+
+
+@event(topic="identity", key="token_id")
+class PasswordResetRequested(msgspec.Struct, frozen=True):
+    """Someone has forgotten a password; without an address there is no such account, no mail."""
+
+    token_id: UUID
+    email: str | None = None
+
+
+@event(topic="identity", key="account_id")
+class StaffInvited(msgspec.Struct, frozen=True):
+    """A member of the staff has an account, and chooses her password by the token in a mail."""
+
+    account_id: UUID
+    token_id: UUID
+    email: str
+    name: str = ""
+
+
+@event(topic="identity", key="account_id")
+class CustomerRegistered(msgspec.Struct, frozen=True):
+    """A customer has shown that the address is hers, and may sign in."""
+
+    account_id: UUID
+    email: str
+    name: str = ""
+
+
+@event(topic="identity", key="account_id")
+class PasswordChanged(msgspec.Struct, frozen=True):
+    """An account has a new password, and its other sessions have ended."""
+
+    account_id: UUID
+
+
+@event(topic="identity", key="account_id")
+class AccountChanged(msgspec.Struct, frozen=True):
+    """An account was given other roles, suspended or let in again."""
+
+    account_id: UUID
+    kind: AccountKind
+    roles: tuple[str, ...]
+    is_suspended: bool
+
+
+@event(topic="identity", key="account_id")
+class SessionReused(msgspec.Struct, frozen=True):
+    """A refresh token came a second time: it is in two hands, so its whole family was ended."""
+
+    account_id: UUID
+    session_id: UUID
+
+
+class SignedIn(Principal, frozen=True):
+    """A customer or a member of the staff who came with an access token."""
+
+    session_id: UUID
+
+
+class AccountView(msgspec.Struct, frozen=True):
+    """An account as the API shows it."""
+
+    id: UUID
+    kind: AccountKind
+    email: str
+    name: str
+    roles: list[str]
+    is_suspended: bool
+    has_password: bool
+    version: int
+    created_at: datetime
+
+
+class MeView(msgspec.Struct, frozen=True):
+    """Who is signed in, and what she may do."""
+
+    account: AccountView
+    tenant_id: UUID
+    session_id: UUID
+    scopes: list[str]
+
+
+class TokensView(msgspec.Struct, frozen=True):
+    """What a session gives: a token to come with, and one to get the next two by."""
+
+    access_token: str
+    token_type: Literal["Bearer"]
+    expires_in: int
+    refresh_token: str
+    session_id: UUID
+    account_id: UUID
+
+
+class SessionView(msgspec.Struct, frozen=True):
+    """A session that has not ended."""
+
+    id: UUID
+    is_current: bool
+    created_at: datetime
+    used_at: datetime
+    expires_at: datetime
+
+
+class RoleView(msgspec.Struct, frozen=True):
+    """A role and what it allows."""
+
+    name: str
+    scopes: list[str]
+    is_ready_made: bool
+    version: int
+
+
+class InvitedStaff(msgspec.Struct, frozen=True):
+    """A member of the staff that the operator made, and the token to choose a password by."""
+
+    account: AccountView
+    token: str
+
+
+class MailTokens(Protocol):
+    """Writes the text that stands in a mail, at the moment when it is sent."""
+
+    async def write_token(self, tenant_id: UUID, token_id: UUID) -> str:
+        """The token of a mail; nothing that is stored can make it but the installation's key."""
+        ...
+
+
+class Identity(MailTokens, Protocol):
+    """What identity offers to roles and the command line."""
+
+    @property
+    def authenticator(self) -> Authenticator:
+        """Tells whose an access token is."""
+        ...
+
+    async def watch(self) -> None:
+        """Forgets what others have ended or changed, as soon as they do; runs until cancelled."""
+        ...
+
+    async def invite_staff(
+        self, tenant_id: UUID, *, email: str, name: str, roles: tuple[str, ...]
+    ) -> InvitedStaff:
+        """Makes a member of the staff, or gives one that is there a new token; for the operator."""
+        ...
+
+    async def find_mail_token(self, tenant_id: UUID, email: str) -> str | None:
+        """The latest good token that was mailed to an address; for who has no mail server."""
+        ...
+
+    async def rotate_keys(self, *, is_compromised: bool) -> UUID:
+        """Makes a new signing key. Where the old ones are compromised, they end at once."""
+        ...

@@ -1,0 +1,71 @@
+"""What identity offers to roles and the command line."""
+
+import asyncio
+from uuid import UUID
+
+from serai.contexts.identity.contract import InvitedStaff
+from serai.contexts.identity.gateways.guard import Guard
+from serai.contexts.identity.gateways.keychain import Keychain
+from serai.contexts.identity.gateways.news import News
+from serai.contexts.identity.handlers import changing
+from serai.contexts.identity.handlers.changing import InviteStaff
+from serai.contexts.identity.handlers.desk import Desk
+from serai.contexts.identity.model import accounts, tokens
+from serai.kernel import ids
+from serai.kernel.events import Cause
+from serai.kernel.tenant import Homes
+from serai.kernel.web import Authenticator
+
+
+class Office:
+    """The contract's Protocol Identity."""
+
+    def __init__(
+        self, desk: Desk, homes: Homes, *, guard: Guard, keychain: Keychain, news: News
+    ) -> None:
+        self._desk = desk
+        self._homes = homes
+        self._guard = guard
+        self._keychain = keychain
+        self._news = news
+
+    @property
+    def authenticator(self) -> Authenticator:
+        return self._guard
+
+    @property
+    def watching(self) -> asyncio.Event:
+        """Set while `watch` is told of what others change."""
+        return self._news.is_listening
+
+    async def watch(self) -> None:
+        await self._news.run()
+
+    async def write_token(self, tenant_id: UUID, token_id: UUID) -> str:
+        key = await self._desk.mail_key.mail_key()
+        return tokens.write_mail_token(key, tenant_id, token_id)
+
+    async def invite_staff(
+        self, tenant_id: UUID, *, email: str, name: str, roles: tuple[str, ...]
+    ) -> InvitedStaff:
+        home = await self._homes.home_of(tenant_id)
+        command = InviteStaff(tenant_id, email, name, roles, None, Cause(ids.new_id()))
+        account, token_id = await changing.invite_staff(
+            command, desk=self._desk, home=home, is_again=True
+        )
+        return InvitedStaff(accounts.view_of(account), await self.write_token(tenant_id, token_id))
+
+    async def find_mail_token(self, tenant_id: UUID, email: str) -> str | None:
+        home = await self._homes.home_of(tenant_id)
+        async with self._desk.database.transaction(home, (tenant_id,), is_read_only=True) as tx:
+            token = await self._desk.sessions.find_latest_mail_token(
+                tenant_id, email, now=tx.now, tx=tx
+            )
+        if token is None:
+            return None
+        if token.purpose == "password" and token.account_id is None:
+            return None
+        return await self.write_token(tenant_id, token.id)
+
+    async def rotate_keys(self, *, is_compromised: bool) -> UUID:
+        return (await self._keychain.rotate(is_compromised=is_compromised)).id

@@ -1,0 +1,1 @@
+"""Carries out what accounts are asked for: registering, signing in, staying in, being changed."""

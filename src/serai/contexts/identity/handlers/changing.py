@@ -1,0 +1,211 @@
+"""Changing accounts and roles: nobody gives, or takes from another, what she may not do herself."""
+
+from collections.abc import Collection, Sequence
+from uuid import UUID
+
+import msgspec
+
+from serai.contexts.identity.contract import (
+    ROLES_MAX,
+    SELF,
+    AccountChanged,
+    AccountExists,
+    AccountKind,
+    AccountView,
+    LastOwner,
+    ReadyMadeRole,
+    RoleInUse,
+    RoleView,
+    StaffInvited,
+    TooManyRoles,
+)
+from serai.contexts.identity.handlers.desk import Desk
+from serai.contexts.identity.handlers.proving import write_invitation
+from serai.contexts.identity.model import accounts, roles
+from serai.contexts.identity.model.accounts import Account, email_key
+from serai.contexts.identity.ports import ACCOUNT, TENANT
+from serai.kernel import ids
+from serai.kernel.db import Tx
+from serai.kernel.events import Cause
+from serai.kernel.failure import NotFound, find_stale
+from serai.kernel.tenant import Home
+
+Own = dict[str, tuple[str, ...]]
+
+
+class InviteStaff(msgspec.Struct, frozen=True):
+    """Someone becomes a member of the staff."""
+
+    tenant_id: UUID
+    email: str
+    name: str
+    roles: tuple[str, ...]
+    held: frozenset[str] | None
+    """The scopes of whoever invites; None for the operator, who may give any."""
+    cause: Cause
+
+
+class ChangeAccount(msgspec.Struct, frozen=True):
+    """Gives an account other roles, suspends it or lets it in again; what is None stays."""
+
+    tenant_id: UUID
+    account_id: UUID
+    kind: AccountKind
+    roles: tuple[str, ...] | None
+    is_suspended: bool | None
+    held: frozenset[str]
+    expected: int | None
+    cause: Cause
+
+
+async def invite_staff(
+    command: InviteStaff, *, desk: Desk, home: Home, is_again: bool
+) -> tuple[Account, UUID]:
+    """A member of the staff without a password, and the token of the mail to choose one by.
+
+    With `is_again` one who is there is given the roles and a new token instead of a refusal.
+    """
+    tenant_id = command.tenant_id
+    async with desk.database.transaction(home, (tenant_id,)) as tx:
+        await desk.roles.lock_all(tenant_id, tx=tx)
+        own = await _read_own(tenant_id, desk=desk, tx=tx)
+        _check_roles(command.roles, kind="staff", own=own, held=command.held)
+        account = Account(
+            tenant_id, ids.new_id(), "staff", command.email, command.name, None,
+            tuple(dict.fromkeys(command.roles)), 1, tx.now,
+        )  # fmt: skip
+        if not await desk.accounts.insert(account, tx=tx):
+            there = await desk.accounts.find_named(
+                tenant_id, "staff", email_key(command.email), tx=tx
+            )
+            if there is None or not is_again:
+                raise AccountExists("there is a member of the staff with this address")
+            account = accounts.change(there, roles=command.roles, is_suspended=False, now=tx.now)
+            await desk.accounts.update(account, tx=tx)
+            await desk.sessions.tell(ACCOUNT, account.id, tx=tx)
+        token = await write_invitation(account, desk=desk, tx=tx)
+        event = StaffInvited(account.id, token.id, account.email, account.name)
+        tx.announce(tenant_id, event, command.cause)
+    desk.told.forget(account.id)
+    return account, token.id
+
+
+async def change_account(command: ChangeAccount, *, desk: Desk, home: Home) -> AccountView:
+    """The account as it is then. Who is suspended is out at once; other roles hold at once."""
+    tenant_id = command.tenant_id
+    async with desk.database.transaction(home, (tenant_id,)) as tx:
+        await desk.roles.lock_all(tenant_id, tx=tx)
+        account = await desk.accounts.lock(tenant_id, command.account_id, tx=tx)
+        if account is None or account.kind != command.kind:
+            raise NotFound("no account of this kind has this id")
+        stale = find_stale(command.expected, account.version)
+        if stale is not None:
+            raise stale
+        own = await _read_own(tenant_id, desk=desk, tx=tx)
+        _check_power(account.roles, own=own, held=command.held)
+        if command.roles is not None:
+            _check_roles(command.roles, kind=account.kind, own=own, held=command.held)
+        changed = accounts.change(
+            account, roles=command.roles, is_suspended=command.is_suspended, now=tx.now
+        )
+        await _keep_an_owner(account, changed, desk=desk, tx=tx)
+        await desk.accounts.update(changed, tx=tx)
+        if changed.suspended_at is not None:
+            await desk.end_sessions(tenant_id, account.id, reason="suspended", tx=tx)
+        else:
+            await desk.sessions.tell(ACCOUNT, account.id, tx=tx)
+        event = AccountChanged(
+            account.id, account.kind, changed.roles, changed.suspended_at is not None
+        )
+        tx.announce(tenant_id, event, command.cause)
+    desk.told.forget(account.id)
+    return accounts.view_of(changed)
+
+
+async def end_sessions_of(
+    tenant_id: UUID, account_id: UUID, kind: AccountKind, *, held: frozenset[str], desk: Desk,
+    home: Home,
+) -> None:  # fmt: skip
+    """Ends every session of another's account."""
+    async with desk.database.transaction(home, (tenant_id,)) as tx:
+        account = await desk.accounts.find(tenant_id, account_id, tx=tx)
+        if account is None or account.kind != kind:
+            raise NotFound("no account of this kind has this id")
+        own = await _read_own(tenant_id, desk=desk, tx=tx)
+        _check_power(account.roles, own=own, held=held)
+        await desk.end_sessions(tenant_id, account_id, reason="ended_by_staff", tx=tx)
+    desk.told.forget(account_id)
+
+
+async def save_role(
+    tenant_id: UUID, name: str, wanted: Sequence[str], *, held: frozenset[str], desk: Desk,
+    home: Home,
+) -> RoleView:  # fmt: skip
+    """Makes a role of the tenant's own, or gives it other scopes: at once, for all who have it."""
+    roles.check_name(name)
+    scopes = roles.choose_scopes(wanted)
+    async with desk.database.transaction(home, (tenant_id,)) as tx:
+        await desk.roles.lock_all(tenant_id, tx=tx)
+        own = await _read_own(tenant_id, desk=desk, tx=tx)
+        refusal = accounts.refuse_more_powerful({*scopes, *own.get(name, ())}, held=held)
+        if refusal is not None:
+            raise refusal
+        if name not in own and len(own) >= ROLES_MAX:
+            raise TooManyRoles(f"a tenant may have {ROLES_MAX} roles of its own; delete one first")
+        saved = await desk.roles.save(tenant_id, name, scopes, now=tx.now, tx=tx)
+        await desk.sessions.tell(TENANT, tenant_id, tx=tx)
+    desk.told.forget_tenant(tenant_id)
+    return saved
+
+
+async def delete_role(
+    tenant_id: UUID, name: str, *, held: frozenset[str], desk: Desk, home: Home
+) -> None:
+    """Deletes a role of the tenant's own that nobody has."""
+    if name in roles.READY_MADE:
+        raise ReadyMadeRole(f"{name} comes with Serai and stays")
+    async with desk.database.transaction(home, (tenant_id,)) as tx:
+        await desk.roles.lock_all(tenant_id, tx=tx)
+        own = await _read_own(tenant_id, desk=desk, tx=tx)
+        if name not in own:
+            raise NotFound("this tenant has no such role")
+        refusal = accounts.refuse_more_powerful(own[name], held=held)
+        if refusal is not None:
+            raise refusal
+        if await desk.accounts.count_with_role(tenant_id, name, is_everyone=True, tx=tx):
+            raise RoleInUse("someone has this role; give her another one first")
+        await desk.roles.delete(tenant_id, name, tx=tx)
+        await desk.sessions.tell(TENANT, tenant_id, tx=tx)
+    desk.told.forget_tenant(tenant_id)
+
+
+async def _read_own(tenant_id: UUID, *, desk: Desk, tx: Tx) -> Own:
+    return {r.name: tuple(r.scopes) for r in await desk.roles.list_own(tenant_id, tx=tx)}
+
+
+def _check_roles(
+    wanted: Collection[str], *, kind: AccountKind, own: Own, held: frozenset[str] | None
+) -> None:
+    fault = roles.find_fault(tuple(wanted), kind=kind, own=own)
+    if fault is not None:
+        raise fault
+    if held is not None:
+        _check_power(wanted, own=own, held=held)
+
+
+def _check_power(names: Collection[str], *, own: Own, held: frozenset[str]) -> None:
+    scopes = roles.scopes_of(names, own) - {SELF}
+    refusal = accounts.refuse_more_powerful(scopes, held=held)
+    if refusal is not None:
+        raise refusal
+
+
+async def _keep_an_owner(before: Account, after: Account, *, desk: Desk, tx: Tx) -> None:
+    was = before.may_sign_in and roles.OWNER in before.roles
+    if not was or (after.may_sign_in and roles.OWNER in after.roles):
+        return
+    owners = await desk.accounts.count_with_role(
+        before.tenant_id, roles.OWNER, is_everyone=False, tx=tx
+    )
+    if owners <= 1:
+        raise LastOwner("this is the last owner who can sign in: make another one first")

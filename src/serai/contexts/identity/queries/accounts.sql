@@ -1,0 +1,65 @@
+-- Accounts are locked one at a time; the roles of a tenant, by an advisory lock, before any of them.
+
+-- name: insert_account
+-- Adds an account unless its kind has one of that address.
+INSERT INTO {identity}.accounts
+  (tenant_id, id, kind, email, email_key, name, password_hash, roles, created_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+ON CONFLICT DO NOTHING
+RETURNING id;
+
+-- name: find_named_account
+-- Reads the account of an address.
+SELECT tenant_id, id, kind, email, name, password_hash, roles, version, created_at, suspended_at
+FROM {identity}.accounts WHERE tenant_id = $1 AND kind = $2 AND email_key = $3;
+
+-- name: find_account
+-- Reads one account.
+SELECT tenant_id, id, kind, email, name, password_hash, roles, version, created_at, suspended_at
+FROM {identity}.accounts WHERE tenant_id = $1 AND id = $2;
+
+-- name: lock_account
+-- Locks and reads one account.
+SELECT tenant_id, id, kind, email, name, password_hash, roles, version, created_at, suspended_at
+FROM {identity}.accounts WHERE tenant_id = $1 AND id = $2 FOR UPDATE;
+
+-- name: update_account
+-- Writes down what can change of a locked account.
+UPDATE {identity}.accounts
+SET name = $3, password_hash = $4, roles = $5, version = $6, suspended_at = $7
+WHERE tenant_id = $1 AND id = $2;
+
+-- name: list_accounts
+-- Lists a tenant's accounts of one kind, newest first, a page at a time.
+SELECT tenant_id, id, kind, email, name, password_hash, roles, version, created_at, suspended_at
+FROM {identity}.accounts WHERE tenant_id = $1 AND kind = $2 AND id < $3
+ORDER BY id DESC LIMIT $4;
+
+-- name: count_accounts_with_role
+-- Counts, up to a bound, the accounts that have a role: all of them, or those who may sign in.
+SELECT count(*)::int AS found FROM (
+  SELECT id FROM {identity}.accounts
+  WHERE tenant_id = $1 AND $2 = ANY (roles)
+    AND ($4::boolean OR (suspended_at IS NULL AND password_hash IS NOT NULL))
+  LIMIT $3
+) AS holders;
+
+-- name: lock_roles
+-- Keeps the roles of a tenant, and who of the staff has them, to this transaction until it ends.
+SELECT pg_advisory_xact_lock(hashtextextended('serai_identity_roles ' || $1::uuid::text, 0));
+
+-- name: list_roles
+-- Lists a tenant's own roles by name.
+SELECT name, scopes, version FROM {identity}.roles WHERE tenant_id = $1 ORDER BY name LIMIT $2;
+
+-- name: save_role
+-- Makes a role or writes over it.
+INSERT INTO {identity}.roles (tenant_id, name, scopes, version, updated_at)
+VALUES ($1, $2, $3, 1, $4)
+ON CONFLICT (tenant_id, name) DO UPDATE
+SET scopes = EXCLUDED.scopes, version = roles.version + 1, updated_at = EXCLUDED.updated_at
+RETURNING name, scopes, version;
+
+-- name: delete_role
+-- Deletes a role.
+DELETE FROM {identity}.roles WHERE tenant_id = $1 AND name = $2;

@@ -1,0 +1,128 @@
+"""What the routes of identity have in common: whose request it is, and where it comes from."""
+
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+import msgspec
+from litestar import Request
+from litestar.openapi import ResponseSpec
+from litestar.params import HeaderParameter
+
+from serai.contexts.identity.contract import (
+    NAME_CHARS_MAX,
+    TENANT_HEADER,
+    AccountKind,
+    SignedIn,
+)
+from serai.contexts.identity.ports import TenantNames
+from serai.contexts.tenancy.contract import NAME_CHARS_MAX as TENANT_CHARS_MAX
+from serai.kernel.failure import Invalid
+from serai.kernel.problems import MEDIA_TYPE, Problem
+from serai.kernel.tenant import Home, Homes
+from serai.kernel.text import Email, Line, Text
+from serai.kernel.web import MissingScope, principal_of
+
+TAGS: Final = ["identity"]
+SECRET_CHARS_MAX: Final = 1024
+"""What a field may hold that is compared and not kept; the rules for new passwords are stricter."""
+
+TenantName = Annotated[
+    str,
+    HeaderParameter(
+        name=TENANT_HEADER, max_length=TENANT_CHARS_MAX, pattern=r"^[A-Za-z0-9-]+$",
+        description="The name of the tenant whose customer or staff it is.",
+    ),
+]  # fmt: skip
+"""The tenant of a call that nothing else tells it of."""
+Secret = Annotated[Text, msgspec.Meta(min_length=1, max_length=SECRET_CHARS_MAX)]
+PersonName = Annotated[Line, msgspec.Meta(max_length=NAME_CHARS_MAX)]
+
+
+class CredentialsBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who signs in, and by which password."""
+
+    email: Email
+    password: Secret
+    kind: AccountKind = "customer"
+
+
+class RefreshBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The latest refresh token of a session."""
+
+    refresh_token: Secret
+
+
+class CustomerBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who wants to become a customer."""
+
+    email: Email
+    password: Secret
+    name: PersonName = ""
+
+
+class VerificationBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The token from the mail."""
+
+    token: Secret
+
+
+class ResetBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whose password was forgotten."""
+
+    email: Email
+    kind: AccountKind = "customer"
+
+
+class NewPasswordBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The token from the mail, and the password that is chosen."""
+
+    token: Secret
+    password: Secret
+
+
+class OwnPasswordBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The password as it is, and as it shall be."""
+
+    current_password: Secret
+    password: Secret
+
+
+class Lobby:
+    """Finds the tenant that a request without a token is for, and where that lives."""
+
+    def __init__(self, names: TenantNames, homes: Homes) -> None:
+        self._names = names
+        self._homes = homes
+
+    async def find(self, name: str) -> tuple[UUID, Home]:
+        """The tenant's id and home; refuses a name that none has, and one that is suspended."""
+        tenant_id = await self._names.find_id(name)
+        return tenant_id, await self.home_of(tenant_id)
+
+    async def home_of(self, tenant_id: UUID) -> Home:
+        """The home of a tenant; refuses an unknown or suspended one."""
+        return await self._homes.home_of(tenant_id)
+
+
+def refusal(description: str) -> ResponseSpec:
+    """A refusal that a route answers with beside those that every route of its kind may."""
+    return ResponseSpec(Problem, description=description, media_type=MEDIA_TYPE)
+
+
+def signed_in(request: Request[Any, Any, Any]) -> SignedIn:
+    """Who came with an access token; refuses a key, which is nobody."""
+    who = principal_of(request)
+    if not isinstance(who, SignedIn):
+        raise MissingScope("this is for who signed in; an API key is nobody")
+    return who
+
+
+def address_of(request: Request[Any, Any, Any]) -> str | None:
+    """The network address of the peer, as far as it is known."""
+    return None if request.client is None else request.client.host
+
+
+def refuse_nothing_to_change(*values: object) -> None:
+    """Refuses a change that names nothing."""
+    if all(value is None for value in values):
+        raise Invalid("name at least one thing to change")

@@ -1,0 +1,1 @@
+"""Keeps accounts, sessions, tokens, tries, roles and keys in PostgreSQL."""
