@@ -18,7 +18,10 @@ from serai.settings import Settings
 from tests.integration.fulfilment_shop import code_of
 from tests.integration.house import House
 
-KEYLESS = {"/v1/payment-callbacks/sandbox", "/v1/me/password"}
+KEYLESS = {
+    "/v1/payment-callbacks/sandbox", "/v1/me/password", "/v1/me/totp", "/v1/me/totp/confirmations",
+    "/v1/me/totp/removals",
+}  # fmt: skip
 """What a key cannot do: a provider calls the one, and who is signed in the other."""
 
 

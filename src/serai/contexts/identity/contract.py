@@ -37,6 +37,20 @@ class WrongCredentials(Refused):
     status = 401
 
 
+class SecondFactorRequired(Refused):
+    """The password is right, and this account is asked for a code too."""
+
+    status = 401
+
+
+class SecondFactorExists(Refused):
+    """The account has a second factor already."""
+
+
+class SecondFactorUnfit(Unprocessable):
+    """The code does not show that an authenticator was set up."""
+
+
 class SessionOver(Refused):
     """The refresh token is no good (any more): sign in again."""
 
@@ -173,6 +187,7 @@ class MeView(msgspec.Struct, frozen=True):
     tenant_id: UUID
     session_id: UUID
     scopes: list[str]
+    has_second_factor: bool
 
 
 class TokensView(msgspec.Struct, frozen=True):
@@ -184,6 +199,19 @@ class TokensView(msgspec.Struct, frozen=True):
     refresh_token: str
     session_id: UUID
     account_id: UUID
+
+
+class FactorSetUpView(msgspec.Struct, frozen=True):
+    """What an authenticator is set up by, at the one time when it is shown."""
+
+    secret: str
+    uri: str
+
+
+class SpareCodesView(msgspec.Struct, frozen=True):
+    """Codes for the day when the authenticator is lost, each good once; shown this once."""
+
+    spare_codes: list[str]
 
 
 class SessionView(msgspec.Struct, frozen=True):

@@ -21,9 +21,11 @@ from serai.contexts.identity.routes.coming_in import (
     session_routes,
 )
 from serai.contexts.identity.routes.edge import Lobby
+from serai.contexts.identity.routes.factors import factor_routes
 from serai.contexts.identity.routes.others import account_routes, role_routes, staff_routes
 from serai.contexts.identity.routes.own import own_account_routes, own_session_routes
 from serai.contexts.identity.store.accounts import PostgresAccounts, PostgresRoles
+from serai.contexts.identity.store.factors import PostgresFactors
 from serai.contexts.identity.store.keys import PostgresKeys
 from serai.contexts.identity.store.sessions import PostgresSessions, PostgresThrottles
 from serai.contexts.tenancy.contract import TenantView
@@ -65,9 +67,11 @@ def build(s: Surroundings, *, find_tenant: Callable[[str], Awaitable[TenantView 
         sessions=sessions,
         throttles=PostgresThrottles(),
         roles=PostgresRoles(),
+        factors=PostgresFactors(),
         hashing=hashing,
         signing=keychain,
         mail_key=safe,
+        seals=safe,
         told=guard,
         issuer=settings.identity_issuer,
         logins_per_address=settings.logins_per_address,
@@ -88,6 +92,7 @@ def build(s: Surroundings, *, find_tenant: Callable[[str], Awaitable[TenantView 
             *registering_routes(desk, lobby),
             *own_account_routes(desk),
             *own_session_routes(desk),
+            *factor_routes(desk),
             *staff_routes(desk),
             *account_routes(desk, "customer", "/v1/customers"),
             *account_routes(desk, "staff", "/v1/staff"),

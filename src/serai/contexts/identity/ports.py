@@ -9,6 +9,7 @@ import msgspec
 
 from serai.contexts.identity.contract import AccountKind, RoleView
 from serai.contexts.identity.model.accounts import Account
+from serai.contexts.identity.model.factors import Factor
 from serai.contexts.identity.model.keys import SigningKey
 from serai.contexts.identity.model.sessions import Session
 from serai.contexts.identity.model.tokens import Claims, MailPurpose
@@ -153,6 +154,32 @@ class Sessions(Protocol):
         ...
 
 
+class Factors(Protocol):
+    """Second factors; every call is part of the given transaction."""
+
+    async def save(
+        self, tenant_id: UUID, account_id: UUID, sealed: str, *, now: datetime, tx: Tx
+    ) -> bool:
+        """Writes one that is not confirmed yet; False where one that is stands there."""
+        ...
+
+    async def lock(self, tenant_id: UUID, account_id: UUID, *, tx: Tx) -> Factor | None:
+        """An account's, kept from a use by anyone else until the transaction ends."""
+        ...
+
+    async def is_there(self, tenant_id: UUID, account_id: UUID, *, tx: Tx) -> bool:
+        """Whether an account is asked for a code."""
+        ...
+
+    async def update(self, tenant_id: UUID, factor: Factor, *, tx: Tx) -> None:
+        """Writes a locked one down."""
+        ...
+
+    async def delete(self, tenant_id: UUID, account_id: UUID, *, tx: Tx) -> bool:
+        """Takes one away; False where there was none."""
+        ...
+
+
 class Throttles(Protocol):
     """Buckets of tries, kept where every process sees them."""
 
@@ -244,6 +271,18 @@ class Signing(Protocol):
 
     async def prepare(self) -> Callable[[Claims], str]:
         """What signs claims without a further look at the database. Unavailable without a key."""
+        ...
+
+
+class Seals(Protocol):
+    """Seals what may be stored and read again."""
+
+    async def seal(self, secret: bytes) -> str:
+        """A secret as it may be stored."""
+        ...
+
+    async def unseal(self, sealed: str) -> bytes:
+        """What was sealed. Unavailable where it was by another key."""
         ...
 
 

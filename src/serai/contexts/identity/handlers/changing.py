@@ -63,7 +63,8 @@ async def invite_staff(
 ) -> tuple[Account, UUID]:
     """A member of the staff without a password, and the token of the mail to choose one by.
 
-    With `is_again` one who is there is given the roles and a new token instead of a refusal.
+    With `is_again` one who is there is given the roles and a new token instead of a refusal, and
+    is asked for no second factor.
     """
     tenant_id = command.tenant_id
     async with desk.database.transaction(home, (tenant_id,)) as tx:
@@ -82,6 +83,7 @@ async def invite_staff(
                 raise AccountExists("there is a member of the staff with this address")
             account = accounts.change(there, roles=command.roles, is_suspended=False, now=tx.now)
             await desk.accounts.update(account, tx=tx)
+            await desk.factors.delete(tenant_id, account.id, tx=tx)
             await desk.sessions.tell(ACCOUNT, account.id, tx=tx)
         token = await write_invitation(account, desk=desk, tx=tx)
         event = StaffInvited(account.id, token.id, account.email, account.name)

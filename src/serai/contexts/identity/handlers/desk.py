@@ -16,9 +16,11 @@ from serai.contexts.identity.model.throttle import Allowance
 from serai.contexts.identity.ports import (
     ACCOUNT,
     Accounts,
+    Factors,
     Hashing,
     MailKey,
     Roles,
+    Seals,
     Sessions,
     Signing,
     Throttles,
@@ -63,9 +65,11 @@ class Desk:
     sessions: Sessions
     throttles: Throttles
     roles: Roles
+    factors: Factors
     hashing: Hashing
     signing: Signing
     mail_key: MailKey
+    seals: Seals
     told: Told
     issuer: str
     logins_per_address: int

@@ -1,7 +1,7 @@
 """Signing in and staying in: a password for a session, a refresh token for the next two tokens."""
 
 import secrets
-from typing import Final
+from typing import Final, Protocol
 from uuid import UUID
 
 import msgspec
@@ -30,6 +30,12 @@ _WRONG: Final = "the address or the password is wrong"
 _OVER: Final = "this refresh token is no good any more: sign in again"
 
 
+class CheckFactor(Protocol):
+    """Refuses an account whose second factor is not shown."""
+
+    async def __call__(self, account: Account, code: str | None, *, desk: Desk, tx: Tx) -> None: ...
+
+
 class SignIn(msgspec.Struct, frozen=True):
     """Someone says who she is, and shows it by a password."""
 
@@ -39,6 +45,8 @@ class SignIn(msgspec.Struct, frozen=True):
     password: str
     address: str | None
     """Where she comes from, as far as the edge can know."""
+    code: str | None
+    """Of her second factor, where she has one."""
 
 
 def login_bucket(kind: AccountKind, email: str) -> bytes:
@@ -57,7 +65,9 @@ def login_buckets(
     return wanted
 
 
-async def sign_in(command: SignIn, *, desk: Desk, home: Home) -> TokensView:
+async def sign_in(
+    command: SignIn, *, desk: Desk, home: Home, check_factor: CheckFactor
+) -> TokensView:
     """A new session. Whatever is wrong, the answer and the time that it takes are the same."""
     tenant_id, password = command.tenant_id, passwords.normalize(command.password)
     async with desk.open(home, tenant_id) as tx:
@@ -76,6 +86,7 @@ async def sign_in(command: SignIn, *, desk: Desk, home: Home) -> TokensView:
         current = await desk.accounts.lock(tenant_id, account.id, tx=tx)
         if current is None or not current.may_sign_in or current.password_hash != known:
             raise WrongCredentials(_WRONG)
+        await check_factor(current, command.code, desk=desk, tx=tx)
         if renewed != known:
             await desk.accounts.update(
                 msgspec.structs.replace(current, password_hash=renewed), tx=tx

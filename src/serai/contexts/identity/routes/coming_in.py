@@ -7,7 +7,7 @@ from litestar.openapi import ResponseSpec
 from litestar.params import JSONBody
 
 from serai.contexts.identity.contract import AccountView, TokensView
-from serai.contexts.identity.handlers import proving, signing_in
+from serai.contexts.identity.handlers import factors, proving, signing_in
 from serai.contexts.identity.handlers.desk import Desk
 from serai.contexts.identity.handlers.proving import Register, RequestReset
 from serai.contexts.identity.handlers.signing_in import SignIn
@@ -43,10 +43,11 @@ def session_routes(desk: Desk, lobby: Lobby) -> list[Any]:
     ) -> Response[bytes]:
         """A wrong password and an unknown address have the same answer, after the same time."""
         tenant_id, home = await lobby.find(tenant)
-        command = SignIn(tenant_id, data.kind, data.email, data.password, address_of(request))
-        return send(
-            answer_with(await signing_in.sign_in(command, desk=desk, home=home), status=201)
+        command = SignIn(
+            tenant_id, data.kind, data.email, data.password, address_of(request), data.code
         )
+        answer = await signing_in.sign_in(command, desk=desk, home=home, check_factor=factors.check)
+        return send(answer_with(answer, status=201))
 
     @post("/v1/sessions/refresh", opt=ANYONE, dto=json_body(RefreshBody), return_dto=None,
           responses=given, tags=TAGS, summary="Get the next tokens", security=[])  # fmt: skip

@@ -35,6 +35,7 @@ TenantName = Annotated[
 ]  # fmt: skip
 """The tenant of a call that nothing else tells it of."""
 Secret = Annotated[Text, msgspec.Meta(min_length=1, max_length=SECRET_CHARS_MAX)]
+Code = Annotated[Line, msgspec.Meta(min_length=6, max_length=32)]
 PersonName = Annotated[Line, msgspec.Meta(max_length=NAME_CHARS_MAX)]
 
 
@@ -44,6 +45,27 @@ class CredentialsBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     email: Email
     password: Secret
     kind: AccountKind = "customer"
+    code: Code | None = None
+    """Of the authenticator, or a spare one, where the account has a second factor."""
+
+
+class FactorBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The password, before a second factor is set up."""
+
+    current_password: Secret
+
+
+class CodeBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the authenticator shows now."""
+
+    code: Code
+
+
+class RemovalBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Both factors, before one is taken away."""
+
+    current_password: Secret
+    code: Code
 
 
 class RefreshBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
