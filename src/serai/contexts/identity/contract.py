@@ -160,7 +160,7 @@ class SessionReused(msgspec.Struct, frozen=True):
     session_id: UUID
 
 
-class SignedIn(Principal, frozen=True):
+class SignedIn(Principal, frozen=True, kw_only=True):
     """A customer or a member of the staff who came with an access token."""
 
     session_id: UUID

@@ -147,9 +147,8 @@ class Guard:
             if is_current and claims is not None:
                 _remember(self._over, digest, began + UNTOLD_S, OVER_MAX)
             return None
-        principal = SignedIn(
-            claims.tenant, home, Actor(live.kind, live.account_id), live.scopes, claims.sid
-        )
+        actor = Actor(live.kind, live.account_id)
+        principal = SignedIn(claims.tenant, home, actor, live.scopes, session_id=claims.sid)
         if is_current:
             self._keep(digest, _Entry(principal, began, float(claims.exp)))
         return principal
