@@ -26,6 +26,7 @@ MAY_BLOCK = {
     # A process reads the files that come with it, and where it stands, before it serves anybody.
     "serai/roles/composition.py": {"compose"},
     "serai/roles/api.py": {"build_app"},
+    "serai/roles/server.py": {"serve_app"},
     "serai/contexts/notifications/gateways/defaults.py": {"load_defaults"},
     "serai/settings.py": {"data_path"},
     # Password and certificate files are looked for once a connection.

@@ -11,6 +11,9 @@ import msgspec
 
 PREFIX = "SERAI_"
 _IDENTITY_KEY = re.compile(r"[A-Za-z0-9_-]{43}=?", re.ASCII)
+FILE_SUFFIX = "_FILE"
+"""SERAI_CALLBACK_SECRET_FILE names a file that holds the value; the same for every setting."""
+FILE_BYTES_MAX = 64 * 1024
 
 
 class SettingsError(Exception):
@@ -66,6 +69,11 @@ class Settings(msgspec.Struct, frozen=True):
     smtp_url: str = ""
     """smtp://user:password@host:port; empty: mails are printed on the console."""
     mail_from: str = "shop@serai.example"
+    tls_certificate: str = ""
+    """A PEM file; with `tls_key` the API itself speaks TLS, and no plain HTTP."""
+    tls_key: str = ""
+    tls_in_front: bool = False
+    """Whether TLS is spoken by a proxy before us; then browsers are told to insist on it (HSTS)."""
     log_level: str = "info"
     metrics: bool = True
     clock_offset_s: float = 0.0
@@ -74,6 +82,17 @@ class Settings(msgspec.Struct, frozen=True):
     It moves what a process takes for the present (deadlines, time stamps, ages of signatures);
     leases go by the clock of PostgreSQL, and are not moved.
     """
+
+    @property
+    def tls(self) -> tuple[Path, Path] | None:
+        """The files of the certificate and its key, where the API speaks TLS itself."""
+        if not self.tls_certificate:
+            return None
+        return Path(self.tls_certificate), Path(self.tls_key)
+
+    @property
+    def has_tls(self) -> bool:
+        return self.tls_in_front or self.tls is not None
 
     @property
     def data_path(self) -> Path:
@@ -93,10 +112,15 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
     environment = os.environ if environment is None else environment
     known = {field.name: field for field in msgspec.structs.fields(Settings)}
     given: dict[str, str] = {}
-    for variable, value in environment.items():
+    for variable, text in environment.items():
         if not variable.startswith(PREFIX):
             continue
-        name = variable.removeprefix(PREFIX).lower()
+        name, value = variable.removeprefix(PREFIX).lower(), text
+        if name not in known and variable.endswith(FILE_SUFFIX):
+            name = name.removesuffix(FILE_SUFFIX.lower())
+            if variable.removesuffix(FILE_SUFFIX) in environment:
+                raise SettingsError(f"{variable} and the same without {FILE_SUFFIX} are both set")
+            value = _read_secret(variable, text)
         if name not in known:
             raise SettingsError(f"{variable} is not a setting; known: {', '.join(sorted(known))}")
         given[name] = value
@@ -106,6 +130,20 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
         raise SettingsError(f"the environment does not fit: {error}") from error
     _check(settings)
     return settings
+
+
+def _read_secret(variable: str, path: str) -> str:
+    """What a file holds, without the line break at its end; nothing of it is ever in a message."""
+    try:
+        with Path(path).open("rb") as file:
+            content = file.read(FILE_BYTES_MAX + 1)
+        if len(content) > FILE_BYTES_MAX:
+            raise SettingsError(f"{variable}: the file is larger than {FILE_BYTES_MAX} bytes")
+        return content.decode("utf-8").removesuffix("\n").removesuffix("\r")
+    except OSError as error:
+        raise SettingsError(f"{variable}: the file cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{variable}: the file is not text in UTF-8") from error
 
 
 def load_with(**given: object) -> Settings:
@@ -135,6 +173,11 @@ def _check(settings: Settings) -> None:
         if not low <= value <= high:
             variable = f"{PREFIX}{name.upper()}"
             raise SettingsError(f"{variable} is {value}; it must be within {low} and {high}")
+    if bool(settings.tls_certificate) != bool(settings.tls_key):
+        raise SettingsError("SERAI_TLS_CERTIFICATE and SERAI_TLS_KEY belong together")
+    for file in settings.tls or ():
+        if not file.is_file():
+            raise SettingsError(f"SERAI_TLS_CERTIFICATE or SERAI_TLS_KEY: there is no file {file}")
     provider = settings.payment_provider
     if provider != "direct" and not provider.startswith(("http://", "https://")):
         raise SettingsError(f"SERAI_PAYMENT_PROVIDER is {provider!r}; it must be `direct` or a URL")

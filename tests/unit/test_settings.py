@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -94,3 +96,59 @@ def test_a_url_that_is_given_is_not_derived() -> None:
     assert app_url(Settings(database_url="postgresql://a/b", database_app_url="x")) == "x"
     with pytest.raises(SettingsError):
         app_url(Settings())
+
+
+def test_a_secret_may_lie_in_a_file(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("s3cr3t word\n", "utf-8")
+    own = load({"SERAI_CALLBACK_SECRET_FILE": str(secret)})
+    assert own.callback_secret == "s3cr3t word"
+    assert load(environment_of(own)) == own
+    for variable in (
+        "SERAI_DATABASE_URL_FILE",
+        "SERAI_DATABASE_APP_URL_FILE",
+        "SERAI_SMTP_URL_FILE",
+    ):
+        name = variable.removeprefix("SERAI_").removesuffix("_FILE").lower()
+        assert getattr(load({variable: str(secret)}), name) == "s3cr3t word"
+
+
+@pytest.mark.parametrize("content", [b"s3cr3t" * 20_000, b"s3cr3t\xff"])
+def test_a_file_that_does_not_fit_is_refused_and_nothing_of_it_told(
+    tmp_path: Path, content: bytes
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_bytes(content)
+    with pytest.raises(SettingsError, match="SERAI_CALLBACK_SECRET_FILE") as refusal:
+        load({"SERAI_CALLBACK_SECRET_FILE": str(secret)})
+    assert "s3cr3t" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"SERAI_CALLBACK_SECRET_FILE": "/nowhere/at/all"},
+        {"SERAI_CALLBACK_SECRET_FILE": "/", "SERAI_CALLBACK_SECRET": "x"},
+        {"SERAI_NO_SUCH_THING_FILE": "/dev/null"},
+        {"SERAI_TLS_CERTIFICATE": "/dev/null"},
+        {"SERAI_TLS_KEY": "/dev/null"},
+        {"SERAI_TLS_KEY": "/nowhere/key", "SERAI_TLS_CERTIFICATE": "/nowhere/certificate"},
+    ],
+)
+def test_files_that_are_not_there_or_belong_together_are_refused(
+    environment: dict[str, str],
+) -> None:
+    with pytest.raises(SettingsError, match="SERAI_"):
+        load(environment)
+
+
+def test_hsts_follows_tls(tmp_path: Path) -> None:
+    for name in ("pem", "key"):
+        (tmp_path / name).write_text("x")
+    files = {
+        "SERAI_TLS_CERTIFICATE": str(tmp_path / "pem"), "SERAI_TLS_KEY": str(tmp_path / "key")
+    }  # fmt: skip
+    own = load(files)
+    assert (own.tls, own.has_tls) == ((tmp_path / "pem", tmp_path / "key"), True)
+    assert (load({}).tls, load({}).has_tls) == (None, False)
+    assert load({"SERAI_TLS_IN_FRONT": "true"}).has_tls

@@ -15,12 +15,14 @@ from litestar import Litestar, Response
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from serai.kernel.edge import edge
+from serai.kernel.edge import Edge, edge
 from serai.kernel.problems import EXCEPTION_HANDLERS
 from serai.kernel.web import decode_json
 
 EXPRESS: Final[Mapping[str, Any]] = {"is_express": True}
 """The `opt` of a route that takes the request and its JSON body, and nothing from its path."""
+EDGE: Final = "edge"
+"""Where an application's state holds its edge."""
 _JSON: Final = b"application/json"
 
 
@@ -95,8 +97,9 @@ class _Lane:
 
 def shorten(app: Litestar, *, body_bytes_max: int) -> ASGIApp:
     """The application with a short way to its express routes; larger bodies take the long way."""
+    around: Edge = app.state.get(EDGE, edge)
     lanes: dict[tuple[str, str], ASGIApp] = {
-        (method, path): edge(_Lane(app, handler))
+        (method, path): around(_Lane(app, handler))
         for route in app.routes
         for handler in getattr(route, "route_handlers", ())
         if handler.opt.get("is_express")

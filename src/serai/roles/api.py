@@ -13,17 +13,20 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 
 from serai.kernel import express
-from serai.kernel.edge import edge
+from serai.kernel.edge import Edge
+from serai.kernel.express import EDGE
 from serai.kernel.problems import EXCEPTION_HANDLERS
 from serai.kernel.web import OPEN
 from serai.roles import process
 from serai.roles.composition import Composition
 from serai.roles.description import SECURITY, describe
+from serai.roles.html import policy_of
 from serai.roles.probes import Readiness, probe_routes
 from serai.roles.process import Process
 from serai.roles.server import serve_app
 from serai.settings import Settings, version
 
+POLICY: Final = "Content-Security-Policy"
 SCHEMA_PATH: Final = "/schema/openapi.json"
 _PAGES: Final = files("serai.roles").joinpath("pages")
 
@@ -58,6 +61,7 @@ async def serve_api(own: Process, *, more_routes: Sequence[Any] = ()) -> None:
             port=settings.port,
             stop=own.stop,
             notice_s=settings.drain_notice_s,
+            tls=settings.tls,
         )
     finally:
         for task in watching:
@@ -75,7 +79,7 @@ def build_app(
 ) -> Litestar:
     """The whole API as an ASGI application."""
     readiness = readiness or Readiness(composition.database)
-    return Litestar(
+    app = Litestar(
         route_handlers=[
             *describe(composition.routes),
             *probe_routes(readiness, has_metrics=settings.metrics),
@@ -83,13 +87,17 @@ def build_app(
             *more_routes,
         ],
         exception_handlers=EXCEPTION_HANDLERS,
-        middleware=[edge],
         request_max_body_size=settings.body_bytes_max,
         openapi_config=_openapi_config(),
         state=State({"authenticator": composition.authenticator, "clock": composition.clock}),
         debug=False,
         logging_config=None,
     )
+    outermost = Edge(has_tls=settings.has_tls, origins=composition.tenancy.origins)
+    app.state[EDGE] = outermost
+    # Around the routing, so that an answer which no route gives has its headers too.
+    app.asgi_handler = outermost(app.asgi_handler)
+    return app
 
 
 def _openapi_config() -> OpenAPIConfig:
@@ -118,17 +126,17 @@ def _openapi_config() -> OpenAPIConfig:
 
 def _page_routes() -> list[Any]:
     """The welcome page and the API's docs. They are whole in themselves: no CDN, no network."""
-    welcome = _PAGES.joinpath("welcome.html").read_bytes()
-    docs = _PAGES.joinpath("docs.html").read_bytes()
+    welcome, docs = (_PAGES.joinpath(f"{name}.html").read_bytes() for name in ("welcome", "docs"))
+    for_welcome, for_docs = ({POLICY: policy_of(page)} for page in (welcome, docs))
 
     @get("/", include_in_schema=False, opt={OPEN: "a page"})
     async def show_welcome() -> Response[bytes]:
         """Where to go on."""
-        return Response(welcome, media_type=MediaType.HTML)
+        return Response(welcome, media_type=MediaType.HTML, headers=for_welcome)
 
     @get("/docs", include_in_schema=False, opt={OPEN: "a page"})
     async def show_docs() -> Response[bytes]:
         """The API, to read and to try."""
-        return Response(docs, media_type=MediaType.HTML)
+        return Response(docs, media_type=MediaType.HTML, headers=for_docs)
 
     return [show_welcome, show_docs]

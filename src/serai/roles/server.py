@@ -1,9 +1,10 @@
 """One HTTP server in this process: Granian, on the process's own event loop."""
 
 import asyncio
+from pathlib import Path
 from typing import Any, Final
 
-from granian.constants import HTTPModes, Interfaces
+from granian.constants import HTTPModes, Interfaces, SSLProtocols
 from granian.server.embed import Server
 
 from serai.kernel.failure import Unavailable
@@ -13,9 +14,18 @@ BACKLOG: Final = 1024
 
 
 async def serve_app(
-    app: Any, *, host: str, port: int, stop: asyncio.Event, notice_s: float = 0.0
+    app: Any,
+    *,
+    host: str,
+    port: int,
+    stop: asyncio.Event,
+    notice_s: float = 0.0,
+    tls: tuple[Path, Path] | None = None,
 ) -> None:
     """Answers requests until `stop` is set; then takes no more, and ends with the last answer.
+
+    `tls` are the files of the certificate and its key: then it speaks TLS 1.2 or newer, and no
+    plain HTTP.
 
     For `notice_s` after `stop` it still accepts, while /readyz says that it will not for long.
     """
@@ -31,6 +41,9 @@ async def serve_app(
         backlog=BACKLOG,
         log_enabled=False,
         log_access=False,
+        ssl_cert=tls[0] if tls else None,
+        ssl_key=tls[1] if tls else None,
+        ssl_protocol_min=SSLProtocols.tls12,
     )
     serving = asyncio.create_task(server.serve())
     stopped = asyncio.create_task(stop.wait())

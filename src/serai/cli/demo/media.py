@@ -19,7 +19,6 @@ _HEADERS: Final = {
     "Cache-Control": f"public, max-age={KEPT_BY_CLIENTS_S}",
     # A picture that is opened by itself is a document: it may draw, and nothing else.
     "Content-Security-Policy": "default-src 'none'",
-    "X-Content-Type-Options": "nosniff",
 }
 
 

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 
+from serai.kernel.edge import Origins
 from serai.kernel.events import Cause, event
 from serai.kernel.failure import Refused, Unprocessable
 from serai.kernel.tenant import Home
@@ -28,6 +29,15 @@ NAME_CHARS_MAX = 63
 LABEL_CHARS_MAX = 64
 KEYS_MAX = 100
 """API keys of one tenant that may be valid at the same time."""
+
+
+ORIGINS_MAX = 20
+"""Origins of web pages that a tenant may name."""
+ORIGIN_CHARS_MAX = 200
+
+
+class OriginUnfit(Unprocessable):
+    """An origin is a scheme, a host and perhaps a port: no path, no wildcard, TLS but at home."""
 
 
 class TenantExists(Refused):
@@ -124,6 +134,12 @@ class IssuedKeyView(msgspec.Struct, frozen=True):
     key: str
 
 
+class OriginsView(msgspec.Struct, frozen=True):
+    """The web pages that may read the tenant's answers in a browser."""
+
+    origins: list[str]
+
+
 class WhoView(msgspec.Struct, frozen=True):
     """Who asks: the tenant, and what the API key in use may do."""
 
@@ -141,6 +157,11 @@ class IssuedTenant(msgspec.Struct, frozen=True):
 
 class Tenancy(Protocol):
     """What tenancy offers to roles and the command line; each call is a transaction of its own."""
+
+    @property
+    def origins(self) -> Origins:
+        """Which web pages may read which tenant's answers."""
+        ...
 
     @property
     def authenticator(self) -> Authenticator:

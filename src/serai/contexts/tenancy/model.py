@@ -12,7 +12,9 @@ import msgspec
 from serai.contexts.tenancy.contract import (
     KEYS_MAX,
     NAME_CHARS_MAX,
+    ORIGIN_CHARS_MAX,
     SCOPES,
+    OriginUnfit,
     ScopeNotHeld,
     TenantNameUnfit,
     TooManyKeys,
@@ -25,6 +27,11 @@ SECRET_BYTES = 32
 KEY_CHARS = 115
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", re.ASCII)
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_ORIGIN = re.compile(
+    rf"(?:https://{_LABEL}(?:\.{_LABEL})*|http://(?:localhost|127\.0\.0\.1))(?::[1-9][0-9]{{0,4}})?",
+    re.ASCII,
+)
 _KEY = re.compile(r"serai_([0-9a-f]{32})_([0-9a-f]{32})_[A-Za-z0-9_-]{43}", re.ASCII)
 
 
@@ -53,6 +60,22 @@ def check_name(name: str) -> None:
             f"a tenant's name has 1 to {NAME_CHARS_MAX} small letters, digits and dashes, and "
             "neither begins nor ends with a dash"
         )
+
+
+def choose_origins(wanted: Sequence[str]) -> tuple[str, ...]:
+    """A tenant's origins, each once and sorted; refuses what no browser sends as one."""
+    unfit = [
+        origin
+        for origin in wanted
+        if _ORIGIN.fullmatch(origin) is None or len(origin) > ORIGIN_CHARS_MAX
+    ]
+    if unfit:
+        raise OriginUnfit(
+            "an origin is like https://shop.example or https://shop.example:8443, in small "
+            "letters; http only for localhost",
+            unfit=unfit,
+        )
+    return tuple(sorted(set(wanted)))
 
 
 def choose_scopes(wanted: Sequence[str], *, held: Collection[str]) -> tuple[str, ...]:

@@ -3,10 +3,11 @@
 from serai.contexts.tenancy.gateways.directory import Directory
 from serai.contexts.tenancy.gateways.key_news import KeyNews
 from serai.contexts.tenancy.gateways.keyring import Keyring
+from serai.contexts.tenancy.gateways.origins import KnownOrigins
 from serai.contexts.tenancy.gateways.register import Register
 from serai.contexts.tenancy.model import KeyAddress, KeyRecord
-from serai.contexts.tenancy.routes import reading_routes, writing_routes
-from serai.contexts.tenancy.store import PostgresTenants
+from serai.contexts.tenancy.routes import origin_routes, reading_routes, writing_routes
+from serai.contexts.tenancy.store import PostgresOrigins, PostgresTenants
 from serai.kernel.db import Database
 from serai.kernel.module import Module, Surroundings
 from serai.kernel.tenant import POOLED, Homes
@@ -26,13 +27,19 @@ def build(s: Surroundings) -> Module:
             return await store.find_key(tx, address)
 
     keyring = Keyring(look_up)
+    origins = KnownOrigins(s.database, PostgresOrigins())
     return Module(
         name="tenancy",
         routes=[
             *reading_routes(s.database, store),
             *writing_routes(s.database, store, forget=keyring.forget),
+            *origin_routes(s.database, store, PostgresOrigins(), forget=origins.forget),
         ],
         offers=Register(
-            s.database, store, authenticator=keyring, news=KeyNews(s.database, keyring)
+            s.database,
+            store,
+            authenticator=keyring,
+            news=KeyNews(s.database, keyring),
+            origins=origins,
         ),
     )

@@ -80,3 +80,19 @@ class Tenants(Protocol):
     ) -> list[UUID]:
         """The tenants of a home in the order of their ids; across tenants."""
         ...
+
+
+class TenantOrigins(Protocol):
+    """Keeps which origins each tenant names; every call is part of the given transaction."""
+
+    async def replace(self, tx: Tx, tenant_id: UUID, origins: Sequence[str]) -> None:
+        """Makes these the origins of a tenant that the transaction has locked."""
+        ...
+
+    async def list_of(self, tx: Tx, tenant_id: UUID) -> list[str]:
+        """A tenant's origins, sorted."""
+        ...
+
+    async def is_known(self, tx: Tx, origin: str) -> bool:
+        """Whether any tenant names an origin; across tenants, so only the transport sees it."""
+        ...

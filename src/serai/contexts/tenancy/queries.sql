@@ -86,3 +86,22 @@ SELECT DISTINCT home, home_database, home_prefix FROM {tenancy}.tenants ORDER BY
 SELECT tenant_id FROM {tenancy}.tenants
 WHERE home = $1 AND ($2::uuid IS NULL OR tenant_id > $2)
 ORDER BY tenant_id LIMIT $3;
+
+-- name: delete_origins
+-- Drops the origins that a tenant, which the transaction has locked, does not name any more.
+DELETE FROM {tenancy}.cors_origins WHERE tenant_id = $1 AND origin <> ALL ($2::text[]);
+
+-- name: insert_origins
+-- Adds the origins that a tenant names and had not.
+INSERT INTO {tenancy}.cors_origins (tenant_id, origin)
+SELECT $1, o.origin FROM unnest($2::text[]) AS o(origin)
+ORDER BY o.origin
+ON CONFLICT DO NOTHING;
+
+-- name: list_origins
+-- Lists the origins of a tenant.
+SELECT origin FROM {tenancy}.cors_origins WHERE tenant_id = $1 ORDER BY origin LIMIT $2;
+
+-- name: find_origin
+-- Tells whether any tenant names an origin.
+SELECT EXISTS (SELECT 1 FROM {tenancy}.cors_origins WHERE origin = $1) AS is_known;

@@ -6,22 +6,25 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
-from litestar import Request, Response, delete, get, post
+from litestar import Request, Response, delete, get, post, put
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, JSONBody
 
 from serai.contexts.tenancy import handlers, model
 from serai.contexts.tenancy.contract import (
     LABEL_CHARS_MAX,
+    ORIGIN_CHARS_MAX,
+    ORIGINS_MAX,
     SCOPES,
     CreateKey,
     IssuedKeyView,
     KeyView,
     NewKey,
+    OriginsView,
     RevokeKey,
     WhoView,
 )
-from serai.contexts.tenancy.ports import Tenants
+from serai.contexts.tenancy.ports import TenantOrigins, Tenants
 from serai.kernel import ids
 from serai.kernel.db import Database
 from serai.kernel.failure import NotFound, Refused
@@ -50,6 +53,15 @@ class CreateKeyBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     scopes: Annotated[list[str], msgspec.Meta(min_length=1, max_length=len(SCOPES))]
     label: Annotated[Line, msgspec.Meta(max_length=LABEL_CHARS_MAX)] = ""
+
+
+class OriginsBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Origins like https://shop.example; each exactly as a browser sends it."""
+
+    origins: Annotated[
+        list[Annotated[Line, msgspec.Meta(max_length=ORIGIN_CHARS_MAX)]],
+        msgspec.Meta(max_length=ORIGINS_MAX),
+    ]
 
 
 def reading_routes(database: Database, tenants: Tenants) -> list[Any]:
@@ -142,3 +154,35 @@ def writing_routes(
         forget(key_id)
 
     return [create_api_key, revoke_api_key]
+
+
+def origin_routes(
+    database: Database, tenants: Tenants, origins: TenantOrigins, *, forget: Callable[[UUID], None]
+) -> list[Any]:
+    """Which web pages may read the tenant's answers in a browser."""
+    shown = {200: ResponseSpec(data_container=OriginsView)}
+
+    @get("/v1/tenant/origins", guards=[requires("tenancy:read")], tags=TAGS, responses=shown,
+         summary="List the origins that browsers may ask from")  # fmt: skip
+    async def list_origins(request: Request[Any, Any, Any]) -> Response[bytes]:
+        """Web pages of these origins read the tenant's answers; of others, browsers keep them."""
+        who = principal_of(request)
+        async with database.transaction(POOLED, (who.tenant_id,), is_read_only=True) as tx:
+            return send_view(OriginsView(await origins.list_of(tx, who.tenant_id)))
+
+    @put("/v1/tenant/origins", guards=[requires("tenancy:write")], dto=json_body(OriginsBody),
+         return_dto=None, tags=TAGS, responses=shown,
+         summary="Replace the origins that browsers may ask from")  # fmt: skip
+    async def replace_origins(
+        request: Request[Any, Any, Any], data: JSONBody[OriginsBody]
+    ) -> Response[bytes]:
+        """All of them at once; in force within five seconds in every process."""
+        who = principal_of(request)
+        chosen = model.choose_origins(data.origins)
+        async with database.transaction(POOLED, (who.tenant_id,)) as tx:
+            await tenants.lock_tenants(tx, (who.tenant_id,))
+            await origins.replace(tx, who.tenant_id, chosen)
+        forget(who.tenant_id)
+        return send_view(OriginsView(list(chosen)))
+
+    return [list_origins, replace_origins]

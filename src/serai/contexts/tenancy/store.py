@@ -4,7 +4,14 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from serai.contexts.tenancy.contract import CreateKey, CreateTenant, KeyView, RevokeKey, TenantView
+from serai.contexts.tenancy.contract import (
+    ORIGINS_MAX,
+    CreateKey,
+    CreateTenant,
+    KeyView,
+    RevokeKey,
+    TenantView,
+)
 from serai.contexts.tenancy.model import KeyAddress, KeyRecord
 from serai.kernel import queries
 from serai.kernel.db import Record, Tx
@@ -104,6 +111,22 @@ class PostgresTenants:
     ) -> list[UUID]:
         rows = await tx.fetch(SQL.list_residents, home, after, limit)
         return [row["tenant_id"] for row in rows]
+
+
+class PostgresOrigins:
+    """`TenantOrigins` over PostgreSQL."""
+
+    async def replace(self, tx: Tx, tenant_id: UUID, origins: Sequence[str]) -> None:
+        await tx.execute(SQL.delete_origins, tenant_id, list(origins))
+        await tx.execute(SQL.insert_origins, tenant_id, list(origins))
+
+    async def list_of(self, tx: Tx, tenant_id: UUID) -> list[str]:
+        rows = await tx.fetch(SQL.list_origins, tenant_id, ORIGINS_MAX)
+        return [row["origin"] for row in rows]
+
+    async def is_known(self, tx: Tx, origin: str) -> bool:
+        row = await tx.fetchrow(SQL.find_origin, origin)
+        return row is not None and bool(row["is_known"])
 
 
 def _home(row: Record) -> Home:

@@ -22,6 +22,7 @@ from serai.contexts.tenancy.ports import Tenants
 from serai.kernel import ids
 from serai.kernel.actor import operator
 from serai.kernel.db import Database
+from serai.kernel.edge import Origins
 from serai.kernel.events import Cause
 from serai.kernel.failure import Refused
 from serai.kernel.tenant import POOLED
@@ -36,12 +37,23 @@ class Register:
     """`Tenancy`, as the operator of an installation uses it: no API key, but the database."""
 
     def __init__(
-        self, database: Database, tenants: Tenants, *, authenticator: Authenticator, news: KeyNews
+        self,
+        database: Database,
+        tenants: Tenants,
+        *,
+        authenticator: Authenticator,
+        news: KeyNews,
+        origins: Origins,
     ) -> None:
         self._database = database
         self._tenants = tenants
         self._authenticator = authenticator
         self._news = news
+        self._origins = origins
+
+    @property
+    def origins(self) -> Origins:
+        return self._origins
 
     @property
     def authenticator(self) -> Authenticator:

@@ -1,0 +1,255 @@
+"""What every answer says to browsers, which pages of other origins may read it, and TLS itself."""
+
+import asyncio
+import base64
+import hashlib
+import re
+import shutil
+import ssl
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+from litestar import Litestar
+
+from serai.contexts.tenancy.contract import SCOPES
+from serai.contexts.tenancy.gateways.origins import KEPT_MAX, VALID_S, KnownOrigins
+from serai.contexts.tenancy.store import PostgresOrigins
+from serai.kernel import express
+from serai.kernel.db import Database
+from serai.roles.api import build_app
+from serai.roles.html import policy_of
+from serai.roles.server import serve_app
+from serai.settings import Settings
+from tests.e2e.processes import free_ports
+from tests.integration.fulfilment_shop import Client, code_of
+from tests.integration.house import House
+
+SHOP = "https://shop.example"
+OTHER = "https://other.example"
+ALLOWED = "access-control-allow-origin"
+ORDER = b'{"currency":"USD","lines":[{"sku":"tent","quantity":1}]}'
+
+
+class Both(NamedTuple):
+    """One installation with two tenants, asked as browsers ask."""
+
+    house: House
+    app: Litestar
+    http: httpx.AsyncClient
+    one: str
+    two: str
+
+
+@pytest.fixture
+async def both(database: Database, tmp_path: Path) -> AsyncIterator[Both]:
+    house = await House(database, tmp_path).open()
+    tenancy = house.composition.tenancy
+    one = await tenancy.create_key(house.tenant, label="", scopes=SCOPES)
+    two = (await tenancy.create_tenant("second", scopes=SCOPES)).key
+    app = build_app(Settings(tls_in_front=True), house.composition)
+    short: Any = express.shorten(app, body_bytes_max=1 << 20)
+    transport = httpx.ASGITransport(app=short, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://shop") as http:
+        yield Both(house, app, http, one.key, two.key)
+    await house.composition.close()
+
+
+async def name_origins(both: Both, key: str, *origins: str) -> httpx.Response:
+    return await Client(both.http, key).put("/v1/tenant/origins", {"origins": list(origins)})
+
+
+def bearer(key: str, **more: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}", **more}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "is_open"),
+    [("GET", "/", True), ("GET", "/docs", True), ("GET", "/livez", True),
+     ("GET", "/schema/openapi.json", True), ("GET", "/nowhere", False),
+     ("DELETE", "/v1/orders", False), ("GET", "/v1/orders", False), ("POST", "/v1/orders", False),
+     ("GET", "/v1/tenant", False), ("OPTIONS", "/v1/orders", False)],
+)  # fmt: skip
+async def test_every_answer_has_its_headers_whoever_gives_it(
+    both: Both,
+    method: str,
+    path: str,
+    is_open: bool,  # noqa: FBT001
+) -> None:
+    answer = await both.http.request(method, path, headers=bearer(both.one))
+    headers = answer.headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["strict-transport-security"] == "max-age=31536000"
+    assert headers["x-request-id"]
+    assert "Origin" in headers["vary"]
+    assert headers["cross-origin-resource-policy"] == ("cross-origin" if is_open else "same-origin")
+    assert headers.get("cache-control") == (None if is_open else "no-store")
+    assert len(headers.get_list("cache-control")) <= 1
+
+
+async def test_both_ways_to_an_order_have_the_same_headers(both: Both) -> None:
+    long: Any = both.app
+    transport = httpx.ASGITransport(app=long, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://shop") as other:
+        headers = bearer(both.one, **{"Content-Type": "application/json", "Idempotency-Key": "a"})
+        answers = [
+            await client.post("/v1/orders", content=ORDER, headers=headers)
+            for client in (both.http, other)
+        ]
+    names = [sorted(name for name, _ in answer.headers.multi_items()) for answer in answers]
+    assert names[0] == names[1]
+    assert "cache-control" in names[0]
+
+
+async def test_without_tls_nobody_is_told_to_insist_on_it(both: Both) -> None:
+    app: Any = build_app(Settings(), both.house.composition)
+    transport = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://shop") as http:
+        assert "strict-transport-security" not in (await http.get("/docs")).headers
+
+
+@pytest.mark.parametrize("path", ["/", "/docs"])
+async def test_a_page_may_run_its_own_script_and_no_other(both: Both, path: str) -> None:
+    answer = await both.http.get(path)
+    policy = answer.headers["content-security-policy"]
+    assert "unsafe" not in policy
+    assert policy.startswith("default-src 'none'; ")
+    assert "frame-ancestors 'none'" in policy
+    for kind in ("script", "style"):
+        for inside in re.findall(rf"<{kind}[^>]*>(.*?)</{kind}>", answer.text, re.DOTALL):
+            digest = base64.b64encode(hashlib.sha256(inside.encode()).digest()).decode()
+            assert f"{kind}-src 'sha256-{digest}'" in policy
+    # What hashes do not let in: handlers and styles in attributes, and what lies elsewhere.
+    assert re.findall(r"<[^>]+\s(?:on\w+|style|src)=", answer.text) == []
+    assert "script-src" not in policy_of(b"<p>no script</p>")
+
+
+async def test_an_origin_reads_the_answers_of_the_tenant_that_names_it(both: Both) -> None:
+    named = await name_origins(both, both.one, SHOP, "http://localhost:3000", SHOP)
+    assert named.json() == {"origins": ["http://localhost:3000", SHOP]}
+    listed = await Client(both.http, both.one).get("/v1/tenant/origins")
+    assert listed.json() == named.json()
+    for path in ("/v1/orders", "/v1/tenant", "/v1/orders/00000000-0000-0000-0000-000000000000"):
+        mine = await both.http.get(path, headers=bearer(both.one, Origin=SHOP))
+        assert mine.headers[ALLOWED] == SHOP
+        assert "ETag" in mine.headers["access-control-expose-headers"]
+        foreign = await both.http.get(path, headers=bearer(both.two, Origin=SHOP))
+        assert ALLOWED not in foreign.headers, "the other tenant does not name it"
+        unknown = await both.http.get(path, headers=bearer(both.one, Origin=OTHER))
+        assert ALLOWED not in unknown.headers
+    refused = await both.http.get("/v1/orders", headers={"Origin": SHOP})
+    assert (refused.status_code, refused.headers[ALLOWED]) == (401, SHOP)
+
+
+async def test_a_preflight_is_answered_without_a_key_for_origins_that_someone_names(
+    both: Both,
+) -> None:
+    await name_origins(both, both.two, SHOP)
+    asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "if-match"}
+    answer = await both.http.options("/v1/orders", headers={"Origin": SHOP, **asked})
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert answer.headers[ALLOWED] == SHOP
+    assert "If-Match" in answer.headers["access-control-allow-headers"]
+    assert "Idempotency-Key" in answer.headers["access-control-allow-headers"]
+    for origin in (OTHER, "null", "*", SHOP.upper(), f"{SHOP}.evil.example", "x" * 300, "\xff"):
+        raw = {b"Origin": origin.encode("latin-1"), b"Access-Control-Request-Method": b"POST"}
+        shut = await both.http.options("/v1/orders", headers=raw)
+        assert shut.status_code == 204
+        assert [name for name in shut.headers if name.startswith("access-control")] == []
+
+
+async def test_no_answer_lets_credentials_along_or_everybody_in(both: Both) -> None:
+    await name_origins(both, both.one, SHOP)
+    for method in ("GET", "OPTIONS"):
+        headers = bearer(both.one, **{"Origin": SHOP, "Access-Control-Request-Method": "GET"})
+        answer = await both.http.request(method, "/v1/orders", headers=headers)
+        assert "access-control-allow-credentials" not in answer.headers
+        assert answer.headers[ALLOWED] != "*"
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["*", "null", "http://shop.example", "https://shop.example/", "https://shop.example/a",
+     "https://*.shop.example", "https://Shop.example", "https://a@shop.example", "https://",
+     "https://shop.example:0", "https://shop_.example", "ftp://shop.example", "https://-a.example"],
+)  # fmt: skip
+async def test_what_is_no_origin_is_refused_and_nothing_is_changed(both: Both, origin: str) -> None:
+    await name_origins(both, both.one, SHOP)
+    assert code_of(await name_origins(both, both.one, OTHER, origin)) == (422, "origin_unfit")
+    kept = await Client(both.http, both.one).get("/v1/tenant/origins")
+    assert kept.json() == {"origins": [SHOP]}
+
+
+async def test_an_origin_that_is_dropped_is_shut_out(both: Both) -> None:
+    await name_origins(both, both.one, SHOP)
+    headers = bearer(both.one, Origin=SHOP)
+    assert (await both.http.get("/v1/orders", headers=headers)).headers[ALLOWED] == SHOP
+    await name_origins(both, both.one)
+    assert ALLOWED not in (await both.http.get("/v1/orders", headers=headers)).headers
+    assert (
+        code_of(await name_origins(both, both.one, *(f"https://a{n}.example" for n in range(21))))[
+            0
+        ]
+        == 400
+    )
+
+
+async def test_what_is_remembered_of_origins_ends_and_is_bounded(
+    both: Both, database: Database
+) -> None:
+    now = 0.0
+    known = KnownOrigins(database, PostgresOrigins(), now=lambda: now)
+    assert not await known.allows(SHOP, None)
+    assert not await known.allows(SHOP, both.house.tenant)
+    await name_origins(both, both.one, SHOP)
+    assert not await known.allows(SHOP, both.house.tenant), "another process, not yet told"
+    now = VALID_S + 0.1
+    assert await known.allows(SHOP, both.house.tenant)
+    assert await known.allows(SHOP, None)
+    known._of_anyone.update({str(n): (now, False) for n in range(KEPT_MAX)})  # noqa: SLF001
+    assert not await known.allows(OTHER, None)
+    assert len(known._of_anyone) <= KEPT_MAX + 1  # noqa: SLF001
+
+
+async def test_with_a_certificate_the_api_speaks_tls_and_nothing_else(tmp_path: Path) -> None:
+    program = shutil.which("openssl")
+    if program is None:
+        pytest.skip("openssl makes the certificate")
+    certificate, key = tmp_path / "tls.pem", tmp_path / "tls.key"
+    subprocess.run(
+        [program, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+         "-nodes", "-keyout", str(key), "-out", str(certificate), "-days", "2",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    (port,) = free_ports(1)
+    stop = asyncio.Event()
+
+    async def answer(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"well"})
+
+    tls = (certificate, key)
+    serving = asyncio.create_task(
+        serve_app(answer, host="127.0.0.1", port=port, stop=stop, tls=tls)
+    )
+    try:
+        trust = ssl.create_default_context(cafile=str(certificate))
+        async with httpx.AsyncClient(verify=trust) as http:
+            for _ in range(50):
+                try:
+                    said = await http.get(f"https://127.0.0.1:{port}/")
+                except httpx.TransportError:
+                    await asyncio.sleep(0.1)
+                    continue
+                break
+            assert said.content == b"well"
+            with pytest.raises(httpx.TransportError):
+                await http.get(f"http://127.0.0.1:{port}/")
+    finally:
+        stop.set()
+        await serving
