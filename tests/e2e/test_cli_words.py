@@ -21,6 +21,7 @@ GROUPS = {
     "migrate": ["up", "status"],
     "tenant": ["create", "key", "list"],
     "dlq": ["list", "show", "replay", "drop"],
+    "audit": ["verify", "head"],
     "bench": ["orders"],
     "payment": ["list", "retry"],
 }
