@@ -22,6 +22,7 @@ GROUPS = {
     "tenant": ["create", "key", "staff", "list"],
     "identity": ["rotate-keys", "mail-token"],
     "dlq": ["list", "show", "replay", "drop"],
+    "audit": ["verify", "head"],
     "bench": ["orders"],
     "payment": ["list", "retry"],
 }

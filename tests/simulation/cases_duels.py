@@ -133,6 +133,11 @@ def _leases() -> Iterator[Duel]:
         ["1", "1"], [0, 0],
     )  # fmt: skip
     yield Duel("join a group at once", (), _both(group, COMMIT))
+    reader = ("kernel.ensure_places", "reader", ["orders.orders"], 4)
+    places = (["orders.orders"] * 2, [1, 0])
+    pack = ("kernel.move_places", "reader", *places, ["0"] * 2, [0] * 2, ["1"] * 2, [1] * 2)
+    yield Duel("begin to read at once", (), _both(reader, COMMIT))
+    yield Duel("pack the same events at once", (reader,), _both(pack, COMMIT))
     yield Duel("claim at once", (group,), (
         ("a", take), ("b", steal), ("a", COMMIT), ("b", COMMIT)
     ))  # fmt: skip

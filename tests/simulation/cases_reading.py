@@ -92,6 +92,7 @@ def _kernel(scene: Scene) -> Iterator[Said]:
     yield ("kernel.read_horizon",)
     for limit in (1, 50):
         yield "kernel.fetch_events", *_places(scene), limit, _types(scene), _newest(scene)
+        yield "kernel.gather_facts", *_places(scene), limit, _newest(scene)
     yield "kernel.count_unserved", ["orders", "orders", "nobody"]
     yield "kernel.list_due_flows", LATER, 1
     yield "kernel.list_due_flows", LONG_AGO, 10

@@ -72,6 +72,12 @@ def _kernel(scene: Scene) -> Iterator[Said]:
     yield "kernel.move_positions", "cases", WORKER, places, fences, topics, places, xids, seqs
     yield "kernel.move_positions", "cases", WORKER, places, fences, topics, places, xids, seqs
     yield "kernel.move_positions", "cases", NOBODY, places, fences, topics, places, xids, seqs
+    reader = ["orders.orders", "orders.orders", "nothing"], [0, 3, 0]
+    begin, later = (["0"] * 3, [0] * 3), (xids[:3], [3, 4, 5])
+    for _ in range(2):
+        yield "kernel.ensure_places", "reader", ["orders.orders", "payments.payments"], 4
+        yield "kernel.move_places", "reader", *reader, *begin, *later
+    yield "kernel.move_places", "reader", *reader, *later, *later
     for worker in (WORKER, NOBODY):
         yield "kernel.claim_leases", "cases", worker, 9, 0.0
         yield "kernel.drop_absent", ["cases"], worker

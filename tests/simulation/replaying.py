@@ -195,6 +195,12 @@ class Replay:
             told[6] = str(self._horizons.get(int(args[6])) or self._xids[int(args[6])])
         elif name == "serai.kernel.move_positions":
             told[6] = self._told_positions(args[6], args[7])
+        elif name == "serai.kernel.gather_facts":
+            told[2] = self._told_positions(args[2], args[3])
+            told[5] = str(self._horizons.get(int(args[5])) or self._xids[int(args[5])])
+        elif name == "serai.kernel.move_places":
+            told[3] = self._told_positions(args[3], args[4])
+            told[5] = self._told_positions(args[5], args[6])
         elif name == "serai.kernel.park_letters":
             told[5] = self._told_positions(args[5], args[6])
         return told

@@ -8,7 +8,17 @@ from rich.progress import Progress
 from rich.table import Column, Table
 
 from serai import settings
-from serai.cli.console import FAILED, AsJson, Failure, err, out, print_json, run_async, say
+from serai.cli.console import (
+    EXIT_CODES,
+    FAILED,
+    AsJson,
+    Failure,
+    err,
+    out,
+    print_json,
+    run_async,
+    say,
+)
 from serai.cli.inside import find_tenants, go_inside
 from serai.contexts.audit.contract import Audit, HeadView, Verified
 from serai.contexts.tenancy.contract import TenantView
@@ -71,7 +81,7 @@ def verify(
         raise typer.Exit(FAILED)
 
 
-@app.command("head", epilog="Example: serai audit head --tenant my-shop --json.")
+@app.command("head", epilog=f"Example: serai audit head --tenant my-shop. {EXIT_CODES}")
 def show_head(tenant: Tenant = None, as_json: AsJson = False) -> None:
     """Tell where the audit trail ends, to be kept where no one of this installation can write."""
     heads = run_async(_heads(tenant))

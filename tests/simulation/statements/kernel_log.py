@@ -1,6 +1,7 @@
 """Twins of the kernel's log: announcements and positions."""
 
 import collections
+import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from uuid import UUID
@@ -126,6 +127,87 @@ async def prune_outbox(session: Session, before: datetime, limit: int) -> int:
         if row["occurred_at"] < before
     ]
     return sum([await session.delete(OUTBOX, key) for key in gone])
+
+
+@twin(KERNEL, "ensure_places")
+async def ensure_places(session: Session, group: str, topics: Sequence[str], count: int) -> int:
+    made = 0
+    for topic in topics:
+        for partition in range(count):
+            row = {"group_name": group, "topic": topic, "partition": partition}
+            made += await session.insert(POSITIONS, row | {"xid": 0, "seq": 0})
+    return made
+
+
+@twin(KERNEL, "gather_facts")
+async def gather_facts(
+    session: Session,
+    topics: Sequence[str],
+    partitions: Sequence[int],
+    xids: Sequence[str],
+    seqs: Sequence[int],
+    limit: int,
+    horizon: str,
+) -> list[Row]:
+    named = columns("tenant_id, topic, partition, events, xid, seq, lines")
+    below = int(horizon)
+    packed: dict[tuple[UUID, str, int], list[Row]] = {}
+    for topic, partition, xid, seq in zip(topics, partitions, xids, seqs, strict=True):
+        after = (int(xid), seq)
+        found = session.find(
+            OUTBOX,
+            ("topic", "partition"),
+            (topic, partition),
+            where=lambda row, after=after: (  # type: ignore[misc]
+                row["xid"] < below and (row["xid"], row["seq"]) > after
+            ),
+            order=lambda row: (row["xid"], row["seq"]),
+            limit=limit,
+        )
+        for row in found:
+            packed.setdefault((row["tenant_id"], topic, partition), []).append(row)
+    return [
+        named(
+            {
+                "tenant_id": place[0], "topic": place[1], "partition": place[2],
+                "events": len(rows), "xid": rows[-1]["xid"], "seq": rows[-1]["seq"],
+                "lines": b"".join(map(_line, rows)),
+            }
+        )
+        for place, rows in sorted(packed.items())
+    ]  # fmt: skip
+
+
+def _line(row: Row) -> bytes:
+    mark = hashlib.sha256(row["type"].encode()).digest()[:4]
+    return b"".join((row["event_id"].bytes, row["key"].bytes, row["correlation_id"].bytes, mark))
+
+
+@twin(KERNEL, "move_places")
+async def move_places(
+    session: Session,
+    group: str,
+    topics: Sequence[str],
+    partitions: Sequence[int],
+    xids: Sequence[str],
+    seqs: Sequence[int],
+    new_xids: Sequence[str],
+    new_seqs: Sequence[int],
+) -> list[Row]:
+    held = 0
+    given = zip(topics, partitions, xids, seqs, new_xids, new_seqs, strict=True)
+    for topic, partition, xid, seq, new_xid, new_seq in sorted(given):
+        key, seen = (group, topic, partition), (int(xid), seq)
+
+        def stands(row: Row | None, seen: tuple[int, int] = seen) -> bool:
+            return row is not None and (row["xid"], row["seq"]) == seen
+
+        if not stands(session.get(POSITIONS, key)):
+            continue
+        if stands(await session.lock(POSITIONS, key)):
+            held += 1
+            await session.update(POSITIONS, key, xid=int(new_xid), seq=new_seq)
+    return [columns("count")({"count": held})]
 
 
 @twin(KERNEL, "count_lag")

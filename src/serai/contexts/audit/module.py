@@ -13,11 +13,14 @@ from serai.contexts.audit.store import PostgresEntries
 from serai.kernel.changes import ChangesRecorded
 from serai.kernel.clock import Clock
 from serai.kernel.db import Database, Tx
+from serai.kernel.log import facts
 from serai.kernel.module import Check, Consumer, Finding, Job, Module, Surroundings
 from serai.kernel.soundness import list_handled
 from serai.kernel.tenant import Home
 
 GROUP = "audit"
+EVENTS_MAX = 64
+"""Events that one transaction takes in; each may hold the changes of a whole batch."""
 CHUNK = 2_000
 """Entries that verifying reads at once."""
 CHECKED_MAX = 5_000
@@ -26,6 +29,9 @@ EVENTS_CHECKED_MAX = 500
 """The newest events whose changes `serai check` looks for in the chain."""
 FORGOTTEN_MAX = 1_000
 """Entries of a tenant that one transaction drops."""
+SEAL_EVERY = timedelta(seconds=5)
+SEALED_MIN = 1_000
+"""Events after which the next ones are sealed at once."""
 FORGET_EVERY = timedelta(hours=1)
 
 
@@ -99,8 +105,11 @@ def build(s: Surroundings) -> Module:
     return Module(
         name="audit",
         routes=routes.routes(s.database, entries),
-        consumers=[Consumer(GROUP, {ChangesRecorded: hear})],
-        jobs=[Job("audit.forget", FORGET_EVERY, partial(_forget, entries, s), chunk=FORGOTTEN_MAX)],
+        consumers=[Consumer(GROUP, {ChangesRecorded: hear}, EVENTS_MAX)],
+        jobs=[
+            Job("audit.seal", SEAL_EVERY, _seal, chunk=SEALED_MIN),
+            Job("audit.forget", FORGET_EVERY, partial(_forget, entries, s), chunk=FORGOTTEN_MAX),
+        ],
         checks=[
             Check(
                 "audit.chain",
@@ -115,6 +124,11 @@ def build(s: Surroundings) -> Module:
         ],
         operated=Operated(s, entries),
     )
+
+
+async def _seal(database: Database, home: Home, _clock: Clock) -> int:
+    """Writes down what was announced; how many events there were."""
+    return await facts.seal(database, home)
 
 
 async def _forget(

@@ -82,3 +82,47 @@ CROSS JOIN LATERAL (
     LIMIT $1) bounded
 ) b
 GROUP BY p.group_name ORDER BY p.group_name;
+
+-- name: ensure_places
+-- Notes the beginning of topics for a reader of the log that is no consumer group.
+INSERT INTO {kernel}.positions (group_name, topic, partition)
+SELECT $1, t.topic, generate_series(0, $3::int - 1)
+FROM unnest($2::text[]) AS t(topic)
+ON CONFLICT DO NOTHING;
+
+-- name: gather_facts
+-- Packs the next events of each given position, below the horizon, into one text for each tenant.
+SELECT e.tenant_id, p.topic, p.partition, count(*)::int AS events, max(e.xid) AS xid,
+       (array_agg(e.seq ORDER BY e.xid DESC, e.seq DESC))[1] AS seq,
+       string_agg(uuid_send(e.event_id) || uuid_send(e.key) || uuid_send(e.correlation_id)
+                  || substring(sha256(convert_to(e.type, 'UTF8')) FROM 1 FOR 4),
+                  ''::bytea ORDER BY e.xid, e.seq) AS lines
+FROM unnest($1::text[], $2::smallint[], $3::text[], $4::bigint[]) AS p(topic, partition, xid, seq)
+CROSS JOIN LATERAL (
+  SELECT o.xid::text::bigint AS xid, o.seq, o.tenant_id, o.event_id, o.type, o.key, o.correlation_id
+  FROM {kernel}.outbox o
+  WHERE o.topic = p.topic AND o.partition = p.partition
+    AND (o.xid, o.seq) > (p.xid::xid8, p.seq)
+    AND o.xid < $6::text::xid8
+  ORDER BY o.xid, o.seq
+  LIMIT $5
+) AS e
+GROUP BY e.tenant_id, p.topic, p.partition
+ORDER BY e.tenant_id, p.topic, p.partition;
+
+-- name: move_places
+-- Moves a reader's positions from where they were seen; counts those that were still there.
+WITH held AS (
+  SELECT p.topic, p.partition FROM {kernel}.positions p
+  JOIN unnest($2::text[], $3::smallint[], $4::text[], $5::bigint[]) AS w(topic, partition, xid, seq)
+    ON p.topic = w.topic AND p.partition = w.partition AND p.xid = w.xid::xid8 AND p.seq = w.seq
+  WHERE p.group_name = $1
+  ORDER BY p.topic, p.partition
+  FOR UPDATE OF p
+), moved AS (
+  UPDATE {kernel}.positions p SET xid = n.xid::xid8, seq = n.seq
+  FROM unnest($2::text[], $3::smallint[], $6::text[], $7::bigint[]) AS n(topic, partition, xid, seq)
+  JOIN held h ON h.topic = n.topic AND h.partition = n.partition
+  WHERE p.group_name = $1 AND p.topic = n.topic AND p.partition = n.partition
+)
+SELECT count(*)::int FROM held;
