@@ -88,7 +88,7 @@ async def invite_staff(
         token = await write_invitation(account, desk=desk, tx=tx)
         event = StaffInvited(account.id, token.id, account.email, account.name)
         tx.announce(tenant_id, event, command.cause)
-    desk.told.forget(account.id)
+    await desk.spread(ACCOUNT, account.id, home=home)
     return account, token.id
 
 
@@ -120,7 +120,7 @@ async def change_account(command: ChangeAccount, *, desk: Desk, home: Home) -> A
             account.id, account.kind, changed.roles, changed.suspended_at is not None
         )
         tx.announce(tenant_id, event, command.cause)
-    desk.told.forget(account.id)
+    await desk.spread(ACCOUNT, account.id, home=home)
     return accounts.view_of(changed)
 
 
@@ -136,7 +136,7 @@ async def end_sessions_of(
         own = await _read_own(tenant_id, desk=desk, tx=tx)
         _check_power(account.roles, own=own, held=held)
         await desk.end_sessions(tenant_id, account_id, reason="ended_by_staff", tx=tx)
-    desk.told.forget(account_id)
+    await desk.spread(ACCOUNT, account_id, home=home)
 
 
 async def save_role(
@@ -156,7 +156,7 @@ async def save_role(
             raise TooManyRoles(f"a tenant may have {ROLES_MAX} roles of its own; delete one first")
         saved = await desk.roles.save(tenant_id, name, scopes, now=tx.now, tx=tx)
         await desk.sessions.tell(TENANT, tenant_id, tx=tx)
-    desk.told.forget_tenant(tenant_id)
+    await desk.spread(TENANT, tenant_id, home=home)
     return saved
 
 
@@ -178,7 +178,7 @@ async def delete_role(
             raise RoleInUse("someone has this role; give her another one first")
         await desk.roles.delete(tenant_id, name, tx=tx)
         await desk.sessions.tell(TENANT, tenant_id, tx=tx)
-    desk.told.forget_tenant(tenant_id)
+    await desk.spread(TENANT, tenant_id, home=home)
 
 
 async def _read_own(tenant_id: UUID, *, desk: Desk, tx: Tx) -> Own:

@@ -15,6 +15,7 @@ from serai.contexts.identity.model import throttle
 from serai.contexts.identity.model.throttle import Allowance
 from serai.contexts.identity.ports import (
     ACCOUNT,
+    TENANT,
     Accounts,
     Factors,
     Hashing,
@@ -28,7 +29,7 @@ from serai.contexts.identity.ports import (
 )
 from serai.kernel.db import Database, Tx
 from serai.kernel.failure import Throttled, Unavailable
-from serai.kernel.tenant import Home
+from serai.kernel.tenant import POOLED, Home
 
 AT_ONCE_MAX: Final = 3
 """Transactions for calls that nobody has vouched for, at the same time in one process."""
@@ -106,3 +107,17 @@ class Desk:
         )
         await self.sessions.tell(ACCOUNT, account_id, tx=tx)
         return ended
+
+    async def spread(self, what: str, of: UUID, *, home: Home) -> None:
+        """Makes this process forget at once what a committed change was about.
+
+        Processes listen on the main database. Where the tenant lives in another, what the change
+        itself has told there is told here once more.
+        """
+        if what == TENANT:
+            self.told.forget_tenant(of)
+        else:
+            self.told.forget(of)
+        if home.database != POOLED.database:
+            async with self.database.transaction(POOLED, ()) as tx:
+                await self.sessions.tell(what, of, tx=tx)

@@ -23,7 +23,7 @@ from serai.contexts.identity.model import accounts, passwords, roles, throttle, 
 from serai.contexts.identity.model.accounts import Account, email_key
 from serai.contexts.identity.model.throttle import Allowance
 from serai.contexts.identity.model.tokens import MailPurpose
-from serai.contexts.identity.ports import MailToken
+from serai.contexts.identity.ports import ACCOUNT, MailToken
 from serai.kernel import ids
 from serai.kernel.db import Tx
 from serai.kernel.events import Cause
@@ -143,7 +143,7 @@ async def reset_password(
         if used is None or account is None or account.suspended_at is not None:
             raise _unfit()
         await _put_password(account, hashed, desk=desk, tx=tx, keep=None, cause=cause)
-    desk.told.forget(account.id)
+    await desk.spread(ACCOUNT, account.id, home=home)
 
 
 async def change_password(
@@ -168,7 +168,7 @@ async def change_password(
         if locked is None or locked.password_hash != account.password_hash:
             raise WrongCredentials("the password is wrong")
         await _put_password(locked, hashed, desk=desk, tx=tx, keep=session_id, cause=cause)
-    desk.told.forget(account_id)
+    await desk.spread(ACCOUNT, account_id, home=home)
 
 
 async def write_invitation(account: Account, *, desk: Desk, tx: Tx) -> MailToken:

@@ -149,7 +149,7 @@ async def refresh(
                 claims = _claim(desk, account, session.id, tx=tx)
                 answer = _tokens(sign(claims), following, rotated)
     if session is not None and verdict == "used":
-        desk.told.forget(session.account_id)
+        await desk.spread(ACCOUNT, session.account_id, home=home)
     if answer is None:
         raise SessionOver(_OVER)
     return answer
@@ -161,7 +161,7 @@ async def end_sessions(
     """Ends one session or all, in every process at once; how many there were."""
     async with desk.database.transaction(home, (tenant_id,)) as tx:
         ended = await desk.end_sessions(tenant_id, account_id, only=only, reason=reason, tx=tx)
-    desk.told.forget(account_id)
+    await desk.spread(ACCOUNT, account_id, home=home)
     return ended
 
 
