@@ -17,9 +17,10 @@ from serai.contexts.tenancy.contract import SCOPES
 from serai.kernel import events, ids
 from serai.kernel.actor import Actor
 from serai.kernel.clock import Clock, ManualClock
-from serai.kernel.db import Database, session_settings
+from serai.kernel.db import Database
 from serai.kernel.events import Delivery
 from serai.kernel.module import Hear, Module, Surroundings
+from serai.kernel.pool import session_settings
 from serai.kernel.problems import EXCEPTION_HANDLERS
 from serai.kernel.queries import Queries
 from serai.kernel.tenant import POOLED, Home

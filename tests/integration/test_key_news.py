@@ -65,7 +65,7 @@ async def test_a_key_that_is_ended_in_one_process_ends_in_the_others(
         await there.tenancy.authenticator.authenticate(key)
     await here.tenancy.revoke_key(tenant, issued.key.id)
     await until_refused(there, issued.key.key)
-    assert (await there.tenancy.authenticator.authenticate(kept.key)).key_id == kept.id
+    assert (await there.tenancy.authenticator.authenticate(kept.key)).actor.id == kept.id
 
 
 async def test_what_was_said_while_the_line_was_down_is_made_up_for(

@@ -12,8 +12,8 @@ import pytest
 
 import serai
 from serai.kernel import migrate, queries
-from serai.kernel.db import session_settings
 from serai.kernel.embedded import EmbeddedPostgres
+from serai.kernel.pool import session_settings
 from serai.kernel.queries import Statement, render
 from serai.kernel.tenant import POOLED, Home
 from serai.roles.schemas import PACKAGES, find_migrations

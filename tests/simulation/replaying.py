@@ -8,7 +8,7 @@ from typing import Any
 
 import asyncpg
 
-from serai.kernel.db import session_settings
+from serai.kernel.pool import session_settings
 from tests.simulation import twins
 from tests.simulation.recording import Recorded, Recorder, Rows, Spoken
 from tests.simulation.rows import Row

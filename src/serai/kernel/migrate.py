@@ -12,7 +12,7 @@ from importlib.resources import files
 import asyncpg
 import msgspec
 
-from serai.kernel.db import APP_ROLE
+from serai.kernel.pool import APP_ROLE
 from serai.kernel.queries import render
 from serai.kernel.tenant import Home
 

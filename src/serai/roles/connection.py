@@ -5,8 +5,9 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 import asyncpg
 
 from serai.kernel.clock import Clock
-from serai.kernel.db import APP_ROLE, Database
+from serai.kernel.db import Database
 from serai.kernel.failure import Unavailable
+from serai.kernel.pool import APP_ROLE
 from serai.settings import Settings, SettingsError
 
 # What a server answers that is there and will not have us as we come; it stays so until a person
