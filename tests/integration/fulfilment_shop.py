@@ -20,7 +20,7 @@ from serai.kernel.clock import Clock, ManualClock
 from serai.kernel.db import Database
 from serai.kernel.events import Delivery
 from serai.kernel.module import Hear, Module, Surroundings
-from serai.kernel.pool import session_settings
+from serai.kernel.pool import WalledConnection, session_settings
 from serai.kernel.problems import EXCEPTION_HANDLERS
 from serai.kernel.queries import Queries
 from serai.kernel.tenant import POOLED, Home
@@ -149,7 +149,11 @@ async def outbox(database: Database, tenant: UUID) -> list[msgspec.Struct]:
 
 async def assert_plans(url: str, queries: Queries, wanted: dict[str, Sequence[str]]) -> None:
     """The generic plan of each statement uses these index conditions and scans nothing whole."""
-    connection = await asyncpg.connect(url, server_settings=session_settings())
+    connection = await asyncpg.connect(
+        url,
+        server_settings=session_settings(),
+        connection_class=WalledConnection,
+    )
     try:
         for name, conditions in wanted.items():
             text = queries.statements[name].text("")

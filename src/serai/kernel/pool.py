@@ -64,6 +64,21 @@ async def _keep_as_is(_connection: Any) -> None:
     """Sessions hold no state of ours outside a transaction, so a reset would be a wasted trip."""
 
 
+class WalledConnection(asyncpg.Connection):
+    """A connection of a role that may not call `set_config` (ADR 0021).
+
+    The driver calls it around its look at a new type, to switch off the JIT compiler; our sessions
+    have that off from their start, so it is told that the server has none.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        capabilities: Any = self.__getattribute__("_server_caps")
+        self._server_caps: Any = capabilities._replace(jit=False)
+
+
 class Pool:
     """A bounded pool; one that is `lazy` opens when it is first asked, and finds its URL then."""
 
@@ -92,6 +107,7 @@ class Pool:
             statement_cache_size=STATEMENTS_CACHED_MAX,
             max_cached_statement_lifetime=0,
             max_inactive_connection_lifetime=self._idle_s,
+            connection_class=WalledConnection,
             init=_prepare_connection,
             reset=_keep_as_is,
             server_settings=session_settings(),
@@ -165,7 +181,10 @@ class Pool:
         try:
             url = await asyncio.to_thread(self._find_url)
             connection = await asyncpg.connect(
-                url, timeout=CONNECT_TIMEOUT_S, server_settings=session_settings()
+                url,
+                timeout=CONNECT_TIMEOUT_S,
+                connection_class=WalledConnection,
+                server_settings=session_settings(),
             )
             yield connection
         except OUTAGES as error:

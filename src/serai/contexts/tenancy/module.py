@@ -4,6 +4,7 @@ from serai.contexts.tenancy.gateways.directory import Directory
 from serai.contexts.tenancy.gateways.key_news import KeyNews
 from serai.contexts.tenancy.gateways.keyring import Keyring
 from serai.contexts.tenancy.gateways.register import Register
+from serai.contexts.tenancy.gateways.standings import Standings
 from serai.contexts.tenancy.model import KeyAddress, KeyRecord
 from serai.contexts.tenancy.routes import reading_routes, writing_routes
 from serai.contexts.tenancy.store import PostgresTenants
@@ -26,6 +27,7 @@ def build(s: Surroundings) -> Module:
             return await store.find_key(tx, address)
 
     keyring = Keyring(look_up)
+    standings = Standings(s.database, store)
     return Module(
         name="tenancy",
         routes=[
@@ -33,6 +35,10 @@ def build(s: Surroundings) -> Module:
             *writing_routes(s.database, store, forget=keyring.forget),
         ],
         offers=Register(
-            s.database, store, authenticator=keyring, news=KeyNews(s.database, keyring)
+            s.database,
+            store,
+            authenticator=keyring,
+            news=KeyNews(s.database, keyring, standings),
+            standings=standings,
         ),
     )

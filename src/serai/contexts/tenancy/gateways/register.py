@@ -15,15 +15,19 @@ from serai.contexts.tenancy.contract import (
     IssuedTenant,
     NewKey,
     RevokeKey,
+    Standing,
+    TenantErasing,
     TenantView,
+    Tier,
 )
 from serai.contexts.tenancy.gateways.key_news import KeyNews
+from serai.contexts.tenancy.gateways.standings import Standings
 from serai.contexts.tenancy.ports import Tenants
 from serai.kernel import ids
 from serai.kernel.db import Database
 from serai.kernel.events import Cause
 from serai.kernel.failure import Refused
-from serai.kernel.tenant import POOLED
+from serai.kernel.tenant import POOLED, Home
 from serai.kernel.web import Authenticator
 
 FIRST_LABEL = "first key"
@@ -35,8 +39,15 @@ class Register:
     """`Tenancy`, as the operator of an installation uses it: no API key, but the database."""
 
     def __init__(
-        self, database: Database, tenants: Tenants, *, authenticator: Authenticator, news: KeyNews
+        self,
+        database: Database,
+        tenants: Tenants,
+        *,
+        authenticator: Authenticator,
+        news: KeyNews,
+        standings: Standings,
     ) -> None:
+        self._standings = standings
         self._database = database
         self._tenants = tenants
         self._authenticator = authenticator
@@ -54,11 +65,43 @@ class Register:
     async def watch_keys(self) -> None:
         await self._news.run()
 
-    async def create_tenant(self, name: str, *, scopes: Sequence[str]) -> IssuedTenant:
+    def home_for(self, name: str, tier: Tier, *, database: str = "") -> Home:
+        model.check_name(name)
+        return model.home_for(name, tier, database=database)
+
+    async def access_home(self, tenant_id: UUID) -> Home:
+        return await self._standings.access_home(tenant_id)
+
+    async def change_state(self, tenant_id: UUID, state: str) -> Standing:
+        async with self._database.transaction(POOLED, (tenant_id,)) as tx:
+            found = await self._tenants.set_state(tx, tenant_id, state)
+            if found is None:
+                raise TenantErasing("its erasure has begun; `serai tenant erase` goes on with it")
+        return found
+
+    async def delete_tenant(self, tenant_id: UUID) -> None:
+        async with self._database.transaction(POOLED, (tenant_id,)) as tx:
+            await self._tenants.delete_tenant(tx, tenant_id)
+
+    async def list_standings(self, *, after: str, limit: int) -> list[Standing]:
+        async with self._database.transaction(
+            POOLED, (), is_transport=True, is_read_only=True
+        ) as tx:
+            return await self._tenants.list_standings(tx, after=after, limit=limit)
+
+    async def find_standing(self, name: str) -> Standing | None:
+        async with self._database.transaction(
+            POOLED, (), is_transport=True, is_read_only=True
+        ) as tx:
+            return await self._tenants.find_named_standing(tx, name)
+
+    async def create_tenant(
+        self, name: str, *, scopes: Sequence[str], home: Home = POOLED
+    ) -> IssuedTenant:
         model.check_name(name)
         tenant_id = ids.new_id()
         key, text = _draft(tenant_id, FIRST_LABEL, scopes)
-        command = CreateTenant(tenant_id, name, POOLED, key, Cause(ids.new_id()))
+        command = CreateTenant(tenant_id, name, home, key, Cause(ids.new_id()))
         async with self._database.transaction(POOLED, (tenant_id,)) as tx:
             [made] = await handlers.create_tenants(
                 [command], tx=tx, now=tx.now, tenants=self._tenants
