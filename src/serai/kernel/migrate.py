@@ -183,6 +183,16 @@ async def _ensure_ledger(connection: asyncpg.Connection, home: Home) -> None:
                 f"the role {APP_ROLE} is missing and this one may not create it: have an "
                 f"administrator run CREATE ROLE {APP_ROLE} LOGIN, then `serai migrate up` again"
             ) from error
+    # Only a superuser may take it away: on a server of others their administrator does (ADR 0021).
+    if await connection.fetchval(
+        "SELECT rolsuper AND has_function_privilege($1, "
+        "'pg_catalog.set_config(text, text, boolean)', 'EXECUTE') "
+        "FROM pg_roles WHERE rolname = current_user",
+        APP_ROLE,
+    ):
+        await connection.execute(
+            "REVOKE EXECUTE ON FUNCTION pg_catalog.set_config(text, text, boolean) FROM PUBLIC"
+        )
     await connection.execute(
         render(
             "CREATE SCHEMA IF NOT EXISTS {kernel};"
