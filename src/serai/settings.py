@@ -31,12 +31,17 @@ class Settings(msgspec.Struct, frozen=True):
     """A PostgreSQL 15+ server, as the owner of the schemas; empty: the embedded one."""
     database_app_url: str = ""
     """The same database as the walled role `serai_app`; empty: derived from `database_url`."""
+    databases: str = ""
+    """Where single tenants' databases are: a JSON object from names to owners' URLs (or to
+    `{"owner": URL, "app": URL}`), or a file with it. One that is not named is beside the main."""
+    connections_max: int = 40
+    """Connections that the pools of one process may hold to all databases together."""
     host: str = "127.0.0.1"
     port: int = 8000
     worker_port: int = 8001
     """Where a worker answers /livez, /readyz and /metrics."""
     pool_max: int = 10
-    """Connections that one process may hold."""
+    """Connections that one process may hold to the main database."""
     body_bytes_max: int = 2 * 1024 * 1024
     queue_max: int = 4096
     """Commands that may wait in one batch queue before the edge answers 503."""
@@ -161,6 +166,7 @@ def environment_of(settings: Settings) -> dict[str, str]:
 def _check(settings: Settings) -> None:
     bounds = {
         "port": (1, 65535), "worker_port": (1, 65535), "pool_max": (2, 500),
+        "connections_max": (2, 5000),
         "body_bytes_max": (1024, 64 * 1024 * 1024), "queue_max": (1, 1_000_000),
         "drain_s": (0.1, 600), "drain_notice_s": (0, 120), "payment_deadline_s": (0.1, 90 * 86400),
         "payment_timeout_s": (0.05, 120), "clock_offset_s": (-86400, 86400),

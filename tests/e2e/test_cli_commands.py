@@ -51,7 +51,7 @@ def test_a_new_database_is_migrated_once_and_says_so(
     assert len(applied) == len([m for m in early.document["migrations"] if "_pre_" in m["name"]])
     serai("migrate", "up", cwd=tmp_path, **settings)
     again = serai("migrate", "up", "--json", cwd=tmp_path, **settings)
-    assert (again.code, again.document) == (0, {"applied": []})
+    assert (again.code, again.document) == (0, {"applied": [], "homes": []})
 
     late = serai("migrate", "status", "--json", cwd=tmp_path, **settings)
     assert (late.code, late.document["is_current"]) == (0, True)

@@ -19,7 +19,7 @@ HELP_MAX_S = 5.0
 """Far above what help takes; below what it would take if every command were loaded for it."""
 GROUPS = {
     "migrate": ["up", "status"],
-    "tenant": ["create", "key", "staff", "list"],
+    "tenant": ["create", "key", "staff", "list", "suspend", "resume", "export", "erase"],
     "identity": ["rotate-keys", "mail-token"],
     "dlq": ["list", "show", "replay", "drop"],
     "audit": ["verify", "head"],

@@ -18,10 +18,11 @@ from serai.kernel import events, ids
 from serai.kernel.actor import Actor
 from serai.kernel.changes import Change, ChangesRecorded
 from serai.kernel.clock import Clock, ManualClock
-from serai.kernel.db import Database, session_settings
+from serai.kernel.db import Database
 from serai.kernel.edge import edge
 from serai.kernel.events import Delivery
 from serai.kernel.module import Hear, Module, Surroundings
+from serai.kernel.pool import WalledConnection, session_settings
 from serai.kernel.problems import EXCEPTION_HANDLERS
 from serai.kernel.queries import Queries
 from serai.kernel.tenant import POOLED, Home
@@ -168,7 +169,11 @@ async def trail(database: Database, tenant: UUID) -> list[Change]:
 
 async def assert_plans(url: str, queries: Queries, wanted: dict[str, Sequence[str]]) -> None:
     """The generic plan of each statement uses these index conditions and scans nothing whole."""
-    connection = await asyncpg.connect(url, server_settings=session_settings())
+    connection = await asyncpg.connect(
+        url,
+        server_settings=session_settings(),
+        connection_class=WalledConnection,
+    )
     try:
         for name, conditions in wanted.items():
             text = queries.statements[name].text("")

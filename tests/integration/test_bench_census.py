@@ -9,6 +9,7 @@ from serai.cli.bench import census, measure
 from serai.cli.bench.census import StockFaults
 from serai.kernel import ids, queries
 from serai.kernel.embedded import EmbeddedPostgres
+from serai.kernel.pool import WalledConnection
 
 TENANT = ids.new_id()
 
@@ -101,7 +102,7 @@ async def test_stock_is_added_up_over_locations_and_compared_with_confirmed_orde
 async def test_statements_of_a_role_are_counted_by_name(
     observer: Any, postgres: EmbeddedPostgres, database_name: str
 ) -> None:
-    app = await asyncpg.connect(postgres.app_url(database_name))
+    app = await asyncpg.connect(postgres.app_url(database_name), connection_class=WalledConnection)
     try:
         await observer.execute("CREATE EXTENSION pg_stat_statements")
         await measure.reset_statements(observer)

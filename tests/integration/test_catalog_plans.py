@@ -11,8 +11,9 @@ import pytest
 
 from serai.contexts.catalog.store.products import SQL
 from serai.kernel import ids
-from serai.kernel.db import Database, session_settings
+from serai.kernel.db import Database
 from serai.kernel.embedded import EmbeddedPostgres
+from serai.kernel.pool import session_settings
 from serai.kernel.queries import Statement
 from tests.integration.catalog_house import CatalogHouse, post, product
 

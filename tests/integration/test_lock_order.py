@@ -19,9 +19,10 @@ from serai.contexts.orders.store import PostgresOrders
 from serai.contexts.payments.handlers.books import FirstWord, Look
 from serai.contexts.payments.store import PostgresBooks
 from serai.kernel import ids, queries
-from serai.kernel.db import Database, Tx, session_settings
+from serai.kernel.db import Database, Tx
 from serai.kernel.embedded import EmbeddedPostgres
 from serai.kernel.events import Cause
+from serai.kernel.pool import WalledConnection, session_settings
 from serai.kernel.queries import Statement
 from serai.kernel.tenant import POOLED
 from tests.integration.test_statements import WITH_SQL
@@ -110,7 +111,9 @@ async def connection(
     postgres: EmbeddedPostgres, database_name: str
 ) -> AsyncIterator[asyncpg.Connection]:
     opened = await asyncpg.connect(
-        postgres.app_url(database_name), server_settings=session_settings()
+        postgres.app_url(database_name),
+        server_settings=session_settings(),
+        connection_class=WalledConnection,
     )
     yield opened
     await opened.close()

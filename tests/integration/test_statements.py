@@ -12,8 +12,8 @@ import pytest
 
 import serai
 from serai.kernel import migrate, queries
-from serai.kernel.db import session_settings
 from serai.kernel.embedded import EmbeddedPostgres
+from serai.kernel.pool import WalledConnection, session_settings
 from serai.kernel.queries import Statement, render
 from serai.kernel.tenant import POOLED, Home
 from serai.roles.schemas import PACKAGES, find_migrations
@@ -55,7 +55,9 @@ async def connection(
     postgres: EmbeddedPostgres, database_name: str
 ) -> AsyncIterator[asyncpg.Connection]:
     opened = await asyncpg.connect(
-        postgres.app_url(database_name), server_settings=session_settings()
+        postgres.app_url(database_name),
+        server_settings=session_settings(),
+        connection_class=WalledConnection,
     )
     yield opened
     await opened.close()
@@ -150,7 +152,9 @@ async def test_the_same_sql_serves_a_home_with_a_prefix(
     home = Home("acme", prefix="acme_")
     migrations = await asyncio.to_thread(find_migrations)
     await migrate.apply(postgres.owner_url(database_name), home, migrations)
-    connection = await asyncpg.connect(postgres.app_url(database_name))
+    connection = await asyncpg.connect(
+        postgres.app_url(database_name), connection_class=WalledConnection
+    )
     try:
         for _, statement in STATEMENTS:
             await connection.prepare(statement.text("acme_"))

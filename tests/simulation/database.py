@@ -15,8 +15,10 @@ from uuid import UUID
 import asyncpg
 
 from serai.kernel.clock import Clock
-from serai.kernel.db import IDLE_IN_TRANSACTION_TIMEOUT_MS, Database
+from serai.kernel.db import Database
 from serai.kernel.failure import Unavailable
+from serai.kernel.pool import IDLE_IN_TRANSACTION_TIMEOUT_MS
+from serai.kernel.tenant import MAIN
 from tests.simulation import twins
 from tests.simulation.loop import Owner
 from tests.simulation.rows import Row
@@ -304,10 +306,11 @@ class SimDatabase(Database):
         super().__init__("simulated", pool_max=pool_max, clock=clock)
         self._server = server
         self._owner = owner
-        self._pool = SimPool(server, owner, size=pool_max)
+        self.main.connections = SimPool(server, owner, size=pool_max)
 
     @contextlib.asynccontextmanager
-    async def session(self) -> AsyncIterator[Any]:
+    async def session(self, name: str = MAIN) -> AsyncIterator[Any]:
+        assert name == MAIN, "the simulated server has one database"
         connection = None
         await _pass(self._server.loop, 0.001)
         try:

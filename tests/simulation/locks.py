@@ -5,7 +5,7 @@ import collections
 
 import asyncpg
 
-from serai.kernel.db import LOCK_TIMEOUT_MS
+from serai.kernel.pool import LOCK_TIMEOUT_MS
 from tests.simulation.rows import Key
 
 Place = tuple[str, Key]

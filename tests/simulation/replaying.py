@@ -8,7 +8,7 @@ from typing import Any
 
 import asyncpg
 
-from serai.kernel.db import session_settings
+from serai.kernel.pool import WalledConnection, session_settings
 from tests.simulation import twins
 from tests.simulation.recording import Recorded, Recorder, Rows, Spoken
 from tests.simulation.rows import Row
@@ -150,9 +150,7 @@ class Replay:
         self.compared[name] = self.compared.get(name, 0) + 1
 
     async def _set_clock(self, clock: datetime) -> None:
-        await self._app.execute(
-            "SELECT pg_catalog.set_config('told.clock', $1, true)", clock.isoformat()
-        )
+        await self._app.execute(f"SET LOCAL told.clock = '{clock.isoformat()}'")
 
     # -------------------------------------------------------------------------- transaction ids
 
@@ -281,7 +279,9 @@ async def connect_app(url: str) -> Any:
     """A connection like the product's, for which the server's clock is what it is told."""
     # What stands before pg_catalog on the path is found before it.
     settings = session_settings() | {"search_path": "told, pg_catalog"}
-    connection = await asyncpg.connect(url, server_settings=settings)
+    connection = await asyncpg.connect(
+        url, server_settings=settings, connection_class=WalledConnection
+    )
     await _carry_json_as_bytes(connection)
     return connection
 

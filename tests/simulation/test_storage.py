@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from serai.kernel.db import LOCK_TIMEOUT_MS
+from serai.kernel.pool import LOCK_TIMEOUT_MS
 from tests.simulation.loop import SimLoop
 from tests.simulation.rows import Row, Table
 from tests.simulation.storage import Session, Storage

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Protocol
 
-from serai.kernel.db import IDLE_IN_TRANSACTION_TIMEOUT_MS
+from serai.kernel.pool import IDLE_IN_TRANSACTION_TIMEOUT_MS
 from tests.simulation.adversary import Adversary
 from tests.simulation.database import Server
 from tests.simulation.house import Process

@@ -29,7 +29,7 @@ COMMANDS: Final = {
     "worker": Entry("serai.cli.serve:worker_app", "Hear events and ring timers as this process."),
     "scheduler": Entry("serai.cli.serve:scheduler_app", "Do recurring jobs as this process."),
     "migrate": Entry("serai.cli.migrate:app", "Bring the database up to date, or see how it is."),
-    "tenant": Entry("serai.cli.tenant:app", "Make tenants, their API keys and first staff."),
+    "tenant": Entry("serai.cli.tenant.command:app", "Make, suspend, export, erase tenants."),
     "identity": Entry("serai.cli.identity:app", "Rotate signing keys, or read a mailed token."),
     "import": Entry("serai.cli.import_command:app", "Read a catalog from a CSV file."),
     "check": Entry("serai.cli.check:app", "Prove the invariants on the database as it is."),

@@ -55,7 +55,7 @@ def print_failure(detail: str, *, code: str) -> None:
     """Says why a command failed; to a script that asked for JSON, in its one document too."""
     if "--json" in sys.argv:
         print_json({"error": {"code": code, "detail": detail}})
-    err.print(f"[bold red]serai:[/] {_plain(detail)}", soft_wrap=True)
+    err.print(f"[bold red]serai:[/] {plain(detail)}", soft_wrap=True)
 
 
 def run_async(work: Coroutine[Any, Any, T]) -> T:
@@ -63,6 +63,6 @@ def run_async(work: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(work)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Text of others, whose brackets are no markup."""
     return text.replace("[", r"\[")

@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator
 import asyncpg
 
 from serai.cli.console import Failure
-from serai.cli.installation import reach_database
+from serai.cli.installation import reach_databases
 from serai.contexts.tenancy.contract import TenantView
 from serai.kernel.failure import Unavailable
+from serai.kernel.tenant import MAIN
 from serai.roles.composition import Composition, compose
-from serai.roles.connection import open_database
+from serai.roles.connection import Databases, open_database
 from serai.settings import Settings
 
 POOL_MAX = 4
@@ -28,16 +29,23 @@ _NOT_MIGRATED = (
 @contextlib.asynccontextmanager
 async def go_inside(settings: Settings) -> AsyncIterator[Composition]:
     """The house on the installation's database, running or not."""
-    async with reach_database(settings) as urls:
-        database = await open_database(urls.app_url, pool_max=POOL_MAX)
-        try:
-            yield compose(settings, database)
-        except _NOT_MIGRATED as error:
-            raise Unavailable(
-                f"the database is not as this version needs it ({error}): run `serai migrate up`"
-            ) from error
-        finally:
-            await database.close()
+    async with reach_databases(settings) as databases, enter(settings, databases) as house:
+        yield house
+
+
+@contextlib.asynccontextmanager
+async def enter(settings: Settings, databases: Databases) -> AsyncIterator[Composition]:
+    """The house on databases that were reached."""
+    url = databases.app.url_of(MAIN)
+    database = await open_database(url, pool_max=POOL_MAX, settings=settings)
+    try:
+        yield compose(settings, database)
+    except _NOT_MIGRATED as error:
+        raise Unavailable(
+            f"the database is not as this version needs it ({error}): run `serai migrate up`"
+        ) from error
+    finally:
+        await database.close()
 
 
 async def find_tenants(house: Composition, name: str | None) -> list[TenantView]:

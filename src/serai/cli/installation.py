@@ -13,7 +13,8 @@ import msgspec
 
 from serai.kernel.embedded import EmbeddedPostgres, find_binaries, reachable_data_dir
 from serai.kernel.failure import Unavailable
-from serai.roles.connection import app_url
+from serai.kernel.tenant import MAIN
+from serai.roles.connection import Databases, app_url, databases_at
 from serai.settings import Settings
 
 RUNTIME_FILE: Final = "runtime.json"
@@ -104,10 +105,19 @@ def embedded_postgres(settings: Settings) -> EmbeddedPostgres:
 
 @contextlib.asynccontextmanager
 async def reach_database(settings: Settings, *, may_create: bool = False) -> AsyncIterator[Urls]:
-    """The database that is named, else the embedded one, which is started for as long as needed."""
+    """The main database: as `reach_databases` finds it."""
+    async with reach_databases(settings, may_create=may_create) as databases:
+        yield Urls(databases.owner.url_of(MAIN), databases.app.url_of(MAIN))
+
+
+@contextlib.asynccontextmanager
+async def reach_databases(
+    settings: Settings, *, may_create: bool = False
+) -> AsyncIterator[Databases]:
+    """The databases that are named, else the embedded ones, started for as long as needed."""
     if settings.database_url or settings.database_app_url:
         walled = app_url(settings)
-        yield Urls(settings.database_url or walled, walled)
+        yield databases_at(settings.database_url or walled, walled, settings.databases)
         return
     postgres = await asyncio.to_thread(embedded_postgres, settings)
     if not may_create and not (postgres.data_dir / "PG_VERSION").exists():
@@ -117,7 +127,9 @@ async def reach_database(settings: Settings, *, may_create: bool = False) -> Asy
         )
     await asyncio.to_thread(postgres.start)
     try:
-        yield Urls(postgres.owner_url(), postgres.app_url())
+        yield databases_at(
+            postgres.owner_url(), postgres.app_url(), settings.databases, postgres.create_database
+        )
     finally:
         await asyncio.to_thread(postgres.stop)
 

@@ -29,8 +29,8 @@ from serai.cli.processes import Understudy
 from serai.contexts.payments.contract import CALLBACKS_PATH
 from serai.kernel.embedded import EmbeddedError, EmbeddedPostgres
 from serai.kernel.failure import Unavailable
-from serai.roles.connection import app_url
-from serai.roles.migrate import bring_up
+from serai.roles.connection import app_url, databases_at
+from serai.roles.migrate import bring_up, bring_up_homes
 from serai.roles.ports import refuse_taken_port
 from serai.settings import PREFIX, Settings, environment_of
 
@@ -127,6 +127,7 @@ class Supervisor:
         await self._wait_for_ports(self.settings.drain_s if left else 0.0)
         self.urls = await self._start_database()
         await bring_up(self.urls.owner_url)
+        await self._bring_up_homes(self.urls)
         self._is_database_up = True
         for child in self._make_children(self.urls):
             self.children[child.name] = child
@@ -158,6 +159,13 @@ class Supervisor:
             remove_runtime(self.settings.data_path)
         self._at_end.close()
         return is_clean
+
+    async def _bring_up_homes(self, urls: Urls) -> None:
+        """Migrates the homes of single tenants; one that fails is told of, and no other waits."""
+        databases = databases_at(urls.owner_url, urls.app_url, self.settings.databases)
+        for outcome in await bring_up_homes(databases):
+            if outcome.failed:
+                self._tell("migrate", "failed", f"{outcome.home}: {outcome.failed}")
 
     async def _start_database(self) -> Urls:
         if self.settings.database_url:

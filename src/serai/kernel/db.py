@@ -7,35 +7,31 @@ of one that is not in it.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from typing import Any
+from functools import partial
+from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
 import msgspec
-import structlog
 
 from serai.kernel import changes, events, ids, outbox
 from serai.kernel.clock import Clock, SystemClock
 from serai.kernel.failure import Unavailable
+from serai.kernel.pool import OUTAGES, REPORT_TIMEOUT_MS, Pool
 from serai.kernel.queries import Statement
-from serai.kernel.tenant import Home
+from serai.kernel.tenant import MAIN, Home
 
-_log = structlog.get_logger(__name__)
-
-CONNECT_TIMEOUT_S = 10.0
-ACQUIRE_TIMEOUT_S = 5.0
-AWAY_S = 0.1
-"""How long nobody knocks again where a server was found away: each knock costs it a process."""
-STATEMENT_TIMEOUT_MS = 10_000
-LOCK_TIMEOUT_MS = 5_000
-REPORT_TIMEOUT_MS = 60_000
-IDLE_IN_TRANSACTION_TIMEOUT_MS = 3_000
-"""A process that was paused inside a transaction loses it, and its locks, after this long."""
-STATEMENTS_CACHED_MAX = 512
 CONFLICT_RETRIES_MAX = 5
-APP_ROLE = "serai_app"
+HOME_POOL_MAX: Final = 4
+"""Connections to the database of a home that is not the main one."""
+HOME_SESSIONS: Final = 2
+"""Sessions of a worker's own in such a database: for LISTEN, and to show that it lives."""
+HOME_IDLE_S: Final = 60.0
+"""How long such a connection may rest before it is closed."""
+CONNECTIONS_MAX: Final = 40
 
 Record = asyncpg.Record
 
@@ -45,24 +41,6 @@ class Conflicted(Unavailable):
 
 
 _CONFLICTS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
-_OUTAGES = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.DiskFullError,
-    asyncpg.OutOfMemoryError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.QueryCanceledError,
-    asyncpg.LockNotAvailableError,
-    asyncpg.IdleInTransactionSessionTimeoutError,
-    asyncpg.InvalidCachedStatementError,
-    asyncpg.InternalClientError,
-    OSError,
-    TimeoutError,
-)
-_AWAY = (OSError, asyncpg.CannotConnectNowError, asyncpg.PostgresConnectionError)
 
 
 class Tx:
@@ -94,6 +72,8 @@ class Tx:
 
     async def execute(self, statement: Statement, *args: Any) -> int:
         """Runs a statement for its effect; returns how many rows it touched."""
+        # Without an argument the driver would send text, in which a second statement could hide.
+        assert args, f"{statement.name} takes no argument: fetch it"
         tag: str = await self.connection.execute(statement.text(self.prefix), *args)
         last = tag.rsplit(" ", 1)[-1]
         return int(last) if last.isdigit() else 0
@@ -131,75 +111,44 @@ class Tx:
             self._announcements = []
 
 
-async def _prepare_connection(connection: Any) -> None:
-    # JSON travels as the bytes it is: encoded once by msgspec, never parsed on the way.
-    for name in ("json", "jsonb"):
-        prefix = b"\x01" if name == "jsonb" else b""
-        cut = len(prefix)
-        await connection.set_type_codec(
-            name,
-            schema="pg_catalog",
-            format="binary",
-            encoder=lambda value, prefix=prefix: prefix + value,
-            decoder=lambda value, cut=cut: bytes(value)[cut:],
-        )
-
-
-async def _keep_as_is(_connection: Any) -> None:
-    """Sessions hold no state of ours outside a transaction, so a reset would be a wasted trip."""
-
-
 class Database:
-    """A pool of connections to one database, as the walled role."""
+    """The databases of this process, as the walled role: the main one, and those of single homes.
 
-    def __init__(self, url: str, *, pool_max: int, clock: Clock | None = None) -> None:
+    A home's database is found by its name, and its pool opened when it is first needed. Together
+    the pools hold at most `connections_max`: the one that rests the longest makes room.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        pool_max: int,
+        clock: Clock | None = None,
+        address_of: Callable[[str], str] | None = None,
+        connections_max: int = CONNECTIONS_MAX,
+    ) -> None:
         self._url = url
-        self._pool_max = pool_max
-        self._pool: Any = None
-        self._away_until = 0.0
+        self._address_of = address_of
+        self._homes_max = (connections_max - pool_max) // (HOME_POOL_MAX + HOME_SESSIONS)
+        self.main = Pool(lambda: url, size_max=pool_max, is_lazy=False)
+        self._pools: dict[str, Pool] = {MAIN: self.main}
+        self._closing: set[asyncio.Task[None]] = set()
         self.clock: Clock = clock or SystemClock()
         self.transactions = 0
 
     @property
     def url(self) -> str:
-        """The address that the pool connects to; holds a secret."""
+        """The address of the main database; holds a secret."""
         return self._url
 
     async def open(self) -> None:
-        """Connects; refuses to run as a role that row-level security does not bind."""
-        self._pool = await asyncpg.create_pool(
-            self._url,
-            min_size=0,  # else the pool itself knocks at a server that is away, with tracebacks
-            max_size=self._pool_max,
-            timeout=CONNECT_TIMEOUT_S,
-            command_timeout=REPORT_TIMEOUT_MS / 1000 + 5,
-            statement_cache_size=STATEMENTS_CACHED_MAX,
-            max_cached_statement_lifetime=0,
-            max_inactive_connection_lifetime=0,
-            init=_prepare_connection,
-            reset=_keep_as_is,
-            server_settings=session_settings(),
-        )
-        async with self._pool.acquire() as connection:
-            row = await connection.fetchrow(
-                "SELECT rolsuper OR rolbypassrls AS is_unbound FROM pg_roles "
-                "WHERE rolname = current_user"
-            )
-        if row is None or row["is_unbound"]:
-            await self.close()
-            raise Unavailable(
-                "this database role bypasses row-level security; run `serai migrate up` with the "
-                f"owner's URL, and give the application the URL of the role {APP_ROLE}"
-            )
+        """Connects to the main database; refuses a role that row-level security does not bind."""
+        await self.main.open()
 
     async def close(self) -> None:
-        """Closes every connection; waits for those in use, with a bound."""
-        if self._pool is not None:
-            pool, self._pool = self._pool, None
-            try:
-                await asyncio.wait_for(pool.close(), timeout=5)
-            except TimeoutError:
-                pool.terminate()
+        """Closes every connection to every database; waits for those in use, with a bound."""
+        pools, self._pools = list(self._pools.values()), {MAIN: self.main}
+        await asyncio.gather(*(pool.close() for pool in pools), *self._closing)
 
     @contextlib.asynccontextmanager
     async def transaction(
@@ -218,7 +167,8 @@ class Database:
         the planner may scan and hash: for sums over everything a tenant has. Failures of the world
         come out as Unavailable.
         """
-        connection = await self._acquire()
+        pool = self._pools.get(home.database) or self._add_pool(home.database)
+        connection = await pool.acquire()
         is_clean = False
         try:
             await connection.execute(
@@ -237,74 +187,42 @@ class Database:
             self.transactions += 1
         except _CONFLICTS as error:
             raise Conflicted(str(error)) from error
-        except _OUTAGES as error:
+        except OUTAGES as error:
             raise Unavailable(f"the database did not answer: {type(error).__name__}") from error
         finally:
-            await self._give_back(connection, is_clean=is_clean)
+            await pool.give_back(connection, is_clean=is_clean)
 
-    async def _acquire(self) -> Any:
-        if self._pool is None:
-            raise Unavailable("the database is closed")
-        if asyncio.get_running_loop().time() < self._away_until:
-            raise Unavailable("no database connection: the server was away a moment ago")
-        try:
-            return await self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
-        except _OUTAGES as error:
-            # That every connection is in use is a TimeoutError, and no reason to stay away.
-            if isinstance(error, _AWAY) and not isinstance(error, TimeoutError):
-                self._away_until = asyncio.get_running_loop().time() + AWAY_S
-            raise Unavailable(f"no database connection: {type(error).__name__}") from error
-
-    async def _give_back(self, connection: Any, *, is_clean: bool) -> None:
-        pool = self._pool
-        if not is_clean:
-            try:
-                await asyncio.wait_for(asyncio.shield(connection.execute("ROLLBACK")), timeout=2)
-            except (*_OUTAGES, asyncpg.PostgresError, asyncio.CancelledError):
-                # What cannot be rolled back is cut: the server undoes it when the socket closes.
-                # A connection that was lost has left the pool already, and says so.
-                with contextlib.suppress(asyncpg.InterfaceError):
-                    connection.terminate()
-        if pool is not None:
-            with contextlib.suppress(*_OUTAGES, asyncpg.PostgresError):
-                await pool.release(connection)
-
-    @contextlib.asynccontextmanager
-    async def session(self) -> AsyncIterator[Any]:
+    def session(self, name: str = MAIN) -> AbstractAsyncContextManager[Any]:
         """A connection of its own outside the pool, for what lasts: LISTEN, a lock of the session.
 
         It is closed at the end of the block. Failures of the world come out as Unavailable.
         """
-        connection = None
-        try:
-            connection = await asyncpg.connect(
-                self._url, timeout=CONNECT_TIMEOUT_S, server_settings=session_settings()
-            )
-            yield connection
-        except _OUTAGES as error:
-            raise Unavailable(f"no database connection: {type(error).__name__}") from error
-        finally:
-            if connection is not None:
-                connection.terminate()
+        if name == MAIN:
+            return self.main.session()
+        return Pool(partial(self._find_url, name), size_max=1, is_lazy=True).session()
 
+    def _add_pool(self, name: str) -> Pool:
+        """The pool of a home's database; another one that rests makes room for it."""
+        if len(self._pools) > self._homes_max:
+            idle = [key for key, pool in self._pools.items() if key != MAIN and pool.is_idle]
+            if not idle:
+                raise Unavailable(
+                    "this process may hold no connections to one more database now; "
+                    "SERAI_CONNECTIONS_MAX allows more"
+                )
+            longest = min(idle, key=lambda key: self._pools[key].used_at)
+            closing = asyncio.get_running_loop().create_task(self._pools.pop(longest).close())
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+        pool = self._pools[name] = Pool(
+            partial(self._find_url, name), size_max=HOME_POOL_MAX, idle_s=HOME_IDLE_S, is_lazy=True
+        )
+        return pool
 
-def session_settings() -> dict[str, str]:
-    """What every session of ours sets at its start."""
-    return {
-        "application_name": "serai",
-        "statement_timeout": str(STATEMENT_TIMEOUT_MS),
-        "lock_timeout": str(LOCK_TIMEOUT_MS),
-        "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_TIMEOUT_MS),
-        "jit": "off",
-        # Every statement of ours goes from a few keys through an index, so one generic plan serves
-        # for good; one made while a table was empty must not scan it for the rest of the session.
-        "plan_cache_mode": "force_generic_plan",
-        "random_page_cost": "1.1",
-        "enable_seqscan": "off",
-        "enable_hashjoin": "off",
-        "enable_mergejoin": "off",
-        "timezone": "UTC",
-    }
+    def _find_url(self, name: str) -> str:
+        if self._address_of is None:
+            raise LookupError(f"nobody has told where the database {name} is")
+        return self._address_of(name)
 
 
 def _begin(

@@ -18,7 +18,7 @@ from serai.kernel import queries
 from serai.kernel.db import Database
 from serai.kernel.events import PARTITIONS
 from serai.kernel.failure import Unavailable
-from serai.kernel.tenant import POOLED, Home
+from serai.kernel.tenant import MAIN, POOLED, Home
 
 _log = structlog.get_logger(__name__)
 _SQL = queries.load("serai.kernel")
@@ -30,15 +30,16 @@ PRESENCE_RETRY_S = 0.2
 
 
 class Presence:
-    """A session of a worker's own, by whose lock the others see that it lives.
+    """A session of a worker's own in one database, by whose lock the others see that it lives.
 
     It only ever speeds things up. Lost while the worker lives, it costs the leases, which others
     then claim under new fences, and never their safety.
     """
 
-    def __init__(self, database: Database, worker: UUID) -> None:
+    def __init__(self, database: Database, worker: UUID, name: str = MAIN) -> None:
         self._database = database
         self._worker = worker
+        self._name = name
         self.is_held = asyncio.Event()
 
     async def run(self) -> None:
@@ -53,7 +54,7 @@ class Presence:
             await asyncio.sleep(PRESENCE_RETRY_S)
 
     async def _hold(self) -> None:
-        async with self._database.session() as connection:
+        async with self._database.session(self._name) as connection:
             lost = asyncio.Event()
             connection.add_termination_listener(lambda _connection: lost.set())
             statement = _SQL.hold_presence.text(POOLED.prefix)

@@ -4,15 +4,19 @@
 A file marked `-- concurrently` runs outside a transaction, statement by statement.
 """
 
+import asyncio
+import contextlib
 import hashlib
 import re
+import time
+import zlib
 from collections.abc import Sequence
 from importlib.resources import files
 
 import asyncpg
 import msgspec
 
-from serai.kernel.db import APP_ROLE
+from serai.kernel.pool import APP_ROLE
 from serai.kernel.queries import render
 from serai.kernel.tenant import Home
 
@@ -20,6 +24,7 @@ LOCK_TIMEOUT_MS = 4_000
 STATEMENT_TIMEOUT_MS = 5_000
 ADVISORY_LOCK = 0x5E8A1
 ADVISORY_WAIT_MS = 60_000
+ADVISORY_POLL_S = 0.1
 _NAME = re.compile(r"^\d{4}_(pre|post)_[a-z0-9_]+\.sql$")
 _TIMEOUT = re.compile(r"^-- statement_timeout: (\d+)s because .+$", re.MULTILINE)
 
@@ -86,8 +91,7 @@ async def apply(
     """Applies what is missing, as the owner of the schemas; returns what was applied."""
     connection = await asyncpg.connect(url, timeout=10)
     try:
-        await connection.execute(f"SET lock_timeout = {ADVISORY_WAIT_MS}")
-        await connection.execute("SELECT pg_advisory_lock($1)", ADVISORY_LOCK)
+        await _take_turn(connection, home)
         await _ensure_ledger(connection, home)
         applied = dict(await _applied(connection, home))
         done: list[Migration] = []
@@ -129,6 +133,42 @@ async def status(url: str, home: Home, migrations: Sequence[Migration]) -> list[
     return result
 
 
+async def create_database(url: str, name: str) -> None:
+    """Sees to it that a database exists on the server of `url`, closed to all but our two roles."""
+    connection = await asyncpg.connect(url, timeout=10)
+    quoted = '"' + name.replace('"', '""') + '"'
+    try:
+        if await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", name):
+            return
+        with contextlib.suppress(asyncpg.DuplicateDatabaseError):
+            await connection.execute(f"CREATE DATABASE {quoted}")
+        await connection.execute(
+            f"REVOKE ALL ON DATABASE {quoted} FROM PUBLIC;"
+            f"GRANT CONNECT, TEMPORARY ON DATABASE {quoted} TO {APP_ROLE}"
+        )
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise MigrationFailed(
+            f"this role may not create the database {name}: have an administrator run CREATE "
+            f"DATABASE {quoted} and hand it to it, then try again"
+        ) from error
+    finally:
+        await connection.close()
+
+
+async def _take_turn(connection: asyncpg.Connection, home: Home) -> None:
+    """Waits until nobody else migrates this home; other homes go on beside it.
+
+    It asks again and again: who waits inside a statement holds a snapshot, for which an index that
+    is made concurrently would wait in turn.
+    """
+    deadline = time.monotonic() + ADVISORY_WAIT_MS / 1000
+    mark = zlib.crc32(home.prefix.encode()) - 2**31 if home.prefix else 0
+    while not await connection.fetchval("SELECT pg_try_advisory_lock($1, $2)", ADVISORY_LOCK, mark):
+        if time.monotonic() > deadline:
+            raise MigrationFailed(f"somebody else has been migrating the home {home.name} for long")
+        await asyncio.sleep(ADVISORY_POLL_S)
+
+
 async def _ensure_ledger(connection: asyncpg.Connection, home: Home) -> None:
     exists = await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", APP_ROLE)
     if not exists:
@@ -143,6 +183,16 @@ async def _ensure_ledger(connection: asyncpg.Connection, home: Home) -> None:
                 f"the role {APP_ROLE} is missing and this one may not create it: have an "
                 f"administrator run CREATE ROLE {APP_ROLE} LOGIN, then `serai migrate up` again"
             ) from error
+    # Only a superuser may take it away: on a server of others their administrator does (ADR 0021).
+    if await connection.fetchval(
+        "SELECT rolsuper AND has_function_privilege($1, "
+        "'pg_catalog.set_config(text, text, boolean)', 'EXECUTE') "
+        "FROM pg_roles WHERE rolname = current_user",
+        APP_ROLE,
+    ):
+        await connection.execute(
+            "REVOKE EXECUTE ON FUNCTION pg_catalog.set_config(text, text, boolean) FROM PUBLIC"
+        )
     await connection.execute(
         render(
             "CREATE SCHEMA IF NOT EXISTS {kernel};"

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -11,8 +12,9 @@ from serai.kernel import observe, queries
 from serai.kernel.clock import Clock
 from serai.kernel.db import Database
 from serai.kernel.failure import Unavailable
+from serai.kernel.hosting import host_others
 from serai.kernel.module import Job
-from serai.kernel.tenant import Home, Homes
+from serai.kernel.tenant import POOLED, Home, Homes
 
 _log = structlog.get_logger(__name__)
 _SQL = queries.load("serai.kernel")
@@ -30,14 +32,17 @@ PRUNE_EVERY = timedelta(minutes=1)
 async def run_jobs(
     jobs: Sequence[Job], *, database: Database, homes: Homes, clock: Clock, stop: asyncio.Event
 ) -> None:
-    """Runs every job at its pace until `stop` is set."""
-    every = [*jobs, *KERNEL_JOBS]
-    tasks = [
-        asyncio.create_task(_repeat(job, home, database, clock, stop))
-        for home in await homes.all_homes()
-        for job in every
-    ]
-    await asyncio.gather(*tasks)
+    """Runs every job at its pace in every home until `stop` is set; in new homes too."""
+    figures = Figures()
+    every = [*jobs, *KERNEL_JOBS, Job("kernel.measure", MEASURE_EVERY, figures.measure)]
+
+    async def serve(home: Home, until: asyncio.Event) -> None:
+        try:
+            await asyncio.gather(*(_repeat(job, home, database, clock, until) for job in every))
+        finally:
+            figures.forget(home)
+
+    await asyncio.gather(serve(POOLED, stop), host_others(homes, serve, stop=stop))
 
 
 async def _repeat(
@@ -69,22 +74,45 @@ async def prune(database: Database, home: Home, clock: Clock) -> int:
     return max(keys, gone, marks)
 
 
-async def measure(database: Database, home: Home, _clock: Clock) -> int:
-    """Publishes lag, flows in flight, dead letters and the oldest transaction as metrics."""
-    async with database.transaction(home, (), is_transport=True, is_read_only=True) as tx:
-        lags = await tx.fetch(_SQL.count_lag, LAG_COUNTED_MAX)
-        row = await tx.fetchrow(_SQL.count_running_flows)
-    for lag in lags:
-        observe.LAG.labels(lag["group_name"]).set(lag["waiting"])
-    if row is not None:
-        observe.FLOWS_RUNNING.set(row["flows"])
-        observe.LETTERS.labels("dead").set(row["dead"])
-        observe.LETTERS.labels("retrying").set(row["retrying"])
-        observe.OLDEST_TRANSACTION.set(row["oldest_transaction_s"])
-    return 0
+class Figures:
+    """What is measured in each home, published as sums over all: a gauge has one value."""
+
+    def __init__(self) -> None:
+        self._of: dict[Home, dict[tuple[str, ...], float]] = {}
+        self._oldest_s: dict[Home, float] = {}
+
+    async def measure(self, database: Database, home: Home, _clock: Clock) -> int:
+        """Publishes lag, flows in flight, dead letters and the oldest transaction as metrics."""
+        async with database.transaction(home, (), is_transport=True, is_read_only=True) as tx:
+            lags = await tx.fetch(_SQL.count_lag, LAG_COUNTED_MAX)
+            row = await tx.fetchrow(_SQL.count_running_flows)
+        found: dict[tuple[str, ...], float] = {
+            ("lag", lag["group_name"]): lag["waiting"] for lag in lags
+        }
+        if row is not None:
+            for name in ("flows", "dead", "retrying"):
+                found[name,] = row[name]
+            self._oldest_s[home] = row["oldest_transaction_s"]
+        self._of[home] = found
+        self._publish()
+        return 0
+
+    def forget(self, home: Home) -> None:
+        """Takes the figures of a home that is served no longer out of the sums."""
+        self._of.pop(home, None)
+        self._oldest_s.pop(home, None)
+
+    def _publish(self) -> None:
+        sums: Counter[tuple[str, ...]] = Counter()
+        for found in self._of.values():
+            sums.update(found)
+        for key, value in sums.items():
+            if key[0] == "lag":
+                observe.LAG.labels(key[1]).set(value)
+        observe.FLOWS_RUNNING.set(sums["flows",])
+        observe.LETTERS.labels("dead").set(sums["dead",])
+        observe.LETTERS.labels("retrying").set(sums["retrying",])
+        observe.OLDEST_TRANSACTION.set(max(self._oldest_s.values(), default=0.0))
 
 
-KERNEL_JOBS = (
-    Job("kernel.prune", PRUNE_EVERY, prune, chunk=PRUNE_CHUNK),
-    Job("kernel.measure", MEASURE_EVERY, measure),
-)
+KERNEL_JOBS = (Job("kernel.prune", PRUNE_EVERY, prune, chunk=PRUNE_CHUNK),)

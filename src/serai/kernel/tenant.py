@@ -1,12 +1,14 @@
 """Who a row belongs to, and where it lives."""
 
 from collections.abc import Collection
-from typing import Protocol
+from typing import Final, Protocol
 from uuid import UUID
 
 import msgspec
 
 TenantId = UUID
+MAIN: Final = "main"
+"""The database that every process is given: it holds the pooled home and the directory."""
 
 
 class Home(msgspec.Struct, frozen=True):
@@ -16,7 +18,7 @@ class Home(msgspec.Struct, frozen=True):
     """
 
     name: str
-    database: str = "main"
+    database: str = MAIN
     prefix: str = ""
 
 
@@ -27,7 +29,7 @@ class Homes(Protocol):
     """The directory of homes; it is also the shard map."""
 
     async def home_of(self, tenant_id: TenantId) -> Home:
-        """The home of one tenant; refuses an unknown or suspended one."""
+        """The home of one tenant; refuses an unknown one. A suspended one has work in flight."""
         ...
 
     async def all_homes(self) -> Collection[Home]:

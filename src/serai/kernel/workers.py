@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -14,10 +14,11 @@ from serai.kernel.db import Database
 from serai.kernel.events import type_of
 from serai.kernel.failure import Unavailable
 from serai.kernel.flow import Instance
+from serai.kernel.hosting import host_others
 from serai.kernel.leases import Membership, Presence
 from serai.kernel.log.postgres import Wake
 from serai.kernel.module import Consumer, Timer
-from serai.kernel.tenant import Home, Homes
+from serai.kernel.tenant import POOLED, Home, Homes
 
 _log = structlog.get_logger(__name__)
 _SQL = queries.load("serai.kernel")
@@ -28,6 +29,30 @@ BROKEN_TIMER_PAUSE = timedelta(seconds=60)
 OUTAGE_PAUSE_S = 0.5
 PRESENCE_WAIT_S = 2.0
 """How long a worker waits to be seen to live before it claims what others might then take back."""
+
+
+class _Post:
+    """A worker's own sessions in one database, shared by the homes there."""
+
+    def __init__(self, database: Database, name: str, worker: UUID) -> None:
+        self.wake = Wake(database, name)
+        self.presence = Presence(database, worker, name)
+        self.homes = 0
+        self._tasks = [asyncio.create_task(self.presence.run())]
+
+    def listen(self) -> None:
+        """Begins to hear what is written, once; after the first who waits for it has subscribed."""
+        if len(self._tasks) == 1:
+            self._tasks.append(asyncio.create_task(self.wake.run()))
+
+    async def close(self) -> None:
+        await _cancel(self._tasks)
+
+
+async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class Workers:
@@ -47,52 +72,69 @@ class Workers:
         self._consumers = consumers
         self._timers = {timer.flow: timer for timer in timers}
         self._worker = worker_id or ids.new_id()
-        self.runners: list[GroupRunner] = []
-        self._memberships: list[Membership] = []
+        self._posts: dict[str, _Post] = {}
+        self._pooled: Membership | None = None
         self.is_ready = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Serves every home until `stop` is set."""
-        wake = Wake(self._database)
-        presence = Presence(self._database, self._worker)
-        background: list[asyncio.Task[None]] = [asyncio.create_task(presence.run())]
-        serving: list[asyncio.Task[None]] = []
+        """Serves every home until `stop` is set; those that are made meanwhile too."""
+        pooled = asyncio.create_task(self._serve(POOLED, stop))
+        others = asyncio.create_task(host_others(self._homes, self._serve, stop=stop))
         try:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(presence.is_held.wait(), PRESENCE_WAIT_S)
-            for home in await self._find_homes(stop):
-                membership = self._membership(home)
-                self._memberships.append(membership)
-                await self._join(membership, stop)
-                for consumer in self._consumers:
-                    runner = GroupRunner(
-                        consumer, database=self._database, home=home, worker=self._worker,
-                        membership=membership, wake=wake,
-                    )  # fmt: skip
-                    self.runners.append(runner)
-                    serving.append(asyncio.create_task(runner.run(stop)))
-                serving.append(asyncio.create_task(self._ring(home, stop)))
-                background.append(asyncio.create_task(membership.run()))
-            background.append(asyncio.create_task(wake.run()))
-            self.is_ready.set()
-            await self._watch(serving, background, stop)
+            await asyncio.wait([pooled, others], return_when=asyncio.FIRST_COMPLETED)
+            # Whoever ended without being told so has a bug, which ends the process with all homes.
+            stop.set()
+            await asyncio.gather(pooled, others)
         finally:
             self.is_ready.clear()
-            for task in background:
+            for task in (pooled, others):
                 task.cancel()
-            await asyncio.gather(*background, return_exceptions=True)
-            for membership in self._memberships:
-                with contextlib.suppress(Unavailable):
-                    await membership.leave()
+            await asyncio.gather(pooled, others, return_exceptions=True)
 
     async def obstacle(self) -> str | None:
-        """Why this worker, or a partition of its groups, does not serve now; None if all do."""
-        if not self.is_ready.is_set():
+        """Why this worker, or a partition of its groups, does not serve now; None if all do.
+
+        The pooled home stands for all: that one tenant's own database is away is in the log, and no
+        reason to take a process from the others.
+        """
+        if not self.is_ready.is_set() or self._pooled is None:
             return "the consumers are starting"
-        for membership in self._memberships:
-            if obstacle := await membership.obstacle():
-                return obstacle
-        return None
+        return await self._pooled.obstacle()
+
+    async def _serve(self, home: Home, stop: asyncio.Event) -> None:
+        """Serves one home until `stop` is set; raises where one of its parts has ended of a bug."""
+        post = self._posts.get(home.database) or _Post(self._database, home.database, self._worker)
+        self._posts[home.database] = post
+        post.homes += 1
+        membership = self._membership(home)
+        beating: list[asyncio.Task[None]] = []
+        try:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(post.presence.is_held.wait(), PRESENCE_WAIT_S)
+            await self._join(membership, stop)
+            runners = [
+                GroupRunner(
+                    consumer, database=self._database, home=home, worker=self._worker,
+                    membership=membership, wake=post.wake,
+                )
+                for consumer in self._consumers
+            ]  # fmt: skip
+            serving = [asyncio.create_task(runner.run(stop)) for runner in runners]
+            serving.append(asyncio.create_task(self._ring(home, stop)))
+            beating.append(asyncio.create_task(membership.run()))
+            post.listen()
+            if home == POOLED:
+                self._pooled = membership
+                self.is_ready.set()
+            await self._watch(serving, beating, stop)
+        finally:
+            await _cancel(beating)
+            with contextlib.suppress(Unavailable):
+                await membership.leave()
+            post.homes -= 1
+            if not post.homes:
+                del self._posts[home.database]
+                await post.close()
 
     async def _watch(
         self,
@@ -100,14 +142,13 @@ class Workers:
         background: list[asyncio.Task[None]],
         stop: asyncio.Event,
     ) -> None:
-        """Waits for the end; a task that died of a bug ends the process, to be restarted."""
+        """Waits for the end; a task that died of a bug ends the serving of its home."""
         stopped = asyncio.create_task(stop.wait())
         try:
             done, _ = await asyncio.wait(
                 [stopped, *serving, *background], return_when=asyncio.FIRST_COMPLETED
             )
             if stopped not in done:
-                stop.set()
                 for task in done:
                     task.result()
             await asyncio.gather(*serving)
@@ -122,14 +163,6 @@ class Workers:
             for consumer in self._consumers
         }
         return Membership(self._database, home, self._worker, groups, has_presence=True)
-
-    async def _find_homes(self, stop: asyncio.Event) -> Collection[Home]:
-        while not stop.is_set():
-            try:
-                return await self._homes.all_homes()
-            except Unavailable:
-                await asyncio.sleep(OUTAGE_PAUSE_S)
-        return ()
 
     async def _join(self, membership: Membership, stop: asyncio.Event) -> None:
         while not stop.is_set():

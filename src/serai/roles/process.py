@@ -81,7 +81,9 @@ async def _live(parts: Sequence[Part], settings: Settings, url: str, *, has_life
     _listen_for_the_end(stop, has_lifeline=has_lifeline)
     patience_s = DATABASE_WAIT_S if has_lifeline else 0.0
     clock = SystemClock(timedelta(seconds=settings.clock_offset_s))
-    opening = partial(open_database, url, pool_max=settings.pool_max, clock=clock)
+    opening = partial(
+        open_database, url, pool_max=settings.pool_max, clock=clock, settings=settings
+    )
     database = await _await_database(opening, stop, patience_s=patience_s)
     if database is None:
         return 0

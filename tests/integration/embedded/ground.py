@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from serai.kernel.embedded import EmbeddedPostgres
+from serai.kernel.pool import WalledConnection
 
 QUERY_TIMEOUT_S = 10
 
@@ -51,7 +52,9 @@ def made_in(place: Path) -> Iterator[Make]:
 
 async def ask(url: str, *statements: str) -> Any:
     """Runs the statements one by one; the first value of the last is the answer."""
-    connection = await asyncpg.connect(url, timeout=QUERY_TIMEOUT_S)
+    connection = await asyncpg.connect(
+        url, timeout=QUERY_TIMEOUT_S, connection_class=WalledConnection
+    )
     try:
         for statement in statements[:-1]:
             await connection.execute(statement)

@@ -14,7 +14,7 @@ TENANCY, CATALOG = "serai.contexts.tenancy", "serai.contexts.catalog"
 TENANTS = "tenancy.tenants"
 PRODUCTS, VARIANTS, PRICES = "catalog.products", "catalog.variants", "catalog.prices"
 
-_tenant = columns("tenant_id, name, home, created_at")
+_tenant = columns("tenant_id, name, home, home_database, home_prefix, state, created_at")
 _tenant_id = columns("tenant_id")
 _home = columns("home, home_database, home_prefix")
 _quote = columns("status, title, amount_minor")
@@ -35,7 +35,7 @@ async def insert_tenants(
     for tenant_id, name, home, database, prefix in sorted(given, key=lambda values: values[1]):
         row = {
             "tenant_id": tenant_id, "name": name, "home": home, "home_database": database,
-            "home_prefix": prefix, "created_at": now,
+            "home_prefix": prefix, "created_at": now, "state": "active",
         }  # fmt: skip
         if await session.insert(TENANTS, row):
             inserted.append(_tenant_id(row))

@@ -44,6 +44,7 @@ def found(
             {
                 "tenant_id": tenant_id, "name": f"shop-{number}", "home": POOLED.name,
                 "home_database": POOLED.database, "home_prefix": POOLED.prefix, "created_at": now,
+                "state": "active",
             },
         )  # fmt: skip
         for sku, price_minor in prices_minor.items():

@@ -16,7 +16,7 @@ import msgspec
 import psutil
 
 from serai.kernel import queries
-from serai.kernel.db import APP_ROLE
+from serai.kernel.pool import APP_ROLE
 from serai.roles.schemas import PACKAGES
 
 BYTES_A_MB = 1_000_000

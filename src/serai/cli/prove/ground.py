@@ -27,8 +27,8 @@ from serai.cli.prove.members import Member
 from serai.cli.prove.plan import APIS, DATABASE, PROVIDER, WORKERS
 from serai.contexts.payments.contract import CALLBACKS_PATH
 from serai.contexts.tenancy.contract import SCOPES, TenantView
-from serai.kernel.db import APP_ROLE
 from serai.kernel.embedded import EmbeddedPostgres, find_binaries, reachable_data_dir
+from serai.kernel.pool import APP_ROLE
 from serai.roles.migrate import bring_up
 from serai.settings import PREFIX, Settings, environment_of
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, Protocol
 from uuid import UUID
 
 import msgspec
@@ -10,7 +10,7 @@ import msgspec
 from serai.kernel.edge import Origins
 from serai.kernel.events import Cause, event
 from serai.kernel.failure import Refused, Unprocessable
-from serai.kernel.tenant import Home
+from serai.kernel.tenant import POOLED, Home
 from serai.kernel.web import Authenticator
 
 SCOPES = (
@@ -46,6 +46,16 @@ class TenantExists(Refused):
 
 class TenantNameUnfit(Unprocessable):
     """A tenant's name is a slug: small letters, digits and dashes."""
+
+
+class TenantSuspended(Refused):
+    """The tenant is suspended: its keys open nothing. What it has under way goes on to its end."""
+
+    status = 403
+
+
+class TenantErasing(Refused):
+    """The tenant's erasure has begun; there is no way back."""
 
 
 class UnknownScope(Unprocessable):
@@ -103,6 +113,21 @@ class RevokeKey(msgspec.Struct, frozen=True):
     tenant_id: UUID
     key_id: UUID
     cause: Cause
+
+
+Tier = Literal["pooled", "schema", "database"]
+"""How a tenant is kept apart: in shared tables, in schemas of its own, in a database of its own."""
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """A tenant as its operator sees it: how it is kept, and whether it is served."""
+
+    id: UUID
+    name: str
+    home: Home
+    tier: Tier
+    state: str
+    created_at: datetime
 
 
 class TenantView(msgspec.Struct, frozen=True):
@@ -172,8 +197,34 @@ class Tenancy(Protocol):
         """Forgets the keys that other processes end, as soon as they do; runs until cancelled."""
         ...
 
-    async def create_tenant(self, name: str, *, scopes: Sequence[str]) -> IssuedTenant:
-        """Makes a tenant and its first API key; refuses a name that is taken."""
+    def home_for(self, name: str, tier: Tier, *, database: str = "") -> Home:
+        """The home that a tenant of this name would have; refuses a name that is no slug."""
+        ...
+
+    async def create_tenant(
+        self, name: str, *, scopes: Sequence[str], home: Home = POOLED
+    ) -> IssuedTenant:
+        """Makes a tenant and its first API key; refuses a name that is taken. Its home is there."""
+        ...
+
+    async def access_home(self, tenant_id: UUID) -> Home:
+        """The home of a tenant that is served now; refuses an unknown and a suspended one."""
+        ...
+
+    async def change_state(self, tenant_id: UUID, state: str) -> Standing:
+        """Makes a tenant `active`, `suspended` or `erasing`, in every process at once."""
+        ...
+
+    async def delete_tenant(self, tenant_id: UUID) -> None:
+        """Takes a tenant whose erasure is done out of the directory."""
+        ...
+
+    async def list_standings(self, *, after: str, limit: int) -> list[Standing]:
+        """Tenants in the order of their names, from the first after `after` on."""
+        ...
+
+    async def find_standing(self, name: str) -> Standing | None:
+        """The tenant of that name."""
         ...
 
     async def create_key(

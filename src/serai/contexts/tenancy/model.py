@@ -17,11 +17,13 @@ from serai.contexts.tenancy.contract import (
     OriginUnfit,
     ScopeNotHeld,
     TenantNameUnfit,
+    TenantSuspended,
+    Tier,
     TooManyKeys,
     UnknownScope,
 )
 from serai.kernel.failure import Refused
-from serai.kernel.tenant import Home
+from serai.kernel.tenant import MAIN, POOLED, Home
 
 SECRET_BYTES = 32
 KEY_CHARS = 115
@@ -51,6 +53,7 @@ class KeyRecord(msgspec.Struct, frozen=True):
     digest: bytes
     scopes: frozenset[str]
     revoked_at: datetime | None
+    state: str = "active"
 
 
 def check_name(name: str) -> None:
@@ -123,3 +126,32 @@ def is_valid(record: KeyRecord | None, digest: bytes) -> bool:
     if record is None or not hmac.compare_digest(record.digest, digest):
         return False
     return record.revoked_at is None
+
+
+def refuse_standing(state: str) -> Refused | None:
+    """Why a tenant in this state is not served; None for an active one."""
+    if state == "active":
+        return None
+    return TenantSuspended("this tenant is suspended: its keys open nothing until it is resumed")
+
+
+def home_for(name: str, tier: Tier, *, database: str = "") -> Home:
+    """The home of a tenant of this name; always the same, so that a half-made one is found again.
+
+    A schema's name has 63 bytes at most and a tenant's has as many, so of that only the beginning
+    is in it, for people, and a digest, which tells two apart.
+    """
+    if tier == "pooled":
+        return POOLED
+    mark = hashlib.sha256(name.encode()).hexdigest()[:8]
+    short = f"{name[:20].replace('-', '_')}_{mark}"
+    if tier == "schema":
+        return Home(f"schema:{name}", prefix=f"h_{short}_")
+    return Home(f"database:{name}", database or f"serai_{short}")
+
+
+def tier_of(home: Home) -> Tier:
+    """What kind of home it is."""
+    if home.database != MAIN:
+        return "database"
+    return "schema" if home.prefix else "pooled"

@@ -5,6 +5,7 @@ from serai.contexts.tenancy.gateways.key_news import KeyNews
 from serai.contexts.tenancy.gateways.keyring import Keyring
 from serai.contexts.tenancy.gateways.origins import KnownOrigins
 from serai.contexts.tenancy.gateways.register import Register
+from serai.contexts.tenancy.gateways.standings import Standings
 from serai.contexts.tenancy.model import KeyAddress, KeyRecord
 from serai.contexts.tenancy.routes import origin_routes, reading_routes, writing_routes
 from serai.contexts.tenancy.store import PostgresOrigins, PostgresTenants
@@ -28,6 +29,7 @@ def build(s: Surroundings) -> Module:
 
     keyring = Keyring(look_up)
     origins = KnownOrigins(s.database, PostgresOrigins())
+    standings = Standings(s.database, store)
     return Module(
         name="tenancy",
         routes=[
@@ -39,7 +41,8 @@ def build(s: Surroundings) -> Module:
             s.database,
             store,
             authenticator=keyring,
-            news=KeyNews(s.database, keyring),
+            news=KeyNews(s.database, keyring, standings),
+            standings=standings,
             origins=origins,
         ),
     )

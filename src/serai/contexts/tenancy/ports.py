@@ -5,7 +5,14 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from serai.contexts.tenancy.contract import CreateKey, CreateTenant, KeyView, RevokeKey, TenantView
+from serai.contexts.tenancy.contract import (
+    CreateKey,
+    CreateTenant,
+    KeyView,
+    RevokeKey,
+    Standing,
+    TenantView,
+)
 from serai.contexts.tenancy.model import KeyAddress, KeyRecord
 from serai.kernel.db import Tx
 from serai.kernel.tenant import Home
@@ -65,6 +72,26 @@ class Tenants(Protocol):
 
     async def list_tenants(self, tx: Tx, *, after: str, limit: int) -> list[TenantView]:
         """Tenants in the order of their names; across tenants."""
+        ...
+
+    async def find_standing(self, tx: Tx, tenant_id: UUID) -> tuple[Home, str] | None:
+        """Where a tenant lives, and its state."""
+        ...
+
+    async def find_named_standing(self, tx: Tx, name: str) -> Standing | None:
+        """A tenant by its name; across tenants."""
+        ...
+
+    async def list_standings(self, tx: Tx, *, after: str, limit: int) -> list[Standing]:
+        """Tenants in the order of their names; across tenants."""
+        ...
+
+    async def set_state(self, tx: Tx, tenant_id: UUID, state: str) -> Standing | None:
+        """Changes a tenant's state and tells every process; None where its erasure has begun."""
+        ...
+
+    async def delete_tenant(self, tx: Tx, tenant_id: UUID) -> bool:
+        """Takes a tenant that was erased out of the directory; whether it was there."""
         ...
 
     async def find_home(self, tx: Tx, tenant_id: UUID) -> Home | None:

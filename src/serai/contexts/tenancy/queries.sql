@@ -49,7 +49,7 @@ SELECT pg_notify('serai_keys', k.key_id::text) FROM unnest($1::uuid[]) AS k(key_
 -- name: find_key
 -- Reads one API key and where its tenant lives.
 SELECT k.tenant_id, k.key_id, k.digest, k.scopes, k.revoked_at,
-       t.home, t.home_database, t.home_prefix
+       t.home, t.home_database, t.home_prefix, t.state
 FROM {tenancy}.api_keys k
 JOIN {tenancy}.tenants t ON t.tenant_id = k.tenant_id
 WHERE k.tenant_id = $1 AND k.key_id = $2;
@@ -62,20 +62,37 @@ ORDER BY tenant_id DESC, key_id DESC LIMIT $3;
 
 -- name: find_tenant
 -- Reads one tenant.
-SELECT tenant_id, name, home, created_at FROM {tenancy}.tenants WHERE tenant_id = $1;
+SELECT tenant_id, name, home, home_database, home_prefix, state, created_at FROM {tenancy}.tenants WHERE tenant_id = $1;
 
 -- name: find_named_tenant
 -- Reads the tenant of a name.
-SELECT tenant_id, name, home, created_at FROM {tenancy}.tenants WHERE name = $1;
+SELECT tenant_id, name, home, home_database, home_prefix, state, created_at FROM {tenancy}.tenants WHERE name = $1;
 
 -- name: list_tenants
 -- Lists tenants in the order of their names, a page at a time.
-SELECT tenant_id, name, home, created_at FROM {tenancy}.tenants
+SELECT tenant_id, name, home, home_database, home_prefix, state, created_at FROM {tenancy}.tenants
 WHERE name > $1 ORDER BY name LIMIT $2;
 
 -- name: find_home
 -- Reads where one tenant lives.
 SELECT home, home_database, home_prefix FROM {tenancy}.tenants WHERE tenant_id = $1;
+
+-- name: find_standing
+-- Reads where one tenant lives, and whether it is served.
+SELECT home, home_database, home_prefix, state FROM {tenancy}.tenants WHERE tenant_id = $1;
+
+-- name: set_state
+-- Suspends a tenant, lets it in again, or begins its erasure, which has no way back.
+UPDATE {tenancy}.tenants SET state = $2 WHERE tenant_id = $1 AND state <> 'erasing'
+RETURNING tenant_id, name, home, home_database, home_prefix, state, created_at;
+
+-- name: tell_standing
+-- Tells every process that listens, once this is committed, that a tenant's standing has changed.
+SELECT pg_notify('serai_tenants', $1::uuid::text);
+
+-- name: delete_tenant
+-- Takes a tenant that was erased out of the directory.
+DELETE FROM {tenancy}.tenants WHERE tenant_id = $1 AND state = 'erasing' RETURNING tenant_id;
 
 -- name: list_homes
 -- Lists every home in which a tenant lives.

@@ -10,9 +10,10 @@ from serai.contexts.tenancy.contract import (
     CreateTenant,
     KeyView,
     RevokeKey,
+    Standing,
     TenantView,
 )
-from serai.contexts.tenancy.model import KeyAddress, KeyRecord
+from serai.contexts.tenancy.model import KeyAddress, KeyRecord, tier_of
 from serai.kernel import queries
 from serai.kernel.db import Record, Tx
 from serai.kernel.tenant import Home
@@ -81,6 +82,7 @@ class PostgresTenants:
             digest=row["digest"],
             scopes=frozenset(row["scopes"]),
             revoked_at=row["revoked_at"],
+            state=row["state"],
         )
 
     async def list_keys(
@@ -98,6 +100,25 @@ class PostgresTenants:
 
     async def list_tenants(self, tx: Tx, *, after: str, limit: int) -> list[TenantView]:
         return [_tenant(row) for row in await tx.fetch(SQL.list_tenants, after, limit)]
+
+    async def find_standing(self, tx: Tx, tenant_id: UUID) -> tuple[Home, str] | None:
+        row = await tx.fetchrow(SQL.find_standing, tenant_id)
+        return None if row is None else (_home(row), row["state"])
+
+    async def find_named_standing(self, tx: Tx, name: str) -> Standing | None:
+        row = await tx.fetchrow(SQL.find_named_tenant, name)
+        return None if row is None else _standing(row)
+
+    async def list_standings(self, tx: Tx, *, after: str, limit: int) -> list[Standing]:
+        return [_standing(row) for row in await tx.fetch(SQL.list_tenants, after, limit)]
+
+    async def set_state(self, tx: Tx, tenant_id: UUID, state: str) -> Standing | None:
+        row = await tx.fetchrow(SQL.set_state, tenant_id, state)
+        await tx.execute(SQL.tell_standing, tenant_id)
+        return None if row is None else _standing(row)
+
+    async def delete_tenant(self, tx: Tx, tenant_id: UUID) -> bool:
+        return await tx.fetchval(SQL.delete_tenant, tenant_id) is not None
 
     async def find_home(self, tx: Tx, tenant_id: UUID) -> Home | None:
         row = await tx.fetchrow(SQL.find_home, tenant_id)
@@ -135,6 +156,13 @@ def _home(row: Record) -> Home:
 
 def _tenant(row: Record) -> TenantView:
     return TenantView(row["tenant_id"], row["name"], row["home"], row["created_at"])
+
+
+def _standing(row: Record) -> Standing:
+    home = _home(row)
+    return Standing(
+        row["tenant_id"], row["name"], home, tier_of(home), row["state"], row["created_at"]
+    )
 
 
 def _key(row: Record) -> KeyView:

@@ -115,3 +115,22 @@ async def add_statement_statistics(connection: "Connection") -> None:
     )
     if is_missing:
         await connection.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements SCHEMA public")
+
+
+async def close_settings(connection: "Connection") -> None:
+    """Takes `set_config` from the walled role in this database (ADR 0021).
+
+    The wall between tenants is a setting. A statement into which someone has smuggled SQL of his
+    own can call functions, and this is the one that changes settings; the statement SET stays.
+    """
+    is_open = await connection.fetchval(
+        "SELECT has_function_privilege($1, "
+        "'pg_catalog.set_config(text, text, boolean)', 'EXECUTE')",
+        APP_ROLE,
+    )
+    if is_open:
+        await connection.execute(
+            "REVOKE EXECUTE ON FUNCTION pg_catalog.set_config(text, text, boolean) FROM PUBLIC;"
+            "GRANT EXECUTE ON FUNCTION pg_catalog.set_config(text, text, boolean) "
+            f"TO {OWNER_ROLE}"
+        )

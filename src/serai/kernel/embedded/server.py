@@ -195,6 +195,8 @@ class EmbeddedPostgres:
             self.admin_url(),
             lambda connection: rights.ensure_database(connection, name, template=template),
         )
+        if template is None:  # a copy has the rights of what it is copied from
+            rights.in_session(self.admin_url(name), rights.close_settings)
 
     def _attach(self) -> bool:
         """Whether a server runs here, found and furnished; one in its start or end is awaited."""
@@ -225,6 +227,7 @@ class EmbeddedPostgres:
         rights.in_session(_url(server, SUPERUSER, "postgres"), self._check_and_furnish)
         own = _url(server, SUPERUSER, rights.DATABASE)
         rights.in_session(own, rights.add_statement_statistics)
+        rights.in_session(own, rights.close_settings)
 
     async def _check_and_furnish(self, connection: "rights.Connection") -> None:
         if self._durable and await connection.fetchval("SHOW fsync") == "off":

@@ -16,7 +16,7 @@ from serai.kernel.db import Database
 from serai.kernel.events import Delivery, type_named
 from serai.kernel.failure import Unavailable
 from serai.kernel.outbox import CHANNEL
-from serai.kernel.tenant import Home
+from serai.kernel.tenant import MAIN, Home
 
 _log = structlog.get_logger(__name__)
 _SQL = queries.load("serai.kernel")
@@ -71,14 +71,15 @@ def read_delivery(row: Any) -> Delivery:
 
 
 class Wake:
-    """Hears NOTIFY on one connection and wakes who waits for a type; polling is the safety net.
+    """Hears NOTIFY in one database and wakes who waits for a type; polling is the safety net.
 
     A notification names the transaction that wrote; until the log's horizon has passed it, what it
     wrote may not be readable yet, so `pending` keeps the newest one of each type.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, name: str = MAIN) -> None:
         self._database = database
+        self._name = name
         # In the order of their coming, so that who is woken first is no matter of chance.
         self._waiters: dict[tuple[str, str], dict[asyncio.Event, None]] = {}
         self.pending: dict[tuple[str, str], int] = {}
@@ -98,7 +99,7 @@ class Wake:
         """Listens until cancelled; reconnects after every loss and then wakes everyone once."""
         while True:
             with contextlib.suppress(Unavailable):
-                async with self._database.session() as connection:
+                async with self._database.session(self._name) as connection:
                     lost = asyncio.Event()
                     connection.add_termination_listener(lambda _c, lost=lost: lost.set())
                     await connection.add_listener(CHANNEL, self._on_notify)

@@ -82,3 +82,7 @@ SELECT group_name, partition, fence FROM {kernel}.leases WHERE owner = $1;
 -- Counts the partitions of the given groups that nobody holds now.
 SELECT count(*)::int FROM {kernel}.leases
 WHERE group_name = ANY ($1::text[]) AND (owner IS NULL OR lease_until < clock_timestamp());
+
+-- name: tell_unbound
+-- Tells whether row-level security does not bind the role of this session.
+SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user;

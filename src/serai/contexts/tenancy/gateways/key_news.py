@@ -12,6 +12,7 @@ from uuid import UUID
 import structlog
 
 from serai.contexts.tenancy.gateways.keyring import Keyring
+from serai.contexts.tenancy.gateways.standings import Standings
 from serai.kernel.db import Database
 from serai.kernel.failure import Unavailable
 
@@ -19,15 +20,18 @@ _log = structlog.get_logger(__name__)
 
 CHANNEL: Final = "serai_keys"
 """As it stands in the statement `tell_revocations`; its payload is the id of the key."""
+TENANTS_CHANNEL: Final = "serai_tenants"
+"""As it stands in the statement `tell_standing`; its payload is the id of the tenant."""
 RECONNECT_S: Final = 0.5
 
 
 class KeyNews:
     """Tells a process's keyring of the keys that others have ended."""
 
-    def __init__(self, database: Database, keyring: Keyring) -> None:
+    def __init__(self, database: Database, keyring: Keyring, standings: Standings) -> None:
         self._database = database
         self._keyring = keyring
+        self._standings = standings
         self.is_listening = asyncio.Event()
 
     async def run(self) -> None:
@@ -45,7 +49,9 @@ class KeyNews:
             async with self._database.session() as connection:
                 connection.add_termination_listener(lambda _connection: lost.set())
                 await connection.add_listener(CHANNEL, self._hear)
+                await connection.add_listener(TENANTS_CHANNEL, self._hear_standing)
                 self._keyring.forget_all()
+                self._standings.forget_all()
                 self.is_listening.set()
                 await lost.wait()
         finally:
@@ -53,3 +59,8 @@ class KeyNews:
 
     def _hear(self, _connection: Any, _pid: int, _channel: str, payload: object) -> None:
         self._keyring.forget(UUID(str(payload)))
+
+    def _hear_standing(self, _connection: Any, _pid: int, _channel: str, payload: object) -> None:
+        tenant_id = UUID(str(payload))
+        self._keyring.forget_tenant(tenant_id)
+        self._standings.forget(tenant_id)

@@ -75,6 +75,14 @@ class Keyring:
             if entry.principal.actor.id == key_id:
                 del self._known[digest]
 
+    def forget_tenant(self, tenant_id: UUID) -> None:
+        """Drops what is remembered of a tenant's keys: its standing has changed."""
+        self._forgotten += 1
+        self._pending.clear()
+        for digest, entry in list(self._known.items()):
+            if entry.principal.tenant_id == tenant_id:
+                del self._known[digest]
+
     def forget_all(self) -> None:
         """Drops everything, for who may have missed that something was changed."""
         self._forgotten += 1
@@ -111,6 +119,10 @@ class Keyring:
             if is_current:
                 _remember(self._unknown, digest, began + VALID_S, UNKNOWN_MAX)
             return None
+        # Not remembered: the next request asks again, and is let in as soon as the tenant is.
+        if refusal := model.refuse_standing(record.state):
+            self._known.pop(digest, None)
+            raise refusal
         actor = Actor("key", record.key_id)
         principal = Principal(record.tenant_id, record.home, actor, record.scopes)
         if is_current:

@@ -15,9 +15,13 @@ from serai.contexts.tenancy.contract import (
     IssuedTenant,
     NewKey,
     RevokeKey,
+    Standing,
+    TenantErasing,
     TenantView,
+    Tier,
 )
 from serai.contexts.tenancy.gateways.key_news import KeyNews
+from serai.contexts.tenancy.gateways.standings import Standings
 from serai.contexts.tenancy.ports import Tenants
 from serai.kernel import ids
 from serai.kernel.actor import operator
@@ -25,7 +29,7 @@ from serai.kernel.db import Database
 from serai.kernel.edge import Origins
 from serai.kernel.events import Cause
 from serai.kernel.failure import Refused
-from serai.kernel.tenant import POOLED
+from serai.kernel.tenant import POOLED, Home
 from serai.kernel.web import Authenticator
 
 FIRST_LABEL = "first key"
@@ -44,7 +48,9 @@ class Register:
         authenticator: Authenticator,
         news: KeyNews,
         origins: Origins,
+        standings: Standings,
     ) -> None:
+        self._standings = standings
         self._database = database
         self._tenants = tenants
         self._authenticator = authenticator
@@ -67,11 +73,43 @@ class Register:
     async def watch_keys(self) -> None:
         await self._news.run()
 
-    async def create_tenant(self, name: str, *, scopes: Sequence[str]) -> IssuedTenant:
+    def home_for(self, name: str, tier: Tier, *, database: str = "") -> Home:
+        model.check_name(name)
+        return model.home_for(name, tier, database=database)
+
+    async def access_home(self, tenant_id: UUID) -> Home:
+        return await self._standings.access_home(tenant_id)
+
+    async def change_state(self, tenant_id: UUID, state: str) -> Standing:
+        async with self._database.transaction(POOLED, (tenant_id,)) as tx:
+            found = await self._tenants.set_state(tx, tenant_id, state)
+            if found is None:
+                raise TenantErasing("its erasure has begun; `serai tenant erase` goes on with it")
+        return found
+
+    async def delete_tenant(self, tenant_id: UUID) -> None:
+        async with self._database.transaction(POOLED, (tenant_id,)) as tx:
+            await self._tenants.delete_tenant(tx, tenant_id)
+
+    async def list_standings(self, *, after: str, limit: int) -> list[Standing]:
+        async with self._database.transaction(
+            POOLED, (), is_transport=True, is_read_only=True
+        ) as tx:
+            return await self._tenants.list_standings(tx, after=after, limit=limit)
+
+    async def find_standing(self, name: str) -> Standing | None:
+        async with self._database.transaction(
+            POOLED, (), is_transport=True, is_read_only=True
+        ) as tx:
+            return await self._tenants.find_named_standing(tx, name)
+
+    async def create_tenant(
+        self, name: str, *, scopes: Sequence[str], home: Home = POOLED
+    ) -> IssuedTenant:
         model.check_name(name)
         tenant_id = ids.new_id()
         key, text = _draft(tenant_id, FIRST_LABEL, scopes)
-        command = CreateTenant(tenant_id, name, POOLED, key, _cause())
+        command = CreateTenant(tenant_id, name, home, key, _cause())
         async with self._database.transaction(POOLED, (tenant_id,)) as tx:
             [made] = await handlers.create_tenants(
                 [command], tx=tx, now=tx.now, tenants=self._tenants

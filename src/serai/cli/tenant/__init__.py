@@ -1,0 +1,1 @@
+"""`serai tenant`: tenants, their homes, their keys, and everything that they have."""

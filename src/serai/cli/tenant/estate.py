@@ -1,0 +1,181 @@
+"""A tenant's whole estate: written to a file, or erased with a certificate."""
+
+import asyncio
+import getpass
+import hashlib
+import os
+import socket
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+from rich.progress import Progress
+
+from serai.cli.console import Failure, err
+from serai.contexts.tenancy.contract import Standing
+from serai.kernel import estate
+from serai.kernel.tenant import POOLED, Home
+from serai.roles.composition import Composition
+from serai.roles.schemas import PACKAGES
+
+FORMAT: Final = "serai.tenant/1"
+MODE: Final = 0o600
+SETTLE_S: Final = 2.0
+"""How long an erasure waits for what was at work when it began."""
+PASSES_MAX: Final = 30
+DIRECTORY: Final = "tenancy.tenants"
+TAIL_BYTES: Final = 64 * 1024 * 1024
+
+
+class Exported(msgspec.Struct, frozen=True):
+    """An export that is whole."""
+
+    file: str
+    tenant: str
+    tables: int
+    rows: int
+
+
+class Certificate(msgspec.Struct, frozen=True):
+    """What was erased, when and by whom; the digest is over everything before it."""
+
+    tenant_id: UUID
+    name: str
+    tier: str
+    home: str
+    erased_at: datetime
+    operator: str
+    tables: dict[str, int]
+    rows: int
+    digest: str = ""
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One row in an export: in which home's table it was, and what it held."""
+
+    home: str
+    table: str
+    row: msgspec.Raw
+
+
+async def export(house: Composition, tenant: Standing, file: Path, *, is_quiet: bool) -> Exported:
+    """Writes every row; goes on after the last whole line that an interrupted export left."""
+    part = file.with_name(f"{file.name}.part")
+    if await asyncio.to_thread(file.exists):
+        raise Failure(f"{file} is there already; remove it or choose another name")
+    handle, last, rows = await asyncio.to_thread(_reopen, part, tenant)
+    places = await _places(house, tenant)
+    names = [(home.name, table) for home, table in places]
+    start = 0 if last is None else names.index((last.home, last.table))
+    try:
+        with Progress(console=err, transient=True, disable=is_quiet) as progress:
+            bar = progress.add_task("Exporting", total=len(places), completed=start)
+            for number, (home, table) in enumerate(places[start:]):
+                progress.update(bar, description=table)
+                after = None if last is None or number else bytes(last.row).decode()
+                head = f'{{"home":{_quote(home.name)},"table":"{table}","row":'
+                async for row in estate.read_rows(
+                    house.database, home, tenant.id, table, after=after
+                ):
+                    handle.write(f"{head}{row}}}\n".encode())
+                    rows += 1
+                progress.advance(bar)
+        await asyncio.to_thread(_sync, handle)
+    finally:
+        handle.close()
+    await asyncio.to_thread(part.replace, file)
+    return Exported(str(file), tenant.name, len(places), rows)
+
+
+async def erase(
+    house: Composition, tenant: Standing, place: Path, *, is_quiet: bool
+) -> Certificate:
+    """Deletes every row, pass after pass until one finds nothing; then the certificate, then it."""
+    if tenant.state != "erasing":
+        await house.tenancy.change_state(tenant.id, "erasing")
+    # The directory's row goes last: as long as it is there, a killed erasure can be gone on with.
+    places = [p for p in await _places(house, tenant) if p[1] not in {DIRECTORY, estate.ERASURES}]
+    places.sort(key=lambda p: p[1] not in estate.FIRST)
+    with Progress(console=err, transient=True, disable=is_quiet) as progress:
+        for number in range(PASSES_MAX):
+            bar = progress.add_task(f"Erasing, pass {number + 1}", total=len(places))
+            count = 0
+            for home, table in places:
+                count += await estate.erase_table(house.database, home, tenant.id, table)
+                progress.advance(bar)
+            if not count and number:
+                break
+            await asyncio.sleep(SETTLE_S)
+        else:
+            raise Failure("rows still come; see what writes them, then run it again")
+    tables: dict[str, int] = {}
+    for home in _homes(tenant):
+        found = await estate.list_erased(house.database, home, tenant.id)
+        tables |= {table: tables.get(table, 0) + n for table, n in found.items()}
+    certificate = _certify(tenant, tables, house.clock.now())
+    await asyncio.to_thread(_write, place, msgspec.json.format(msgspec.json.encode(certificate)))
+    await house.tenancy.delete_tenant(tenant.id)
+    return certificate
+
+
+def _certify(tenant: Standing, tables: dict[str, int], now: datetime) -> Certificate:
+    certificate = Certificate(
+        tenant.id, tenant.name, tenant.tier, tenant.home.name, now,
+        f"{getpass.getuser()}@{socket.gethostname()}",
+        dict(sorted(tables.items())), sum(tables.values()),
+    )  # fmt: skip
+    digest = hashlib.sha256(msgspec.json.encode(certificate)).hexdigest()
+    return msgspec.structs.replace(certificate, digest=f"sha256:{digest}")
+
+
+def _homes(tenant: Standing) -> list[Home]:
+    """Where a tenant has rows: its home, and the pooled one, which holds the directory."""
+    return list(dict.fromkeys((POOLED, tenant.home)))
+
+
+async def _places(house: Composition, tenant: Standing) -> list[tuple[Home, str]]:
+    schemas = [package.rsplit(".", 1)[-1] for package in PACKAGES]
+    return [
+        (home, table)
+        for home in _homes(tenant)
+        for table in await estate.list_tables(house.database, home, schemas)
+    ]
+
+
+def _quote(text: str) -> str:
+    return msgspec.json.encode(text).decode()
+
+
+def _reopen(part: Path, tenant: Standing) -> tuple[Any, Line | None, int]:
+    """The file to go on with, its last whole line, and how many rows it has."""
+    head = {"format": FORMAT, "tenant_id": str(tenant.id), "name": tenant.name, "tier": tenant.tier}
+    first = msgspec.json.encode(head) + b"\n"
+    handle = os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT, MODE), "r+b")
+    if handle.readline() != first:
+        handle.seek(0)
+        handle.truncate()
+        handle.write(first)
+        return handle, None, 0
+    rows, last, end = 0, b"", handle.tell()
+    for line in handle:
+        if not line.endswith(b"\n"):
+            break
+        rows, last, end = rows + 1, line, end + len(line)
+    handle.seek(end)
+    handle.truncate()
+    return handle, msgspec.json.decode(last, type=Line) if last else None, rows
+
+
+def _sync(handle: Any) -> None:
+    handle.flush()
+    os.fsync(handle.fileno())
+
+
+def _write(place: Path, text: bytes) -> None:
+    new = place.with_name(f"{place.name}.new")
+    with os.fdopen(os.open(new, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, MODE), "wb") as file:
+        file.write(text + b"\n")
+        _sync(file)
+    new.replace(place)

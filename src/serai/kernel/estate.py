@@ -1,0 +1,64 @@
+"""Everything that a tenant has in a home, whatever context it belongs to: to export and to erase.
+
+Both go in chunks, each a transaction of its own, and can be begun again after a kill: an export
+after the last whole line that it wrote, an erasure with what is left.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Final
+from uuid import UUID
+
+from serai.kernel import queries
+from serai.kernel.db import Database
+from serai.kernel.tenant import Home
+
+EXPORT_CHUNK: Final = 500
+ERASE_CHUNK: Final = 2_000
+ERASURES: Final = "kernel.erasures"
+FIRST: Final = ("kernel.flows", "kernel.outbox", "kernel.dead_letters")
+"""Erased before all else: what is left of them would make workers write new rows."""
+_SQL = queries.load("serai.kernel")
+
+
+async def list_tables(database: Database, home: Home, schemas: Sequence[str]) -> list[str]:
+    """The tables of a home that hold rows of tenants, without its prefix, in a steady order."""
+    wanted = [home.prefix + schema for schema in schemas]
+    async with database.transaction(home, (), is_read_only=True) as tx:
+        rows = await tx.fetch(_SQL.list_tenant_tables, wanted)
+    return [row["name"].removeprefix(home.prefix) for row in rows]
+
+
+async def read_rows(
+    database: Database, home: Home, tenant_id: UUID, table: str, *, after: str | None = None
+) -> AsyncIterator[str]:
+    """A tenant's rows of a table as JSON, in the order of its key, from after `after` on."""
+    while True:
+        async with database.transaction(home, (tenant_id,), is_report=True) as tx:
+            rows = await tx.fetch(
+                _SQL.list_rows_after, home.prefix + table, tenant_id, after, EXPORT_CHUNK
+            )
+        for row in rows:
+            yield row["line"]
+        if len(rows) < EXPORT_CHUNK:
+            return
+        after = rows[-1]["line"]
+
+
+async def erase_table(database: Database, home: Home, tenant_id: UUID, table: str) -> int:
+    """Deletes a tenant's rows of a table; how many there were."""
+    count = 0
+    while True:
+        async with database.transaction(home, (tenant_id,)) as tx:
+            gone: int = await tx.fetchval(
+                _SQL.erase_rows, home.prefix + table, tenant_id, ERASE_CHUNK, table
+            )
+        count += gone
+        if gone < ERASE_CHUNK:
+            return count
+
+
+async def list_erased(database: Database, home: Home, tenant_id: UUID) -> dict[str, int]:
+    """How many rows of a tenant were erased in a home, by table; over every try."""
+    async with database.transaction(home, (tenant_id,), is_read_only=True) as tx:
+        rows = await tx.fetch(_SQL.list_erasures, tenant_id)
+    return {row["table_name"]: row["erased"] for row in rows if row["erased"]}
