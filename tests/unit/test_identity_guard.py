@@ -56,7 +56,7 @@ class World:
         self.gate: asyncio.Event | None = None
         self.homes = OneHome()
         self.guard = Guard(
-            self.verify, self.look_up, self.homes, self.clock,
+            self.verify, self.look_up, self.homes.home_of, self.clock,
             is_told=lambda: self.is_told, now=lambda: self.at,
         )  # fmt: skip
 

@@ -101,7 +101,9 @@ def compose(settings: Settings, database: Database, *, clock: Clock | None = Non
         settings=settings,
     )
     tenancy = tenancy_module.build(s)
-    identity = identity_module.build(s, find_tenant=tenancy.offers.find_tenant)
+    identity = identity_module.build(
+        s, find_tenant=tenancy.offers.find_tenant, find_home=tenancy.offers.access_home
+    )
     catalog = catalog_module.build(s)
     inventory = inventory_module.build(s)
     orders = orders_module.build(s, catalog.offers)

@@ -53,7 +53,8 @@ class TierName(StrEnum):
     DATABASE = "database"
 
 
-app.command("staff", epilog=f"Example: serai tenant staff my-shop me@example.org. {EXIT_CODES}")(staff)
+_EXAMPLE: Final = "Example: serai tenant staff my-shop me@example.org."
+app.command("staff", epilog=f"{_EXAMPLE} {EXIT_CODES}")(staff)
 
 
 @app.callback()

@@ -14,7 +14,7 @@ from serai.contexts.identity.gateways.safe import Safe
 from serai.contexts.identity.handlers import upkeep
 from serai.contexts.identity.handlers.desk import Desk
 from serai.contexts.identity.model.tokens import Claims
-from serai.contexts.identity.ports import LiveSession
+from serai.contexts.identity.ports import FindHome, LiveSession
 from serai.contexts.identity.routes.coming_in import (
     key_routes,
     registering_routes,
@@ -37,8 +37,16 @@ from serai.kernel.tenant import Home
 PRUNE_EVERY: Final = timedelta(minutes=1)
 
 
-def build(s: Surroundings, *, find_tenant: Callable[[str], Awaitable[TenantView | None]]) -> Module:
-    """Identity over PostgreSQL; its offers are an `Identity`."""
+def build(
+    s: Surroundings,
+    *,
+    find_tenant: Callable[[str], Awaitable[TenantView | None]],
+    find_home: FindHome,
+) -> Module:
+    """Identity over PostgreSQL; its offers are an `Identity`.
+
+    `find_home` refuses a tenant that is not served now: nobody of it comes in.
+    """
     settings = s.settings
     sessions = PostgresSessions()
     safe = Safe(
@@ -59,7 +67,7 @@ def build(s: Surroundings, *, find_tenant: Callable[[str], Awaitable[TenantView 
             return await sessions.find_live(claims.tenant, claims, now=tx.now, tx=tx)
 
     news = News(s.database)
-    guard = Guard(keychain.verify, look_up, s.homes, s.clock, is_told=news.is_told)
+    guard = Guard(keychain.verify, look_up, find_home, s.clock, is_told=news.is_told)
     news.connect(guard, keychain)
     desk = Desk(
         database=s.database,
@@ -76,7 +84,7 @@ def build(s: Surroundings, *, find_tenant: Callable[[str], Awaitable[TenantView 
         issuer=settings.identity_issuer,
         logins_per_address=settings.logins_per_address,
     )
-    lobby = Lobby(RememberedNames(find_tenant), s.homes)
+    lobby = Lobby(RememberedNames(find_tenant), find_home)
 
     async def prune(database: Database, home: Home, clock: Clock) -> int:
         return await upkeep.prune_old(database, home, clock, homes=s.homes, rows=sessions)

@@ -1,6 +1,6 @@
 """What identity needs of the world: its own rows, a slow hash, a safe for keys, and to be told."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Protocol
 from uuid import UUID
@@ -14,10 +14,14 @@ from serai.contexts.identity.model.keys import SigningKey
 from serai.contexts.identity.model.sessions import Session
 from serai.contexts.identity.model.tokens import Claims, MailPurpose
 from serai.kernel.db import Tx
+from serai.kernel.tenant import Home
 
 ACCOUNT: Final = "account"
 TENANT: Final = "tenant"
 KEYS: Final = "keys"
+
+FindHome = Callable[[UUID], Awaitable[Home]]
+"""Where a tenant lives; refuses one that is unknown, or not served now."""
 
 
 class MailToken(msgspec.Struct, frozen=True):

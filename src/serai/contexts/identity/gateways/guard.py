@@ -16,11 +16,11 @@ import msgspec
 
 from serai.contexts.identity.contract import ROLES_TRUSTED_S, SignedIn
 from serai.contexts.identity.model.tokens import TOKEN_CHARS_MAX, Claims
-from serai.contexts.identity.ports import LiveSession
+from serai.contexts.identity.ports import FindHome, LiveSession
 from serai.kernel.actor import Actor
 from serai.kernel.clock import Clock
 from serai.kernel.failure import NotFound
-from serai.kernel.tenant import Home, Homes
+from serai.kernel.tenant import Home
 from serai.kernel.web import Principal, Unauthenticated
 
 UNTOLD_S: Final = 2.0
@@ -47,12 +47,12 @@ class Guard:
     """`Authenticator` for access tokens, and the port Told."""
 
     def __init__(
-        self, verify: Verify, look_up: LookUp, homes: Homes, clock: Clock, *,
+        self, verify: Verify, look_up: LookUp, find_home: FindHome, clock: Clock, *,
         is_told: Callable[[], bool], now: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         self._verify = verify
         self._look_up = look_up
-        self._homes = homes
+        self._find_home = find_home
         self._clock = clock
         self._is_told = is_told
         self._now = now
@@ -94,7 +94,7 @@ class Guard:
 
     async def _home_of(self, tenant_id: UUID) -> Home:
         try:
-            return await self._homes.home_of(tenant_id)
+            return await self._find_home(tenant_id)
         except NotFound as error:
             raise _refusal() from error
 

@@ -14,11 +14,11 @@ from serai.contexts.identity.contract import (
     AccountKind,
     SignedIn,
 )
-from serai.contexts.identity.ports import TenantNames
+from serai.contexts.identity.ports import FindHome, TenantNames
 from serai.contexts.tenancy.contract import NAME_CHARS_MAX as TENANT_CHARS_MAX
 from serai.kernel.failure import Invalid
 from serai.kernel.problems import MEDIA_TYPE, Problem
-from serai.kernel.tenant import Home, Homes
+from serai.kernel.tenant import Home
 from serai.kernel.text import Email, Line, Text
 from serai.kernel.web import MissingScope, principal_of
 
@@ -112,9 +112,9 @@ class OwnPasswordBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Lobby:
     """Finds the tenant that a request without a token is for, and where that lives."""
 
-    def __init__(self, names: TenantNames, homes: Homes) -> None:
+    def __init__(self, names: TenantNames, find_home: FindHome) -> None:
         self._names = names
-        self._homes = homes
+        self._find_home = find_home
 
     async def find(self, name: str) -> tuple[UUID, Home]:
         """The tenant's id and home; refuses a name that none has, and one that is suspended."""
@@ -123,7 +123,7 @@ class Lobby:
 
     async def home_of(self, tenant_id: UUID) -> Home:
         """The home of a tenant; refuses an unknown or suspended one."""
-        return await self._homes.home_of(tenant_id)
+        return await self._find_home(tenant_id)
 
 
 def refusal(description: str) -> ResponseSpec:
