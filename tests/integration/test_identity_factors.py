@@ -37,7 +37,7 @@ async def try_in(shop: Shop, code: str | None) -> httpx.Response:
 
 
 async def set_up(shop: Shop, token: str) -> tuple[str, list[str]]:
-    """A confirmed factor; its secret and spare codes. The code of one step ago is used up."""
+    """A confirmed factor; its secret and spare codes. The code of now is used up."""
     begun = await shop.call("POST", "/v1/me/totp", token, {"current_password": PASSWORD})
     assert begun.status_code == 201
     secret = begun.json()["secret"]
@@ -48,9 +48,7 @@ async def set_up(shop: Shop, token: str) -> tuple[str, list[str]]:
     assert code_of(wrong) == (422, "second_factor_unfit")
     # Until it is confirmed nobody is asked for it.
     assert (await try_in(shop, None)).status_code == 201
-    done = await shop.call(
-        "POST", "/v1/me/totp/confirmations", token, {"code": code_at(secret, -1)}
-    )
+    done = await shop.call("POST", "/v1/me/totp/confirmations", token, {"code": code_at(secret)})
     assert done.status_code == 201
     spares = done.json()["spare_codes"]
     assert len(set(spares)) == SPARES
@@ -71,7 +69,7 @@ async def test_a_code_is_asked_for_after_the_password_and_good_once(shop: Shop) 
     assert (await try_in(shop, code)).status_code == 201
     assert code_of(await try_in(shop, code)) == (401, "wrong_credentials")
     # The code of a step before one that was used is over too.
-    assert code_of(await try_in(shop, code_at(secret))) == (401, "wrong_credentials")
+    assert code_of(await try_in(shop, code_at(secret, -1))) == (401, "wrong_credentials")
 
 
 async def test_a_spare_code_is_good_once(shop: Shop) -> None:

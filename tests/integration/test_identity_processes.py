@@ -21,7 +21,7 @@ from serai.kernel.embedded import EmbeddedPostgres
 from tests.integration.identity_shop import NEXT_PASSWORD, PASSWORD, Shop, code_of, open_shop
 
 EMAIL = "buyer@example.com"
-HEARD_WITHIN_S = 2.0
+HEARD_WITHIN_S = 5.0
 FOR_EVER_S = 3600.0
 
 
@@ -179,7 +179,7 @@ async def test_who_is_not_told_goes_by_what_it_has_read_for_a_moment_only(
         await here.call("DELETE", "/v1/sessions", given["access_token"])
         began = time.monotonic()
         await until(deaf, given, 401)
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < HEARD_WITHIN_S
 
 
 async def test_a_line_that_is_up_and_silent_is_noticed(
