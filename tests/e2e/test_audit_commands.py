@@ -1,4 +1,4 @@
-"""`serai audit` as scripts use it: one JSON document, exit codes, the first entry that is broken."""
+"""`serai audit` as scripts use it: one JSON document, exit codes, the first broken entry named."""
 
 import asyncio
 from pathlib import Path
