@@ -9,6 +9,7 @@ from uuid import UUID
 
 import httpx
 
+from serai.contexts.audit.contract import HeadView, Verified
 from serai.contexts.payments.gateways import sandbox_cards as cards
 from serai.contexts.tenancy.contract import SCOPES
 from serai.kernel import ids
@@ -94,6 +95,23 @@ async def open_shop(database: Database, folder: Path) -> AsyncIterator[AuditedSh
     async with httpx.AsyncClient(transport=transport, base_url="http://shop") as http:
         yield AuditedShop(house, http, issued.key, issued.id)
     await house.composition.close()
+
+
+async def verdict_of(shop: AuditedShop, held: HeadView | None = None) -> Verified:
+    async for _, _, verdict in shop.house.composition.audit.verify(shop.house.tenant, held=held):
+        if verdict is not None:
+            found: Verified = verdict
+            return found
+    raise AssertionError("verifying has no end")
+
+
+async def make_products(shop: AuditedShop, count: int) -> list[dict[str, Any]]:
+    made = []
+    for number in range(count):
+        variant = {"sku": f"ROPE-{number}", "prices": [{"currency": "USD", "amount_minor": 700}]}
+        body = {"title": f"Rope {number}", "variants": [variant]}
+        made.append(await shop.do("POST", "/v1/products", body))
+    return made
 
 
 async def _order(shop: AuditedShop, **more: Any) -> dict[str, Any]:

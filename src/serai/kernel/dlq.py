@@ -11,7 +11,10 @@ from uuid import UUID
 import msgspec
 
 from serai.kernel import queries
+from serai.kernel.actor import operator
+from serai.kernel.changes import describe
 from serai.kernel.db import Database, Record
+from serai.kernel.events import Cause
 from serai.kernel.tenant import Home
 
 LETTERS_PAGE_MAX = 200
@@ -73,6 +76,12 @@ async def drop_letters(
     async with database.transaction(home, (), is_transport=True) as tx:
         parked = await tx.fetch(_SQL.list_letters, group, event_id, None, LETTERS_PAGE_MAX)
         await tx.execute(_SQL.drop_letters, group, event_id, tx.now)
+        for row in parked:
+            # What a person gives up is no longer done: who did so stands in the trail.
+            cause = Cause(row["correlation_id"], row["event_id"], actor=operator())
+            given_up = {"group": row["group_name"], "type": row["type"], "about": row["key"]}
+            change = describe("kernel.letter_dropped", ("letter", event_id), cause, before=given_up)
+            tx.record(row["tenant_id"], change)
     return len(parked)
 
 
