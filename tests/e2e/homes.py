@@ -116,7 +116,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     for tier, count in (("pooled", 100), ("schema", 20), ("database", 2)):
         parser.add_argument(f"--{tier}", type=int, default=count)
-    counts = vars(parser.parse_args())
+    counts: dict[Tier, int] = vars(parser.parse_args())  # type: ignore[assignment]
     with tempfile.TemporaryDirectory(prefix="serai-homes-") as name:
         folder = Path(name)
         folder.chmod(0o755)
