@@ -10,9 +10,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 import asyncpg
 import psutil
@@ -31,7 +30,7 @@ LOOKED_S: Final = 10.0
 MB: Final = 1024 * 1024
 
 
-async def make(databases: Databases, counts: Mapping[Tier, int], own: Settings) -> dict[str, Any]:
+async def make(databases: Databases, counts: dict[Tier, int], own: Settings) -> dict[str, Any]:
     """Makes the tenants; seconds for one of each tier, and for looking at all homes again."""
     figures: dict[str, Any] = {}
     await bring_up(databases.owner.url_of("main"))
@@ -117,8 +116,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     for tier, count in (("pooled", 100), ("schema", 20), ("database", 2)):
         parser.add_argument(f"--{tier}", type=int, default=count)
-    given = vars(parser.parse_args())
-    counts: dict[Tier, int] = {tier: given[tier] for tier in get_args(Tier)}
+    counts: dict[Tier, int] = vars(parser.parse_args())  # type: ignore[assignment]
     with tempfile.TemporaryDirectory(prefix="serai-homes-") as name:
         folder = Path(name)
         folder.chmod(0o755)

@@ -10,15 +10,17 @@ import hashlib
 import re
 import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
 from importlib.resources import files
 
 import asyncpg
 import msgspec
 
+from serai.kernel.db import Tx
 from serai.kernel.pool import APP_ROLE
 from serai.kernel.queries import render
-from serai.kernel.tenant import Home
+from serai.kernel.tenant import POOLED, Home
 
 LOCK_TIMEOUT_MS = 4_000
 STATEMENT_TIMEOUT_MS = 5_000
@@ -131,6 +133,18 @@ async def status(url: str, home: Home, migrations: Sequence[Migration]) -> list[
         at = None if row is None else row["applied_at"].isoformat()
         result.append(Status(migration.context, migration.name, state, at))
     return result
+
+
+@contextlib.asynccontextmanager
+async def look_as_owner(url: str) -> AsyncIterator[Tx]:
+    """A read-only transaction in the pooled home as the owner, whom the walls bind as well."""
+    connection = await asyncpg.connect(url, timeout=10)
+    try:
+        async with connection.transaction(readonly=True):
+            await connection.execute("SET LOCAL serai.transport = 'on'")
+            yield Tx(connection, POOLED, datetime.now(UTC))
+    finally:
+        await connection.close()
 
 
 async def create_database(url: str, name: str) -> None:

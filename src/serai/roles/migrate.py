@@ -16,7 +16,7 @@ from serai.kernel import migrate
 from serai.kernel.failure import Unavailable
 from serai.kernel.migrate import Migration, MigrationFailed, Status
 from serai.kernel.tenant import POOLED, Home
-from serai.roles.connection import Databases, open_database
+from serai.roles.connection import Databases
 from serai.roles.schemas import find_migrations
 from serai.settings import SettingsError
 
@@ -24,7 +24,6 @@ Phase = Literal["pre", "post", "all"]
 
 HOMES_AT_ONCE: Final = 4
 """Homes that are migrated side by side; each takes a connection as the owner."""
-DIRECTORY_POOL: Final = 2
 
 _UNREACHABLE = (
     OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.CannotConnectNowError,
@@ -109,14 +108,13 @@ async def tell_homes(databases: Databases, *, told: Told | None = None) -> list[
 
 async def list_homes(databases: Databases) -> list[Home]:
     """Every home but the pooled one, as the directory names them; none where it is missing."""
-    url = databases.app.url_of(POOLED.database)
-    database = await open_database(url, pool_max=DIRECTORY_POOL)
     try:
-        homes = await tenancy_module.build_homes(database).all_homes()
+        async with migrate.look_as_owner(databases.owner.url_of(POOLED.database)) as tx:
+            homes = await tenancy_module.list_homes(tx)
     except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError):
         return []
-    finally:
-        await database.close()
+    except _UNREACHABLE as error:
+        raise _unreachable(error) from error
     return [home for home in homes if home != POOLED]
 
 

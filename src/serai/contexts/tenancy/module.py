@@ -9,14 +9,19 @@ from serai.contexts.tenancy.gateways.standings import Standings
 from serai.contexts.tenancy.model import KeyAddress, KeyRecord
 from serai.contexts.tenancy.routes import origin_routes, reading_routes, writing_routes
 from serai.contexts.tenancy.store import PostgresOrigins, PostgresTenants
-from serai.kernel.db import Database
+from serai.kernel.db import Database, Tx
 from serai.kernel.module import Module, Surroundings
-from serai.kernel.tenant import POOLED, Homes
+from serai.kernel.tenant import POOLED, Home, Homes
 
 
 def build_homes(database: Database) -> Homes:
     """The directory of homes; it is part of what every module is built with, hence apart."""
     return Directory(database, PostgresTenants())
+
+
+async def list_homes(tx: Tx) -> list[Home]:
+    """Every home in which someone lives, for who migrates them."""
+    return await PostgresTenants().list_homes(tx)
 
 
 def build(s: Surroundings) -> Module:
