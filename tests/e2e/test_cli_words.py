@@ -124,6 +124,15 @@ def test_an_expected_failure_says_what_to_do(
     assert done.out == ""
 
 
+def test_run_does_not_pretend_to_speak_tls(say: Say, tmp_path: Path) -> None:
+    for name in ("pem", "key"):
+        (tmp_path / name).write_text("x")
+    files = {"tls_certificate": str(tmp_path / "pem"), "tls_key": str(tmp_path / "key")}
+    done = say("run", **files)
+    assert (done.code, done.out) == (2, "")
+    assert "SERAI_TLS_IN_FRONT" in done.err
+
+
 def test_a_failure_is_one_json_document_for_a_script(say: Say) -> None:
     done = say("tenant", "list", "--json")
     assert done.code == 3

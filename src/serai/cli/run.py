@@ -10,7 +10,7 @@ from serai import settings
 from serai.cli.console import EXIT_CODES, AsJson, Failure, err, out, print_json, run_async
 from serai.cli.demo.board import run_demo
 from serai.cli.supervise import Happening, Supervisor
-from serai.settings import Settings
+from serai.settings import Settings, SettingsError
 
 app = typer.Typer(add_completion=False)
 
@@ -45,6 +45,11 @@ def run(  # noqa: PLR0917 - an option is named on the command line
     With --json the addresses are printed once everything is ready.
     """
     own = settings.load_with(host=host, port=port, worker_port=worker_port, data_dir=data_dir)
+    if own.tls is not None:
+        raise SettingsError(
+            "`serai run` speaks plain HTTP: put a proxy before it (SERAI_TLS_IN_FRONT), or start "
+            "`serai serve` and `serai worker`, of which the first speaks TLS by itself"
+        )
     run_async(
         _run(own, is_demo=demo, has_traffic=traffic, sandbox_port=sandbox_port, as_json=as_json)
     )
