@@ -11,7 +11,7 @@ from tests.architecture.test_requirements import PIN
 ROOT = Path(__file__).parents[2]
 
 PERMISSIVE = {
-    "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT", "PSF-2.0",
+    "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT", "MIT-0", "PSF-2.0",
 }  # fmt: skip
 FILE_COPYLEFT = {"MPL-2.0"}
 """Binds changes to its own files, and nothing that merely uses them."""

@@ -128,6 +128,9 @@ async def place(
     await installation.database.close()
 
 
+MAY = "SELECT has_table_privilege('serai_app', $1::text, $2::text)"
+
+
 @pytest.mark.parametrize("tier", TIERS)
 async def test_the_wall_of_one_shows_no_row_of_another_in_any_table(
     place: Installation, tier: Tier
@@ -154,10 +157,13 @@ async def test_the_wall_of_one_shows_no_row_of_another_in_any_table(
                     assert await tx.connection.fetchval(count, a.id) == 0, name
                 else:
                     assert await tx.connection.fetchval(f"SELECT count(*) FROM {name}") == 0, name
+                # What the role may do to no row at all (the audit trail), it need not be asked.
                 change = f"UPDATE {name} SET tenant_id = $1 WHERE tenant_id <> $1"
-                assert await tx.connection.execute(change, a.id) == "UPDATE 0", name
+                if await admin.fetchval(MAY, name, "UPDATE"):
+                    assert await tx.connection.execute(change, a.id) == "UPDATE 0", name
                 delete = f"DELETE FROM {name} WHERE tenant_id <> $1"
-                assert await tx.connection.execute(delete, a.id) == "DELETE 0", name
+                if await admin.fetchval(MAY, name, "DELETE"):
+                    assert await tx.connection.execute(delete, a.id) == "DELETE 0", name
     finally:
         await admin.close()
 

@@ -12,6 +12,7 @@ from serai.contexts.notifications import handlers
 from serai.contexts.notifications import module as notifications
 from serai.contexts.notifications.gateways.console import ConsoleMailer
 from serai.contexts.notifications.gateways.defaults import load_defaults
+from serai.contexts.notifications.handlers import sending
 from serai.contexts.notifications.model.mails import Mail, Sender
 from serai.contexts.notifications.model.messages import (
     ATTEMPTS_MAX,
@@ -300,7 +301,7 @@ async def test_the_job_sends_by_console_and_the_check_finds_what_is_late(
 async def test_what_ended_too_long_ago_is_deleted_in_chunks_and_nothing_else_is(
     database: Database, house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(handlers, "PRUNE_CHUNK", 3)
+    monkeypatch.setattr(sending, "PRUNE_CHUNK", 3)
     ends = {
         1: "sent", 2: "sent", 3: "skipped", 4: "sent", 5: "failed", 6: "queued", 7: "sending",
         8: "sent",

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from serai.contexts.identity.gateways.guard import Guard
 from serai.contexts.identity.gateways.hashing import ArgonHashing
@@ -94,19 +94,23 @@ def build(
 
     return Module(
         name="identity",
-        routes=[
-            *key_routes(keychain),
-            *session_routes(desk, lobby),
-            *registering_routes(desk, lobby),
-            *own_account_routes(desk),
-            *own_session_routes(desk),
-            *factor_routes(desk),
-            *staff_routes(desk),
-            *account_routes(desk, "customer", "/v1/customers"),
-            *account_routes(desk, "staff", "/v1/staff"),
-            *role_routes(desk),
-        ],
+        routes=_routes(desk, lobby, keychain),
         jobs=[Job("identity.prune", PRUNE_EVERY, prune, chunk=upkeep.PRUNE_CHUNK)],
         offers=Office(desk, s.homes, guard=guard, keychain=keychain, news=news),
         close=close,
     )
+
+
+def _routes(desk: Desk, lobby: Lobby, keychain: Keychain) -> list[Any]:
+    return [
+        *key_routes(keychain),
+        *session_routes(desk, lobby),
+        *registering_routes(desk, lobby),
+        *own_account_routes(desk),
+        *own_session_routes(desk),
+        *factor_routes(desk),
+        *staff_routes(desk),
+        *account_routes(desk, "customer", "/v1/customers"),
+        *account_routes(desk, "staff", "/v1/staff"),
+        *role_routes(desk),
+    ]
