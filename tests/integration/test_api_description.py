@@ -178,6 +178,13 @@ def try_operation(
     return faults
 
 
+def takes_anything(operation: Any) -> bool:
+    """Whether a request of it holds more than its path and who asks."""
+    places = (operation.path_parameters, operation.query, operation.headers, operation.body)
+    is_open = operation.definition.raw.get("security") == []
+    return any(list(place) for place in places) or not is_open
+
+
 def test_every_answer_is_as_the_description_says(api: Api, known_ids: dict[str, Any]) -> None:
     schema = schemathesis.openapi.from_dict(api.app.openapi_schema.to_schema())
     faults: dict[str, str] = {}
@@ -185,6 +192,8 @@ def test_every_answer_is_as_the_description_says(api: Api, known_ids: dict[str, 
     for found in schema.get_all_operations():
         operation = cast("Any", found).ok()
         for mode in MODES:
+            if mode is GenerationMode.NEGATIVE and not takes_anything(operation):
+                continue  # nothing in it could be wrong
             faults |= try_operation(api, operation, mode, known_ids)
         tried += 1
     assert tried > 50
