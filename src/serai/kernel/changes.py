@@ -25,13 +25,16 @@ DEPTH_MAX: Final = 8
 FIELDS_MAX: Final = 32
 NAME_CHARS_MAX: Final = 64
 
-SECRETS: Final = frozenset(
-    {"card", "secret", "password", "token", "key", "digest", "authorization", "signature"}
-)
+SECRETS: Final = frozenset({
+    "card", "secret", "password", "token", "key", "digest", "authorization", "signature",
+    "current_password", "password_hash", "access_token", "refresh", "refresh_token", "totp",
+    "sealed_secret", "spares", "spare_codes",
+})  # fmt: skip
 """Names under which a secret may stand; of what they hold only that it was there is kept."""
-PERSONAL: Final = frozenset(
-    {"email", "customer", "phone", "address", "recipient", "full_name", "given_name", "family_name"}
-)
+PERSONAL: Final = frozenset({
+    "email", "email_key", "customer", "phone", "address", "recipient", "full_name", "given_name",
+    "family_name",
+})  # fmt: skip
 """Names under which stands what is about a person: it must be possible to erase it, and a chain
 forgets nothing."""
 REDACTED: Final = "[secret]"

@@ -16,7 +16,7 @@ from serai.contexts.tenancy.contract import (
     TenantExists,
     TenantView,
 )
-from serai.contexts.tenancy.ports import Tenants
+from serai.contexts.tenancy.ports import TenantOrigins, Tenants
 from serai.kernel.changes import describe
 from serai.kernel.db import Tx
 from serai.kernel.events import Cause
@@ -93,6 +93,21 @@ async def revoke_keys(
         ended.get(command.key_id) or NotFound("this tenant has no such API key")
         for command in commands
     ]
+
+
+async def replace_origins(
+    tenant_id: UUID, chosen: Sequence[str], cause: Cause, *, tx: Tx, tenants: Tenants,
+    origins: TenantOrigins,
+) -> None:  # fmt: skip
+    """Gives a tenant these origins and no others; the tenant is locked first."""
+    await tenants.lock_tenants(tx, (tenant_id,))
+    had = await origins.list_of(tx, tenant_id)
+    await origins.replace(tx, tenant_id, chosen)
+    if list(had) != list(chosen):
+        before, after = {"origins": list(had)}, {"origins": list(chosen)}
+        subject = ("tenant", tenant_id)
+        change = describe("tenancy.origins_changed", subject, cause, before=before, after=after)
+        tx.record(tenant_id, change)
 
 
 def _record_key(tenant_id: UUID, key: NewKey, cause: Cause, *, tx: Tx) -> None:

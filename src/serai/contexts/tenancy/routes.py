@@ -180,8 +180,9 @@ def origin_routes(
         who = principal_of(request)
         chosen = model.choose_origins(data.origins)
         async with database.transaction(POOLED, (who.tenant_id,)) as tx:
-            await tenants.lock_tenants(tx, (who.tenant_id,))
-            await origins.replace(tx, who.tenant_id, chosen)
+            await handlers.replace_origins(
+                who.tenant_id, chosen, cause_of(request), tx=tx, tenants=tenants, origins=origins
+            )
         forget(who.tenant_id)
         return send_view(OriginsView(list(chosen)))
 

@@ -25,6 +25,7 @@ from serai.contexts.identity.model import accounts, roles
 from serai.contexts.identity.model.accounts import Account, email_key
 from serai.contexts.identity.ports import ACCOUNT, TENANT
 from serai.kernel import ids
+from serai.kernel.changes import describe
 from serai.kernel.db import Tx
 from serai.kernel.events import Cause
 from serai.kernel.failure import NotFound, find_stale
@@ -75,6 +76,7 @@ async def invite_staff(
             tenant_id, ids.new_id(), "staff", command.email, command.name, None,
             tuple(dict.fromkeys(command.roles)), 1, tx.now,
         )  # fmt: skip
+        there: Account | None = None
         if not await desk.accounts.insert(account, tx=tx):
             there = await desk.accounts.find_named(
                 tenant_id, "staff", email_key(command.email), tx=tx
@@ -83,11 +85,15 @@ async def invite_staff(
                 raise AccountExists("there is a member of the staff with this address")
             account = accounts.change(there, roles=command.roles, is_suspended=False, now=tx.now)
             await desk.accounts.update(account, tx=tx)
-            await desk.factors.delete(tenant_id, account.id, tx=tx)
+            if await desk.factors.delete(tenant_id, account.id, tx=tx):
+                subject = ("account", account.id)
+                change = describe("identity.second_factor_removed", subject, command.cause)
+                tx.record(tenant_id, change)
             await desk.sessions.tell(ACCOUNT, account.id, tx=tx)
         token = await write_invitation(account, desk=desk, tx=tx)
         event = StaffInvited(account.id, token.id, account.email, account.name)
         tx.announce(tenant_id, event, command.cause)
+        _record("identity.staff_invited", there, account, command.cause, tx=tx)
     await desk.spread(ACCOUNT, account.id, home=home)
     return account, token.id
 
@@ -113,20 +119,24 @@ async def change_account(command: ChangeAccount, *, desk: Desk, home: Home) -> A
         await _keep_an_owner(account, changed, desk=desk, tx=tx)
         await desk.accounts.update(changed, tx=tx)
         if changed.suspended_at is not None:
-            await desk.end_sessions(tenant_id, account.id, reason="suspended", tx=tx)
+            await desk.end_sessions(
+                tenant_id, account.id, reason="suspended", cause=command.cause, tx=tx
+            )
         else:
             await desk.sessions.tell(ACCOUNT, account.id, tx=tx)
         event = AccountChanged(
             account.id, account.kind, changed.roles, changed.suspended_at is not None
         )
         tx.announce(tenant_id, event, command.cause)
+        if accounts.trace_of(changed) != accounts.trace_of(account):
+            _record("identity.account_changed", account, changed, command.cause, tx=tx)
     await desk.spread(ACCOUNT, account.id, home=home)
     return accounts.view_of(changed)
 
 
 async def end_sessions_of(
-    tenant_id: UUID, account_id: UUID, kind: AccountKind, *, held: frozenset[str], desk: Desk,
-    home: Home,
+    tenant_id: UUID, account_id: UUID, kind: AccountKind, *, held: frozenset[str], cause: Cause,
+    desk: Desk, home: Home,
 ) -> None:  # fmt: skip
     """Ends every session of another's account."""
     async with desk.database.transaction(home, (tenant_id,)) as tx:
@@ -135,13 +145,13 @@ async def end_sessions_of(
             raise NotFound("no account of this kind has this id")
         own = await _read_own(tenant_id, desk=desk, tx=tx)
         _check_power(account.roles, own=own, held=held)
-        await desk.end_sessions(tenant_id, account_id, reason="ended_by_staff", tx=tx)
+        await desk.end_sessions(tenant_id, account_id, reason="ended_by_staff", cause=cause, tx=tx)
     await desk.spread(ACCOUNT, account_id, home=home)
 
 
 async def save_role(
-    tenant_id: UUID, name: str, wanted: Sequence[str], *, held: frozenset[str], desk: Desk,
-    home: Home,
+    tenant_id: UUID, name: str, wanted: Sequence[str], *, held: frozenset[str], cause: Cause,
+    desk: Desk, home: Home,
 ) -> RoleView:  # fmt: skip
     """Makes a role of the tenant's own, or gives it other scopes: at once, for all who have it."""
     roles.check_name(name)
@@ -156,12 +166,18 @@ async def save_role(
             raise TooManyRoles(f"a tenant may have {ROLES_MAX} roles of its own; delete one first")
         saved = await desk.roles.save(tenant_id, name, scopes, now=tx.now, tx=tx)
         await desk.sessions.tell(TENANT, tenant_id, tx=tx)
+        if own.get(name) != scopes:
+            action = "identity.role_changed" if name in own else "identity.role_created"
+            before = {"scopes": list(own[name])} if name in own else None
+            after = {"scopes": list(scopes)}
+            change = describe(action, ("role", name), cause, before=before, after=after)
+            tx.record(tenant_id, change)
     await desk.spread(TENANT, tenant_id, home=home)
     return saved
 
 
 async def delete_role(
-    tenant_id: UUID, name: str, *, held: frozenset[str], desk: Desk, home: Home
+    tenant_id: UUID, name: str, *, held: frozenset[str], cause: Cause, desk: Desk, home: Home
 ) -> None:
     """Deletes a role of the tenant's own that nobody has."""
     if name in roles.READY_MADE:
@@ -178,7 +194,17 @@ async def delete_role(
             raise RoleInUse("someone has this role; give her another one first")
         await desk.roles.delete(tenant_id, name, tx=tx)
         await desk.sessions.tell(TENANT, tenant_id, tx=tx)
+        gone = {"scopes": list(own[name])}
+        change = describe("identity.role_deleted", ("role", name), cause, before=gone)
+        tx.record(tenant_id, change)
     await desk.spread(TENANT, tenant_id, home=home)
+
+
+def _record(action: str, before: Account | None, after: Account, cause: Cause, *, tx: Tx) -> None:
+    was = None if before is None else accounts.trace_of(before)
+    became = accounts.trace_of(after)
+    change = describe(action, ("account", after.id), cause, before=was, after=became)
+    tx.record(after.tenant_id, change)
 
 
 async def _read_own(tenant_id: UUID, *, desk: Desk, tx: Tx) -> Own:

@@ -27,7 +27,9 @@ from serai.contexts.identity.ports import (
     Throttles,
     Told,
 )
+from serai.kernel.changes import describe
 from serai.kernel.db import Database, Tx
+from serai.kernel.events import Cause
 from serai.kernel.failure import Throttled, Unavailable
 from serai.kernel.tenant import POOLED, Home
 
@@ -98,14 +100,18 @@ class Desk:
         await self.throttles.update(tenant_id, after, tx=tx)
 
     async def end_sessions(
-        self, tenant_id: UUID, account_id: UUID, *, reason: str, tx: Tx,
+        self, tenant_id: UUID, account_id: UUID, *, reason: str, cause: Cause, tx: Tx,
         only: UUID | None = None, keep: UUID | None = None,
     ) -> int:  # fmt: skip
-        """Ends sessions of an account, and tells every process with the commit."""
+        """Ends sessions of an account, records it, and tells every process with the commit."""
         ended = await self.sessions.end(
             tenant_id, account_id, only=only, keep=keep, reason=reason, now=tx.now, tx=tx
         )
         await self.sessions.tell(ACCOUNT, account_id, tx=tx)
+        if ended:
+            told = {"reason": reason, "ended": ended, "session_id": only}
+            subject = ("account", account_id)
+            tx.record(tenant_id, describe("identity.sessions_ended", subject, cause, after=told))
         return ended
 
     async def spread(self, what: str, of: UUID, *, home: Home) -> None:

@@ -17,7 +17,9 @@ from serai.contexts.identity.handlers.desk import Desk
 from serai.contexts.identity.handlers.signing_in import login_buckets
 from serai.contexts.identity.model import factors, passwords
 from serai.contexts.identity.model.accounts import Account
+from serai.kernel.changes import describe
 from serai.kernel.db import Tx
+from serai.kernel.events import Cause
 from serai.kernel.failure import NotFound
 from serai.kernel.tenant import Home
 
@@ -40,8 +42,8 @@ async def check(account: Account, code: str | None, *, desk: Desk, tx: Tx) -> No
 
 
 async def begin(
-    tenant_id: UUID, account_id: UUID, *, password: str, address: str | None, desk: Desk,
-    home: Home,
+    tenant_id: UUID, account_id: UUID, *, password: str, address: str | None, cause: Cause,
+    desk: Desk, home: Home,
 ) -> FactorSetUpView:  # fmt: skip
     """A secret for an authenticator; it is asked for once a code has shown that it is there."""
     account = await _show(tenant_id, account_id, password, address, desk=desk, home=home)
@@ -50,12 +52,13 @@ async def begin(
     async with desk.database.transaction(home, (tenant_id,)) as tx:
         if not await desk.factors.save(tenant_id, account_id, sealed, now=tx.now, tx=tx):
             raise SecondFactorExists("there is one already: take it away first")
+        _record("identity.second_factor_begun", tenant_id, account_id, cause, tx=tx)
     uri = factors.write_uri(secret, email=account.email, issuer=desk.issuer)
     return FactorSetUpView(secret, uri)
 
 
 async def confirm(
-    tenant_id: UUID, account_id: UUID, *, code: str, desk: Desk, home: Home
+    tenant_id: UUID, account_id: UUID, *, code: str, cause: Cause, desk: Desk, home: Home
 ) -> SpareCodesView:
     """From now on a code is asked for; the spare codes are shown this once."""
     spares = [_spare() for _ in range(factors.SPARES)]
@@ -71,12 +74,13 @@ async def confirm(
             raise SecondFactorUnfit("this is not the code that the authenticator shows now")
         confirmed = factors.confirm(used, spares, now=tx.now)
         await desk.factors.update(tenant_id, confirmed, tx=tx)
+        _record("identity.second_factor_confirmed", tenant_id, account_id, cause, tx=tx)
     return SpareCodesView(spares)
 
 
 async def remove(
     tenant_id: UUID, account_id: UUID, *, password: str, code: str, address: str | None,
-    desk: Desk, home: Home,
+    cause: Cause, desk: Desk, home: Home,
 ) -> None:  # fmt: skip
     """Takes a second factor away, for who has both."""
     account = await _show(tenant_id, account_id, password, address, desk=desk, home=home)
@@ -84,6 +88,11 @@ async def remove(
         await check(account, code, desk=desk, tx=tx)
         if not await desk.factors.delete(tenant_id, account_id, tx=tx):
             raise NotFound("there is no second factor")
+        _record("identity.second_factor_removed", tenant_id, account_id, cause, tx=tx)
+
+
+def _record(action: str, tenant_id: UUID, account_id: UUID, cause: Cause, *, tx: Tx) -> None:
+    tx.record(tenant_id, describe(action, ("account", account_id), cause))
 
 
 async def _show(

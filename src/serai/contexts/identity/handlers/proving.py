@@ -25,6 +25,7 @@ from serai.contexts.identity.model.throttle import Allowance
 from serai.contexts.identity.model.tokens import MailPurpose
 from serai.contexts.identity.ports import ACCOUNT, MailToken
 from serai.kernel import ids
+from serai.kernel.changes import describe
 from serai.kernel.db import Tx
 from serai.kernel.events import Cause
 from serai.kernel.tenant import Home
@@ -187,11 +188,16 @@ async def _put_password(
     changed = msgspec.structs.replace(account, password_hash=hashed, version=account.version + 1)
     await desk.accounts.update(changed, tx=tx)
     await desk.end_sessions(
-        account.tenant_id, account.id, keep=keep, reason="password_changed", tx=tx
+        account.tenant_id, account.id, keep=keep, reason="password_changed", cause=cause, tx=tx
     )
     await desk.sessions.void_mail_tokens(account.tenant_id, account.id, now=tx.now, tx=tx)
     await desk.throttles.fill(account.tenant_id, login_bucket(account.kind, account.email), tx=tx)
     tx.announce(account.tenant_id, PasswordChanged(account.id), cause)
+    change = describe(
+        "identity.password_changed", ("account", account.id), cause,
+        before={"has_password": account.password_hash is not None}, after={"has_password": True},
+    )  # fmt: skip
+    tx.record(account.tenant_id, change)
 
 
 async def _read_text(tenant_id: UUID, text: str, *, desk: Desk) -> UUID:

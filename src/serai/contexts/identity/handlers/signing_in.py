@@ -130,8 +130,9 @@ async def refresh(
         verdict = sessions.judge(session, token, now=tx.now)
         if session is not None and verdict == "used":
             await desk.end_sessions(
-                token.tenant_id, session.account_id, only=session.id, reason="reused", tx=tx
-            )
+                token.tenant_id, session.account_id, only=session.id, reason="reused",
+                cause=cause, tx=tx,
+            )  # fmt: skip
             tx.announce(token.tenant_id, SessionReused(session.account_id, session.id), cause)
         if session is not None and verdict == "good":
             account = await desk.accounts.find(token.tenant_id, session.account_id, tx=tx)
@@ -156,11 +157,14 @@ async def refresh(
 
 
 async def end_sessions(
-    tenant_id: UUID, account_id: UUID, *, desk: Desk, home: Home, only: UUID | None, reason: str
-) -> int:
+    tenant_id: UUID, account_id: UUID, *, desk: Desk, home: Home, only: UUID | None, reason: str,
+    cause: Cause,
+) -> int:  # fmt: skip
     """Ends one session or all, in every process at once; how many there were."""
     async with desk.database.transaction(home, (tenant_id,)) as tx:
-        ended = await desk.end_sessions(tenant_id, account_id, only=only, reason=reason, tx=tx)
+        ended = await desk.end_sessions(
+            tenant_id, account_id, only=only, reason=reason, cause=cause, tx=tx
+        )
     await desk.spread(ACCOUNT, account_id, home=home)
     return ended
 

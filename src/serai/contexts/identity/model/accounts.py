@@ -50,6 +50,15 @@ def view_of(account: Account) -> AccountView:
     )
 
 
+def trace_of(account: Account) -> dict[str, object]:
+    """What the audit trail may know of an account: what it may do, and nothing of whose it is."""
+    return {
+        "kind": account.kind,
+        "roles": list(account.roles),
+        "is_suspended": account.suspended_at is not None,
+    }
+
+
 def refuse_more_powerful(scopes: Collection[str], *, held: Collection[str]) -> Refused | None:
     """Why one who holds `held` cannot give, or take from another, these scopes."""
     missing = sorted(set(scopes) - set(held))

@@ -18,7 +18,7 @@ from serai.contexts.identity.routes.edge import (
     refusal,
     signed_in,
 )
-from serai.kernel.web import KEYLESS, answer_with, json_body, requires, send
+from serai.kernel.web import KEYLESS, answer_with, cause_of, json_body, requires, send
 
 
 def factor_routes(desk: Desk) -> list[Any]:
@@ -37,7 +37,7 @@ def factor_routes(desk: Desk) -> list[Any]:
         who = signed_in(request)
         view = await factors.begin(
             who.tenant_id, who.actor.id, password=data.current_password,
-            address=address_of(request), desk=desk, home=who.home,
+            address=address_of(request), cause=cause_of(request), desk=desk, home=who.home,
         )  # fmt: skip
         return send(answer_with(view, status=201))
 
@@ -50,8 +50,9 @@ def factor_routes(desk: Desk) -> list[Any]:
         """A code that the authenticator shows now turns it on; the answer has spare codes."""
         who = signed_in(request)
         view = await factors.confirm(
-            who.tenant_id, who.actor.id, code=data.code, desk=desk, home=who.home
-        )
+            who.tenant_id, who.actor.id, code=data.code, cause=cause_of(request), desk=desk,
+            home=who.home,
+        )  # fmt: skip
         return send(answer_with(view, status=201))
 
     @post("/v1/me/totp/removals", guards=guards, dto=json_body(RemovalBody), return_dto=None,
@@ -62,7 +63,7 @@ def factor_routes(desk: Desk) -> list[Any]:
         who = signed_in(request)
         await factors.remove(
             who.tenant_id, who.actor.id, password=data.current_password, code=data.code,
-            address=address_of(request), desk=desk, home=who.home,
+            address=address_of(request), cause=cause_of(request), desk=desk, home=who.home,
         )  # fmt: skip
 
     return [begin_factor, confirm_factor, remove_factor]

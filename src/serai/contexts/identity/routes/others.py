@@ -129,8 +129,9 @@ def account_routes(desk: Desk, kind: AccountKind, path: str) -> list[Any]:
         """Ends all sessions of the account, in every process at once."""
         who = principal_of(request)
         await changing.end_sessions_of(
-            who.tenant_id, account_id, kind, held=who.scopes, desk=desk, home=who.home
-        )
+            who.tenant_id, account_id, kind, held=who.scopes, cause=cause_of(request), desk=desk,
+            home=who.home,
+        )  # fmt: skip
 
     return [list_accounts, show_account, change_account, end_sessions]
 
@@ -183,8 +184,9 @@ def role_routes(desk: Desk) -> list[Any]:
         """Holds at once for all who have the role. Nobody puts more into it than she holds."""
         who = principal_of(request)
         view = await changing.save_role(
-            who.tenant_id, name, data.scopes, held=who.scopes, desk=desk, home=who.home
-        )
+            who.tenant_id, name, data.scopes, held=who.scopes, cause=cause_of(request), desk=desk,
+            home=who.home,
+        )  # fmt: skip
         return send_view(view)
 
     @delete("/v1/roles/{name:str}", guards=[requires("identity:write")], status_code=204,
@@ -192,6 +194,8 @@ def role_routes(desk: Desk) -> list[Any]:
     async def delete_role(request: Request[Any, Any, Any], name: FromPath[str]) -> None:
         """Only one that nobody has."""
         who = principal_of(request)
-        await changing.delete_role(who.tenant_id, name, held=who.scopes, desk=desk, home=who.home)
+        await changing.delete_role(
+            who.tenant_id, name, held=who.scopes, cause=cause_of(request), desk=desk, home=who.home
+        )
 
     return [list_roles, save_role, delete_role]

@@ -84,7 +84,7 @@ def own_session_routes(desk: Desk) -> list[Any]:
         who = signed_in(request)
         await signing_in.end_sessions(
             who.tenant_id, who.actor.id, desk=desk, home=who.home, only=None,
-            reason="signed_out_everywhere",
+            reason="signed_out_everywhere", cause=cause_of(request),
         )  # fmt: skip
 
     @delete("/v1/sessions/current", guards=guards, status_code=204, tags=TAGS, summary="Sign out")
@@ -93,7 +93,7 @@ def own_session_routes(desk: Desk) -> list[Any]:
         who = signed_in(request)
         await signing_in.end_sessions(
             who.tenant_id, who.actor.id, desk=desk, home=who.home, only=who.session_id,
-            reason="signed_out",
+            reason="signed_out", cause=cause_of(request),
         )  # fmt: skip
 
     @delete("/v1/sessions/{session_id:uuid}", guards=guards, status_code=204, tags=TAGS,
@@ -103,7 +103,7 @@ def own_session_routes(desk: Desk) -> list[Any]:
         who = signed_in(request)
         ended = await signing_in.end_sessions(
             who.tenant_id, who.actor.id, desk=desk, home=who.home, only=session_id,
-            reason="signed_out",
+            reason="signed_out", cause=cause_of(request),
         )  # fmt: skip
         if not ended:
             raise NotFound("you have no session of this id that has not ended")
