@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -31,6 +31,14 @@ class AuditedShop:
         self.http = http
         self.key = key
         self.key_id = key_id
+        self.people: dict[str, tuple[str, str]] = {}
+        """Kind and account of who comes with an authorization that is not the staff key's."""
+        self.secrets: list[str] = []
+        """What was shown or sent, and must not be in the trail."""
+
+    def actor_of(self, headers: Mapping[str, str]) -> tuple[str, str]:
+        """Kind and id of who asks with these headers."""
+        return self.people.get(headers.get("authorization", ""), ("key", str(self.key_id)))
 
     async def send(
         self, method: str, path: str, body: Any = None, **headers: str

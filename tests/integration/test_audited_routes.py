@@ -11,9 +11,11 @@ from serai.kernel.db import Database, Tx
 from serai.kernel.web import Rule
 from serai.roles.api import build_app
 from serai.settings import Settings
-from tests.integration.audited_shop import PEER, SCENARIOS, AuditedShop, open_shop
+from tests.integration import audited_people, audited_shop
+from tests.integration.audited_shop import PEER, AuditedShop, open_shop
 
 WRITES = {"POST", "PUT", "PATCH", "DELETE"}
+SCENARIOS = {**audited_shop.SCENARIOS, **audited_people.SCENARIOS}
 
 
 @pytest.fixture
@@ -44,12 +46,13 @@ async def leave_no_trace(shop: AuditedShop, route: tuple[str, str]) -> str | Non
         return f"{route}: it was refused: {answer.status_code} {answer.text}"
     assert answer.headers["x-request-id"] == request_id
     await shop.rest()
-    entries = await shop.entries(request_id=request_id, actor_kind="key")
+    kind, actor_id = shop.actor_of(headers)
+    entries = await shop.entries(request_id=request_id, actor_kind=kind)
     if not entries:
         return f"{route}: no entry"
     for entry in entries:
         known = (entry["actor_id"], entry["address"], entry["request_id"])
-        if known != (str(shop.key_id), PEER, request_id):
+        if known != (actor_id, PEER, request_id):
             return f"{route}: {known}"
         if not (entry["action"] and entry["subject_kind"] and entry["subject_id"]):
             return f"{route}: {entry}"
@@ -61,6 +64,23 @@ async def test_every_route_that_writes_leaves_an_entry(shop: AuditedShop) -> Non
     wrong = [await leave_no_trace(shop, route) for route in sorted(SCENARIOS)]
     assert [fault for fault in wrong if fault] == []
     assert await shop.house.findings() == []
+
+
+async def test_nothing_secret_or_personal_of_people_gets_into_the_trail(shop: AuditedShop) -> None:
+    for route, ask in audited_people.SCENARIOS.items():
+        path, body, headers = await ask(shop)
+        answer = await shop.send(route[0], path, body, **headers)
+        assert answer.is_success, f"{route}: {answer.text}"
+        if answer.content:
+            audited_people.keep_secrets(shop, answer.json())
+    await shop.rest()
+    trail = await shop.house.rows("SELECT e::text AS line FROM audit.entries e")
+    kept = "\n".join(row["line"] for row in trail)
+    assert "identity.second_factor_confirmed" in {
+        entry["action"] for entry in await shop.entries(limit=100)
+    }
+    assert len(shop.secrets) > len(audited_people.SCENARIOS)
+    assert [secret for secret in shop.secrets if secret in kept] == []
 
 
 async def test_a_route_that_records_nothing_is_found(

@@ -1,0 +1,187 @@
+"""What each writing route of accounts, and of what customers ask for, is asked; people sign in."""
+
+from typing import Any
+
+import pyotp
+
+from serai.contexts.payments.gateways import sandbox_cards as cards
+from serai.kernel import ids
+from tests.integration.audited_shop import Asked, AuditedShop, Scenario
+from tests.integration.identity_shop import NEXT_PASSWORD, PASSWORD
+
+NAME = "Wilhelmina Underhill"
+TENANT = {"Serai_Tenant": "house"}
+SECRET_NAMES = ("secret", "uri", "access_token", "refresh_token", "email")
+
+
+def keep_secrets(shop: AuditedShop, answer: dict[str, Any]) -> None:
+    """Notes what an answer shows that must not be in the trail."""
+    shop.secrets += [answer[name] for name in SECRET_NAMES if name in answer]
+    shop.secrets += answer.get("spare_codes", [])
+
+
+def _address() -> str:
+    return f"p{ids.new_id().hex}@example.com"
+
+
+async def _sign_in(shop: AuditedShop, kind: str, email: str) -> tuple[str, dict[str, str]]:
+    """Someone's account id, and the headers that she comes with from then on."""
+    body = {"email": email, "password": PASSWORD, "kind": kind}
+    given = await shop.do("POST", "/v1/sessions", body, **TENANT)
+    keep_secrets(shop, given)
+    shop.secrets += [email, NAME, PASSWORD, NEXT_PASSWORD]
+    headers = {"authorization": f"Bearer {given['access_token']}"}
+    shop.people[headers["authorization"]] = (kind, given["account_id"])
+    return given["account_id"], headers
+
+
+async def _customer(shop: AuditedShop) -> tuple[str, dict[str, str]]:
+    """A customer who has registered and signed in."""
+    email = _address()
+    body = {"email": email, "password": PASSWORD, "name": NAME}
+    await shop.do("POST", "/v1/customers", body, **TENANT)
+    token = await shop.house.composition.identity.find_mail_token(shop.house.tenant, email)
+    await shop.do("POST", "/v1/customers/verifications", {"token": token}, **TENANT)
+    return await _sign_in(shop, "customer", email)
+
+
+async def _member(shop: AuditedShop, role: str = "support") -> tuple[str, dict[str, str]]:
+    """A member of the staff who has chosen a password and signed in."""
+    email = _address()
+    invited = await shop.house.composition.identity.invite_staff(
+        shop.house.tenant, email=email, name=NAME, roles=(role,)
+    )
+    shop.secrets.append(invited.token)
+    body = {"token": invited.token, "password": PASSWORD}
+    await shop.do("POST", "/v1/password-resets/confirmations", body, **TENANT)
+    return await _sign_in(shop, "staff", email)
+
+
+def _code(shop: AuditedShop, secret: str, steps: int = 0) -> str:
+    """What an authenticator shows, so many steps from now."""
+    return pyotp.TOTP(secret).at(shop.house.clock.now(), counter_offset=steps)
+
+
+async def _begun(shop: AuditedShop) -> tuple[dict[str, str], str]:
+    _, headers = await _member(shop)
+    body = {"current_password": PASSWORD}
+    begun = await shop.do("POST", "/v1/me/totp", body, **headers)
+    keep_secrets(shop, begun)
+    return headers, begun["secret"]
+
+
+async def post_staff(shop: AuditedShop) -> Asked:
+    email = _address()
+    shop.secrets.append(email)
+    return "/v1/staff", {"email": email, "name": NAME, "roles": ["support"]}, {}
+
+
+async def patch_staff(shop: AuditedShop) -> Asked:
+    account_id, _ = await _member(shop)
+    return f"/v1/staff/{account_id}", {"roles": ["auditor"]}, {}
+
+
+async def delete_staff_sessions(shop: AuditedShop) -> Asked:
+    account_id, _ = await _member(shop)
+    return f"/v1/staff/{account_id}/sessions", None, {}
+
+
+async def patch_customer(shop: AuditedShop) -> Asked:
+    account_id, _ = await _customer(shop)
+    _, headers = await _member(shop, "owner")
+    return f"/v1/customers/{account_id}", {"is_suspended": True}, headers
+
+
+async def delete_customer_sessions(shop: AuditedShop) -> Asked:
+    account_id, _ = await _customer(shop)
+    return f"/v1/customers/{account_id}/sessions", None, {}
+
+
+async def put_role(_: AuditedShop) -> Asked:
+    return "/v1/roles/packer", {"scopes": ["shipping:read", "shipping:write"]}, {}
+
+
+async def delete_role(shop: AuditedShop) -> Asked:
+    await shop.do("PUT", "/v1/roles/courier", {"scopes": ["shipping:read"]})
+    return "/v1/roles/courier", None, {}
+
+
+async def put_password(shop: AuditedShop) -> Asked:
+    _, headers = await _customer(shop)
+    body = {"current_password": PASSWORD, "password": NEXT_PASSWORD}
+    return "/v1/me/password", body, headers
+
+
+async def delete_sessions(shop: AuditedShop) -> Asked:
+    _, headers = await _customer(shop)
+    return "/v1/sessions", None, headers
+
+
+async def delete_current_session(shop: AuditedShop) -> Asked:
+    _, headers = await _member(shop)
+    return "/v1/sessions/current", None, headers
+
+
+async def delete_session(shop: AuditedShop) -> Asked:
+    _, headers = await _customer(shop)
+    (session,) = (await shop.do("GET", "/v1/sessions", **headers))["items"]
+    return f"/v1/sessions/{session['id']}", None, headers
+
+
+async def post_factor(shop: AuditedShop) -> Asked:
+    _, headers = await _customer(shop)
+    return "/v1/me/totp", {"current_password": PASSWORD}, headers
+
+
+async def post_factor_confirmation(shop: AuditedShop) -> Asked:
+    headers, secret = await _begun(shop)
+    return "/v1/me/totp/confirmations", {"code": _code(shop, secret)}, headers
+
+
+async def post_factor_removal(shop: AuditedShop) -> Asked:
+    headers, secret = await _begun(shop)
+    body = {"code": _code(shop, secret)}
+    keep_secrets(shop, await shop.do("POST", "/v1/me/totp/confirmations", body, **headers))
+    # The code of now is used up: the next one.
+    body = {"current_password": PASSWORD, "code": _code(shop, secret, 1)}
+    return "/v1/me/totp/removals", body, headers
+
+
+async def put_origins(_: AuditedShop) -> Asked:
+    return "/v1/tenant/origins", {"origins": ["https://shop.example"]}, {}
+
+
+async def _decide(shop: AuditedShop, word: str, body: Any) -> Asked:
+    """A decision by staff about a return that a customer has asked for."""
+    _, hers = await _customer(shop)
+    lines = [{"sku": "tent", "quantity": 2}]
+    body_of_order = {"currency": "USD", "lines": lines, "payment": {"card": cards.APPROVED}}
+    order = await shop.do("POST", "/v1/orders", body_of_order, **hers)
+    await shop.do("POST", f"/v1/orders/{order['id']}/dispatch", {})
+    wanted = {"order_id": order["id"], "lines": [{"line_no": 1, "quantity": 1}]}
+    asked = await shop.do("POST", "/v1/returns", wanted, **hers)
+    assert asked["status"] == "requested"
+    _, headers = await _member(shop)
+    return f"/v1/returns/{asked['id']}/{word}", body, headers
+
+
+SCENARIOS: dict[tuple[str, str], Scenario] = {
+    ("POST", "/v1/staff"): post_staff,
+    ("PATCH", "/v1/staff/{account_id}"): patch_staff,
+    ("DELETE", "/v1/staff/{account_id}/sessions"): delete_staff_sessions,
+    ("PATCH", "/v1/customers/{account_id}"): patch_customer,
+    ("DELETE", "/v1/customers/{account_id}/sessions"): delete_customer_sessions,
+    ("PUT", "/v1/roles/{name}"): put_role,
+    ("DELETE", "/v1/roles/{name}"): delete_role,
+    ("PUT", "/v1/me/password"): put_password,
+    ("DELETE", "/v1/sessions"): delete_sessions,
+    ("DELETE", "/v1/sessions/current"): delete_current_session,
+    ("DELETE", "/v1/sessions/{session_id}"): delete_session,
+    ("POST", "/v1/me/totp"): post_factor,
+    ("POST", "/v1/me/totp/confirmations"): post_factor_confirmation,
+    ("POST", "/v1/me/totp/removals"): post_factor_removal,
+    ("PUT", "/v1/tenant/origins"): put_origins,
+    ("POST", "/v1/returns/{return_id}/accept"): lambda shop: _decide(shop, "accept", {}),
+    ("POST", "/v1/returns/{return_id}/decline"): lambda shop: _decide(shop, "decline", None),
+}
+"""What is asked of each of these routes so that it changes something."""
