@@ -77,6 +77,7 @@ def test_a_tenant_is_made_exported_and_erased(
     document = json.loads((tmp_path / f"erased-{name}.json").read_text())
     assert document == erased.document
     assert document["tables"]["tenancy.api_keys"] == 1
+    assert document["kept"] == ["audit.anchors", "audit.entries"]
     assert document["digest"].startswith("sha256:")
     assert run("tenant", "list", "--json").document["tenants"] == []
     assert run("tenant", "export", name, "more.jsonl").code == 1

@@ -20,12 +20,15 @@ FIRST: Final = ("kernel.flows", "kernel.outbox", "kernel.dead_letters")
 _SQL = queries.load("serai.kernel")
 
 
-async def list_tables(database: Database, home: Home, schemas: Sequence[str]) -> list[str]:
-    """The tables of a home that hold rows of tenants, without its prefix, in a steady order."""
+async def list_tables(database: Database, home: Home, schemas: Sequence[str]) -> dict[str, bool]:
+    """The tables of a home that hold rows of tenants, without its prefix, in a steady order.
+
+    Each with whether its rows may be erased: of the audit trail, which only grows, they may not.
+    """
     wanted = [home.prefix + schema for schema in schemas]
     async with database.transaction(home, (), is_read_only=True) as tx:
         rows = await tx.fetch(_SQL.list_tenant_tables, wanted)
-    return [row["name"].removeprefix(home.prefix) for row in rows]
+    return {row["name"].removeprefix(home.prefix): row["is_erasable"] for row in rows}
 
 
 async def read_rows(

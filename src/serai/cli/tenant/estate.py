@@ -49,6 +49,8 @@ class Certificate(msgspec.Struct, frozen=True):
     operator: str
     tables: dict[str, int]
     rows: int
+    kept: list[str]
+    """Tables whose rows stay: those of the audit trail, which holds nothing personal."""
     digest: str = ""
 
 
@@ -66,7 +68,7 @@ async def export(house: Composition, tenant: Standing, file: Path, *, is_quiet: 
     if await asyncio.to_thread(file.exists):
         raise Failure(f"{file} is there already; remove it or choose another name")
     handle, last, rows = await asyncio.to_thread(_reopen, part, tenant)
-    places = await _places(house, tenant)
+    places = [(home, table) for home, table, _ in await _places(house, tenant)]
     names = [(home.name, table) for home, table in places]
     start = 0 if last is None else names.index((last.home, last.table))
     try:
@@ -96,7 +98,11 @@ async def erase(
     if tenant.state != "erasing":
         await house.tenancy.change_state(tenant.id, "erasing")
     # The directory's row goes last: as long as it is there, a killed erasure can be gone on with.
-    places = [p for p in await _places(house, tenant) if p[1] not in {DIRECTORY, estate.ERASURES}]
+    spared = {DIRECTORY, estate.ERASURES}
+    everywhere = await _places(house, tenant)
+    kept = sorted({table for _, table, is_erasable in everywhere if not is_erasable})
+    places = [(home, table) for home, table, is_erasable in everywhere
+              if is_erasable and table not in spared]  # fmt: skip
     places.sort(key=lambda p: p[1] not in estate.FIRST)
     with Progress(console=err, transient=True, disable=is_quiet) as progress:
         for number in range(PASSES_MAX):
@@ -114,17 +120,19 @@ async def erase(
     for home in _homes(tenant):
         found = await estate.list_erased(house.database, home, tenant.id)
         tables |= {table: tables.get(table, 0) + n for table, n in found.items()}
-    certificate = _certify(tenant, tables, house.clock.now())
+    certificate = _certify(tenant, tables, kept, house.clock.now())
     await asyncio.to_thread(_write, place, msgspec.json.format(msgspec.json.encode(certificate)))
     await house.tenancy.delete_tenant(tenant.id)
     return certificate
 
 
-def _certify(tenant: Standing, tables: dict[str, int], now: datetime) -> Certificate:
+def _certify(
+    tenant: Standing, tables: dict[str, int], kept: list[str], now: datetime
+) -> Certificate:
     certificate = Certificate(
         tenant.id, tenant.name, tenant.tier, tenant.home.name, now,
         f"{getpass.getuser()}@{socket.gethostname()}",
-        dict(sorted(tables.items())), sum(tables.values()),
+        dict(sorted(tables.items())), sum(tables.values()), kept,
     )  # fmt: skip
     digest = hashlib.sha256(msgspec.json.encode(certificate)).hexdigest()
     return msgspec.structs.replace(certificate, digest=f"sha256:{digest}")
@@ -135,12 +143,12 @@ def _homes(tenant: Standing) -> list[Home]:
     return list(dict.fromkeys((POOLED, tenant.home)))
 
 
-async def _places(house: Composition, tenant: Standing) -> list[tuple[Home, str]]:
+async def _places(house: Composition, tenant: Standing) -> list[tuple[Home, str, bool]]:
     schemas = [package.rsplit(".", 1)[-1] for package in PACKAGES]
     return [
-        (home, table)
+        (home, table, is_erasable)
         for home in _homes(tenant)
-        for table in await estate.list_tables(house.database, home, schemas)
+        for table, is_erasable in (await estate.list_tables(house.database, home, schemas)).items()
     ]
 
 

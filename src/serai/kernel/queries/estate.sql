@@ -1,6 +1,6 @@
 -- name: list_tenant_tables
--- Lists the tables of the given schemas that hold rows of tenants, as a home's export names them.
-SELECT n.nspname || '.' || c.relname AS name
+-- Lists the tables of the given schemas that hold rows of tenants, and whether we may delete there.
+SELECT n.nspname || '.' || c.relname AS name, has_table_privilege(c.oid, 'DELETE') AS is_erasable
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped
