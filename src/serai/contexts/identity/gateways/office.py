@@ -68,4 +68,7 @@ class Office:
         return await self.write_token(tenant_id, token.id)
 
     async def rotate_keys(self, *, is_compromised: bool) -> UUID:
-        return (await self._keychain.rotate(is_compromised=is_compromised)).id
+        made = await self._keychain.rotate(is_compromised=is_compromised)
+        # The others hear of it; here nobody comes in by an old key even until the news is back.
+        self._guard.forget_all()
+        return made.id
