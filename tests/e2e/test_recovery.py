@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from tests.e2e import recovery
@@ -127,9 +128,16 @@ def test_while_the_database_is_away_it_is_said_at_once(patient: Patient) -> None
     wait_until(lambda: is_ready(patient), "ready again")
 
 
+def lives(pid: int) -> bool:
+    """Whether a process runs; one that nobody has buried yet does not."""
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
 async def test_a_supervisor_that_dies_leaves_nothing_in_the_way_of_the_next(
     patient: Patient, traffic: Traffic
 ) -> None:
+    # A postmaster that was killed before is named until its successor is written down.
+    wait_until(lambda: lives(patient.pid("postgres")), "a postmaster that lives")
     before = patient.installation.runtime()
     await recovery.kill_supervisor(patient, traffic)
     after = patient.installation.runtime()
