@@ -11,7 +11,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from serai.contexts.audit.store import SQL
+from serai.contexts.audit.store import SQL, PostgresEntries
 from serai.contexts.payments.gateways import sandbox_cards as cards
 from serai.kernel import ids
 from serai.kernel.db import Database
@@ -209,9 +209,24 @@ async def test_every_search_goes_through_its_own_index(
         "list_of_action": ["action = "],
         "list_entries": ["entries_pkey"],
         "read_piece": ["entries_pkey"],
-        "find_heads": ["entries_pkey"],
     }
     await assert_plans(postgres.owner_url(database_name), SQL, wanted)
+
+
+async def test_the_end_of_a_chain_is_one_step_away_whatever_the_planner_believes(
+    shop: AuditedShop,
+) -> None:
+    entries, tenant = PostgresEntries(), shop.house.tenant
+    await make_products(shop, 30)
+    read = (
+        "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables "
+        "WHERE relid = 'audit.entries'::regclass"
+    )
+    async with shop.house.database.transaction(POOLED, (tenant,)) as tx:
+        await tx.connection.execute("SET LOCAL enable_indexscan = off; DISCARD PLANS")
+        before = await tx.connection.fetchval(read)
+        assert (await entries.find_heads([tenant], tx=tx))[tenant].seq > 30
+        assert await tx.connection.fetchval(read) - before == 1
 
 
 # ------------------------------------------------------------------------------ what it withstands

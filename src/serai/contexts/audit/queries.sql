@@ -3,11 +3,7 @@
 -- name: find_heads
 -- Reads where the chains of tenants end.
 SELECT t.tenant_id, e.seq, e.hash
-FROM unnest($1::uuid[]) AS t(tenant_id)
-CROSS JOIN LATERAL (
-  SELECT n.seq, n.hash FROM {audit}.entries n
-  WHERE n.tenant_id = t.tenant_id ORDER BY n.seq DESC LIMIT 1
-) AS e;
+FROM unnest($1::uuid[]) AS t(tenant_id) CROSS JOIN LATERAL {audit}.head_of(t.tenant_id) AS e;
 
 -- name: insert_entries
 -- Adds entries to the ends of chains.
