@@ -71,6 +71,9 @@ class Settings(msgspec.Struct, frozen=True):
     logins_per_address: int = 60
     """Tries to sign in that one network address has, and one more every two seconds; 0: any number,
     for where a proxy hides the addresses. The tries of one account are always counted."""
+    providers_at_home: bool = False
+    """Whether OpenID Connect providers may be inside: at private addresses, and on this machine
+    without TLS. For development, and for an installation whose provider is in its own network."""
     smtp_url: str = ""
     """smtp://user:password@host:port; empty: mails are printed on the console."""
     mail_from: str = "shop@serai.example"

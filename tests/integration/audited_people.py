@@ -8,6 +8,8 @@ from serai.contexts.payments.gateways import sandbox_cards as cards
 from serai.kernel import ids
 from tests.integration.audited_shop import Asked, AuditedShop, Scenario
 from tests.integration.identity_shop import NEXT_PASSWORD, PASSWORD
+from tests.integration.openid_house import CLIENT, SECRET, run_liar
+from tests.integration.soft_authenticator import SoftAuthenticator
 
 NAME = "Wilhelmina Underhill"
 TENANT = {"Serai_Tenant": "house"}
@@ -147,8 +149,89 @@ async def post_factor_removal(shop: AuditedShop) -> Asked:
     return "/v1/me/totp/removals", body, headers
 
 
+PAGE = "https://shop.example"
+
+
+async def _begun_passkey(
+    shop: AuditedShop,
+) -> tuple[dict[str, str], SoftAuthenticator, dict[str, Any]]:
+    await shop.do("PUT", "/v1/tenant/origins", {"origins": [PAGE]})
+    _, headers = await _customer(shop)
+    begun = await shop.do("POST", "/v1/me/passkey-challenges", {"origin": PAGE}, **headers)
+    shop.secrets.append(begun["public_key"]["challenge"])
+    return headers, SoftAuthenticator(PAGE), begun
+
+
+async def _passkey(shop: AuditedShop) -> tuple[dict[str, str], str]:
+    headers, device, begun = await _begun_passkey(shop)
+    credential = device.make(begun["public_key"])
+    shop.secrets.append(credential["id"])
+    body = {"challenge_id": begun["challenge_id"], "credential": credential, "name": NAME}
+    made = await shop.do("POST", "/v1/me/passkeys", body, **headers)
+    return headers, f"/v1/me/passkeys/{made['id']}"
+
+
+async def post_passkey_challenge(shop: AuditedShop) -> Asked:
+    await shop.do("PUT", "/v1/tenant/origins", {"origins": [PAGE]})
+    _, headers = await _customer(shop)
+    return "/v1/me/passkey-challenges", {"origin": PAGE}, headers
+
+
+async def post_passkey(shop: AuditedShop) -> Asked:
+    headers, device, begun = await _begun_passkey(shop)
+    credential = device.make(begun["public_key"])
+    body = {"challenge_id": begun["challenge_id"], "credential": credential, "name": NAME}
+    return "/v1/me/passkeys", body, headers
+
+
+async def patch_passkey(shop: AuditedShop) -> Asked:
+    headers, path = await _passkey(shop)
+    return path, {"name": f"{NAME}'s"}, headers
+
+
+async def delete_passkey(shop: AuditedShop) -> Asked:
+    headers, path = await _passkey(shop)
+    return path, None, headers
+
+
+async def delete_factors(shop: AuditedShop, kind: str) -> Asked:
+    account_id, _ = await (_customer(shop) if kind == "customers" else _member(shop))
+    return f"/v1/{kind}/{account_id}/second-factors", None, {}
+
+
+async def put_factor_roles(_: AuditedShop) -> Asked:
+    return "/v1/second-factor-roles", {"roles": ["auditor"]}, {}
+
+
+def _provider_body(issuer: str) -> dict[str, str]:
+    secrets = {"client_id": CLIENT, "client_secret": SECRET}
+    return {"kind": "customer", "name": "A provider", "issuer": issuer, **secrets}
+
+
+async def _provider(shop: AuditedShop) -> str:
+    shop.secrets.append(SECRET)
+    async with run_liar() as liar:
+        body = _provider_body(liar.issuer)
+        made = await shop.do("POST", "/v1/identity-providers", body)
+    return f"/v1/identity-providers/{made['id']}"
+
+
+async def post_provider(shop: AuditedShop) -> Asked:
+    shop.secrets.append(SECRET)
+    liar = await shop.stack.enter_async_context(run_liar())
+    return "/v1/identity-providers", _provider_body(liar.issuer), {}
+
+
+async def patch_provider(shop: AuditedShop) -> Asked:
+    return await _provider(shop), {"client_secret": f"{SECRET}!", "is_enabled": False}, {}
+
+
+async def delete_provider(shop: AuditedShop) -> Asked:
+    return await _provider(shop), None, {}
+
+
 async def put_origins(_: AuditedShop) -> Asked:
-    return "/v1/tenant/origins", {"origins": ["https://shop.example"]}, {}
+    return "/v1/tenant/origins", {"origins": ["https://other.example"]}, {}
 
 
 async def _decide(shop: AuditedShop, word: str, body: Any) -> Asked:
@@ -180,6 +263,18 @@ SCENARIOS: dict[tuple[str, str], Scenario] = {
     ("POST", "/v1/me/totp"): post_factor,
     ("POST", "/v1/me/totp/confirmations"): post_factor_confirmation,
     ("POST", "/v1/me/totp/removals"): post_factor_removal,
+    ("POST", "/v1/me/passkey-challenges"): post_passkey_challenge,
+    ("POST", "/v1/me/passkeys"): post_passkey,
+    ("PATCH", "/v1/me/passkeys/{passkey_id}"): patch_passkey,
+    ("DELETE", "/v1/me/passkeys/{passkey_id}"): delete_passkey,
+    ("DELETE", "/v1/staff/{account_id}/second-factors"): lambda shop: delete_factors(shop, "staff"),
+    ("DELETE", "/v1/customers/{account_id}/second-factors"): lambda shop: delete_factors(
+        shop, "customers"
+    ),
+    ("PUT", "/v1/second-factor-roles"): put_factor_roles,
+    ("POST", "/v1/identity-providers"): post_provider,
+    ("PATCH", "/v1/identity-providers/{provider_id}"): patch_provider,
+    ("DELETE", "/v1/identity-providers/{provider_id}"): delete_provider,
     ("PUT", "/v1/tenant/origins"): put_origins,
     ("POST", "/v1/returns/{return_id}/accept"): lambda shop: _decide(shop, "accept", {}),
     ("POST", "/v1/returns/{return_id}/decline"): lambda shop: _decide(shop, "decline", None),

@@ -1,6 +1,7 @@
 """The whole API in this process with a staff key, and what each of its writing routes is asked."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
@@ -35,6 +36,8 @@ class AuditedShop:
         """Kind and account of who comes with an authorization that is not the staff key's."""
         self.secrets: list[str] = []
         """What was shown or sent, and must not be in the trail."""
+        self.stack = contextlib.AsyncExitStack()
+        """What runs for a scenario, until the shop closes."""
 
     def actor_of(self, headers: Mapping[str, str]) -> tuple[str, str]:
         """Kind and id of who asks with these headers."""
@@ -101,7 +104,9 @@ async def open_shop(database: Database, folder: Path) -> AsyncIterator[AuditedSh
     app: Any = build_app(Settings(), house.composition)
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False, client=(PEER, 4711))
     async with httpx.AsyncClient(transport=transport, base_url="http://shop") as http:
-        yield AuditedShop(house, http, issued.key, issued.id)
+        shop = AuditedShop(house, http, issued.key, issued.id)
+        async with shop.stack:
+            yield shop
     await house.composition.close()
 
 

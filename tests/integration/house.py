@@ -42,7 +42,7 @@ class House:
         self.database = database
         self.tenant = UUID(int=0)
         self.composition: Composition = compose(
-            Settings(data_dir=str(folder)), database, clock=self.clock
+            Settings(data_dir=str(folder), providers_at_home=True), database, clock=self.clock
         )
         self.batches = {batch.name: batch for batch in self.composition.batches}
         self._runners: dict[str, GroupRunner] = {}

@@ -102,8 +102,9 @@ def compose(settings: Settings, database: Database, *, clock: Clock | None = Non
     )
     tenancy = tenancy_module.build(s)
     identity = identity_module.build(
-        s, find_tenant=tenancy.offers.find_tenant, find_home=tenancy.offers.access_home
-    )
+        s, find_tenant=tenancy.offers.find_tenant, find_home=tenancy.offers.access_home,
+        pages=tenancy.offers.origins,
+    )  # fmt: skip
     catalog = catalog_module.build(s)
     inventory = inventory_module.build(s)
     orders = orders_module.build(s, catalog.offers)

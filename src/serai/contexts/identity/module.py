@@ -4,12 +4,14 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any, Final
 
+from serai.contexts.identity.gateways.ceremonies import WebAuthn
 from serai.contexts.identity.gateways.guard import Guard
 from serai.contexts.identity.gateways.hashing import ArgonHashing
 from serai.contexts.identity.gateways.keychain import Keychain
 from serai.contexts.identity.gateways.names import RememberedNames
 from serai.contexts.identity.gateways.news import News
 from serai.contexts.identity.gateways.office import Office
+from serai.contexts.identity.gateways.openid import OpenIdProviders
 from serai.contexts.identity.gateways.safe import Safe
 from serai.contexts.identity.handlers import upkeep
 from serai.contexts.identity.handlers.desk import Desk
@@ -22,17 +24,32 @@ from serai.contexts.identity.routes.coming_in import (
 )
 from serai.contexts.identity.routes.edge import Lobby
 from serai.contexts.identity.routes.factors import factor_routes
-from serai.contexts.identity.routes.others import account_routes, role_routes, staff_routes
+from serai.contexts.identity.routes.others import (
+    account_routes,
+    lost_factor_routes,
+    role_routes,
+    staff_routes,
+)
 from serai.contexts.identity.routes.own import own_account_routes, own_session_routes
+from serai.contexts.identity.routes.passkeys import (
+    factor_role_routes,
+    own_passkey_routes,
+    passkey_session_routes,
+)
+from serai.contexts.identity.routes.providers import provider_routes, provider_session_routes
 from serai.contexts.identity.store.accounts import PostgresAccounts, PostgresRoles
 from serai.contexts.identity.store.factors import PostgresFactors
 from serai.contexts.identity.store.keys import PostgresKeys
+from serai.contexts.identity.store.passkeys import PostgresPasskeys
+from serai.contexts.identity.store.providers import PostgresProviders
 from serai.contexts.identity.store.sessions import PostgresSessions, PostgresThrottles
 from serai.contexts.tenancy.contract import TenantView
 from serai.kernel.clock import Clock
 from serai.kernel.db import Database
+from serai.kernel.edge import Origins
 from serai.kernel.module import Job, Module, Surroundings
 from serai.kernel.tenant import Home
+from serai.settings import Settings
 
 PRUNE_EVERY: Final = timedelta(minutes=1)
 
@@ -42,25 +59,23 @@ def build(
     *,
     find_tenant: Callable[[str], Awaitable[TenantView | None]],
     find_home: FindHome,
+    pages: Origins,
 ) -> Module:
     """Identity over PostgreSQL; its offers are an `Identity`.
 
-    `find_home` refuses a tenant that is not served now: nobody of it comes in.
+    `find_home` refuses a tenant that is not served now: nobody of it comes in. `pages` are those of
+    whose origins a passkey may be asked for.
     """
     settings = s.settings
-    sessions = PostgresSessions()
+    sessions, passkeys, providers = PostgresSessions(), PostgresPasskeys(), PostgresProviders()
+    relying = OpenIdProviders(is_at_home=settings.providers_at_home)
     safe = Safe(
         key=settings.identity_key, key_file=settings.identity_key_file, folder=settings.data_path
     )
     keychain = Keychain(
         s.database, PostgresKeys(), sessions, safe, s.clock, issuer=settings.identity_issuer
     )
-    hashing = ArgonHashing(
-        memory_kib=settings.argon2_memory_kib,
-        passes=settings.argon2_passes,
-        lanes=settings.argon2_lanes,
-        at_once=settings.password_hashes_max,
-    )
+    hashing = _make_hashing(settings)
 
     async def look_up(home: Home, claims: Claims) -> LiveSession | None:
         async with s.database.transaction(home, (claims.tenant,), is_read_only=True) as tx:
@@ -76,21 +91,28 @@ def build(
         throttles=PostgresThrottles(),
         roles=PostgresRoles(),
         factors=PostgresFactors(),
+        passkeys=passkeys,
+        ceremonies=WebAuthn(),
+        providers=providers,
+        relying=relying,
         hashing=hashing,
         signing=keychain,
         mail_key=safe,
         seals=safe,
         told=guard,
+        pages=pages,
         issuer=settings.identity_issuer,
         logins_per_address=settings.logins_per_address,
     )
     lobby = Lobby(RememberedNames(find_tenant), find_home)
 
     async def prune(database: Database, home: Home, clock: Clock) -> int:
-        return await upkeep.prune_old(database, home, clock, homes=s.homes, rows=sessions)
+        rows = (sessions, passkeys, providers)
+        return await upkeep.prune_old(database, home, clock, homes=s.homes, rows=rows)
 
     async def close() -> None:
         hashing.close()
+        await relying.close()
 
     return Module(
         name="identity",
@@ -98,6 +120,15 @@ def build(
         jobs=[Job("identity.prune", PRUNE_EVERY, prune, chunk=upkeep.PRUNE_CHUNK)],
         offers=Office(desk, s.homes, guard=guard, keychain=keychain, news=news),
         close=close,
+    )
+
+
+def _make_hashing(settings: Settings) -> ArgonHashing:
+    return ArgonHashing(
+        memory_kib=settings.argon2_memory_kib,
+        passes=settings.argon2_passes,
+        lanes=settings.argon2_lanes,
+        at_once=settings.password_hashes_max,
     )
 
 
@@ -109,8 +140,15 @@ def _routes(desk: Desk, lobby: Lobby, keychain: Keychain) -> list[Any]:
         *own_account_routes(desk),
         *own_session_routes(desk),
         *factor_routes(desk),
+        *passkey_session_routes(desk, lobby),
+        *own_passkey_routes(desk),
+        *factor_role_routes(desk),
+        *provider_session_routes(desk, lobby),
+        *provider_routes(desk),
         *staff_routes(desk),
         *account_routes(desk, "customer", "/v1/customers"),
         *account_routes(desk, "staff", "/v1/staff"),
+        *lost_factor_routes(desk, "customer", "/v1/customers"),
+        *lost_factor_routes(desk, "staff", "/v1/staff"),
         *role_routes(desk),
     ]

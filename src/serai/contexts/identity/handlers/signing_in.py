@@ -1,6 +1,7 @@
 """Signing in and staying in: a password for a session, a refresh token for the next two tokens."""
 
 import secrets
+from collections.abc import Callable
 from typing import Final, Protocol
 from uuid import UUID
 
@@ -18,10 +19,12 @@ from serai.contexts.identity.contract import (
 from serai.contexts.identity.handlers.desk import Desk
 from serai.contexts.identity.model import passwords, sessions, throttle, tokens
 from serai.contexts.identity.model.accounts import Account, email_key
+from serai.contexts.identity.model.passkeys import Passkey
 from serai.contexts.identity.model.sessions import RefreshToken, Session
 from serai.contexts.identity.model.throttle import Allowance
 from serai.contexts.identity.ports import ACCOUNT
 from serai.kernel import ids
+from serai.kernel.changes import describe
 from serai.kernel.db import Tx
 from serai.kernel.events import Cause
 from serai.kernel.tenant import Home
@@ -33,7 +36,9 @@ _OVER: Final = "this refresh token is no good any more: sign in again"
 class CheckFactor(Protocol):
     """Refuses an account whose second factor is not shown."""
 
-    async def __call__(self, account: Account, code: str | None, *, desk: Desk, tx: Tx) -> None: ...
+    async def __call__(
+        self, account: Account, code: str | None, *, shown: Passkey | None, desk: Desk, tx: Tx
+    ) -> None: ...
 
 
 class SignIn(msgspec.Struct, frozen=True):
@@ -47,6 +52,9 @@ class SignIn(msgspec.Struct, frozen=True):
     """Where she comes from, as far as the edge can know."""
     code: str | None
     """Of her second factor, where she has one."""
+    shown: Passkey | None
+    """The passkey that she has shown, in place of a code."""
+    cause: Cause
 
 
 def login_bucket(kind: AccountKind, email: str) -> bytes:
@@ -59,10 +67,15 @@ def login_buckets(
 ) -> dict[bytes, Allowance]:
     """What a try to show a password takes from."""
     wanted = {login_bucket(kind, email): throttle.LOGINS_OF_ACCOUNT}
-    if address is not None and desk.logins_per_address:
-        allowance = Allowance(desk.logins_per_address, throttle.LOGIN_REFILL)
-        wanted[throttle.bucket_of("address", address)] = allowance
-    return wanted
+    return wanted | address_buckets(desk, address)
+
+
+def address_buckets(desk: Desk, address: str | None) -> dict[bytes, Allowance]:
+    """What a try to come in takes from the tries of a network address, where they are counted."""
+    if address is None or not desk.logins_per_address:
+        return {}
+    allowance = Allowance(desk.logins_per_address, throttle.LOGIN_REFILL)
+    return {throttle.bucket_of("address", address): allowance}
 
 
 async def sign_in(
@@ -86,15 +99,27 @@ async def sign_in(
         current = await desk.accounts.lock(tenant_id, account.id, tx=tx)
         if current is None or not current.may_sign_in or current.password_hash != known:
             raise WrongCredentials(_WRONG)
-        await check_factor(current, command.code, desk=desk, tx=tx)
+        await check_factor(current, command.code, shown=command.shown, desk=desk, tx=tx)
         if renewed != known:
             await desk.accounts.update(
                 msgspec.structs.replace(current, password_hash=renewed), tx=tx
             )
         await desk.throttles.fill(tenant_id, login_bucket(command.kind, command.email), tx=tx)
-        session, refresh = await begin_session(current, desk=desk, tx=tx)
-        claims = _claim(desk, current, session.id, tx=tx)
-    return _tokens(sign(claims), refresh, session)
+        return await open_session(
+            current, sign=sign, by="password", cause=command.cause, desk=desk, tx=tx
+        )
+
+
+async def open_session(
+    account: Account, *, sign: Callable[[tokens.Claims], str], by: str, cause: Cause, desk: Desk,
+    tx: Tx,
+) -> TokensView:  # fmt: skip
+    """A new session of an account that has shown what it has to, and its first two tokens."""
+    session, refresh = await begin_session(account, desk=desk, tx=tx)
+    told = {"session_id": session.id, "kind": account.kind, "by": by}
+    change = describe("identity.signed_in", ("account", account.id), cause, after=told)
+    tx.record(account.tenant_id, change)
+    return _tokens(sign(_claim(desk, account, session.id, tx=tx)), refresh, session)
 
 
 async def begin_session(account: Account, *, desk: Desk, tx: Tx) -> tuple[Session, str]:

@@ -27,7 +27,8 @@ class Account(msgspec.Struct, frozen=True):
 
     @property
     def may_sign_in(self) -> bool:
-        return self.password_hash is not None and self.suspended_at is None
+        """Whether it is let in by what it has shown: a password, a passkey or a provider's word."""
+        return self.suspended_at is None
 
 
 def email_key(email: str) -> str:

@@ -79,9 +79,9 @@ class Accounts(Protocol):
         ...
 
     async def count_with_role(
-        self, tenant_id: UUID, role: str, *, is_everyone: bool, tx: Tx
+        self, tenant_id: UUID, role: str, *, is_everyone: bool, but: UUID, tx: Tx
     ) -> int:
-        """How many have a role, up to a bound: all, or only those who may sign in."""
+        """How many but one have a role, up to a bound: all, or only those who can sign in."""
         ...
 
 

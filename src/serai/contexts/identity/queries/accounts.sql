@@ -36,11 +36,17 @@ FROM {identity}.accounts WHERE tenant_id = $1 AND kind = $2 AND id < $3
 ORDER BY id DESC LIMIT $4;
 
 -- name: count_accounts_with_role
--- Counts, up to a bound, the accounts that have a role: all of them, or those who may sign in.
+-- Counts, up to a bound, the accounts but one that have a role: all, or those who can sign in.
 SELECT count(*)::int AS found FROM (
-  SELECT id FROM {identity}.accounts
-  WHERE tenant_id = $1 AND $2 = ANY (roles)
-    AND ($4::boolean OR (suspended_at IS NULL AND password_hash IS NOT NULL))
+  SELECT a.id FROM {identity}.accounts a
+  WHERE a.tenant_id = $1 AND $2 = ANY (a.roles) AND a.id <> $5
+    AND ($4::boolean OR (a.suspended_at IS NULL AND (
+      a.password_hash IS NOT NULL
+      OR EXISTS (SELECT FROM {identity}.passkeys p WHERE p.tenant_id = $1 AND p.account_id = a.id)
+      OR EXISTS (
+        SELECT FROM {identity}.provider_links l WHERE l.tenant_id = $1 AND l.account_id = a.id
+      )
+    )))
   LIMIT $3
 ) AS holders;
 

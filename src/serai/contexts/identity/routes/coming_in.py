@@ -7,12 +7,13 @@ from litestar.openapi import ResponseSpec
 from litestar.params import JSONBody
 
 from serai.contexts.identity.contract import AccountView, TokensView
-from serai.contexts.identity.handlers import factors, proving, signing_in
+from serai.contexts.identity.handlers import factors, passkeys, proving, signing_in
 from serai.contexts.identity.handlers.desk import Desk
 from serai.contexts.identity.handlers.proving import Register, RequestReset
 from serai.contexts.identity.handlers.signing_in import SignIn
 from serai.contexts.identity.ports import KeySet
 from serai.contexts.identity.routes.edge import (
+    ANYONE,
     TAGS,
     CredentialsBody,
     CustomerBody,
@@ -25,9 +26,8 @@ from serai.contexts.identity.routes.edge import (
     address_of,
 )
 from serai.kernel.failure import NotFound
-from serai.kernel.web import KEYLESS, OPEN, answer_with, cause_of, json_body, send
+from serai.kernel.web import OPEN, answer_with, cause_of, json_body, send
 
-ANYONE: Final = {OPEN: "who asks is what this finds out", **KEYLESS}
 JWKS_AGE_S: Final = 300
 """How long others may keep the key set; far shorter than a new key is published before it signs."""
 
@@ -43,9 +43,15 @@ def session_routes(desk: Desk, lobby: Lobby) -> list[Any]:
     ) -> Response[bytes]:
         """A wrong password and an unknown address have the same answer, after the same time."""
         tenant_id, home = await lobby.find(tenant)
+        cause, shown = cause_of(request), None
+        if data.passkey is not None:
+            shown = await passkeys.show(
+                tenant_id, data.passkey.read(), desk=desk, home=home, cause=cause
+            )
         command = SignIn(
-            tenant_id, data.kind, data.email, data.password, address_of(request), data.code
-        )
+            tenant_id, data.kind, data.email, data.password, address_of(request), data.code, shown,
+            cause,
+        )  # fmt: skip
         answer = await signing_in.sign_in(command, desk=desk, home=home, check_factor=factors.check)
         return send(answer_with(answer, status=201))
 

@@ -15,14 +15,16 @@ from serai.contexts.identity.contract import (
     SignedIn,
 )
 from serai.contexts.identity.ports import FindHome, TenantNames
+from serai.contexts.identity.routes.credentials import AssertionBody
 from serai.contexts.tenancy.contract import NAME_CHARS_MAX as TENANT_CHARS_MAX
 from serai.kernel.failure import Invalid
 from serai.kernel.problems import MEDIA_TYPE, Problem
 from serai.kernel.tenant import Home
 from serai.kernel.text import Email, Line, Text
-from serai.kernel.web import MissingScope, principal_of
+from serai.kernel.web import KEYLESS, OPEN, MissingScope, principal_of
 
 TAGS: Final = ["identity"]
+ANYONE: Final = {OPEN: "who asks is what this finds out", **KEYLESS}
 SECRET_CHARS_MAX: Final = 1024
 """What a field may hold that is compared and not kept; the rules for new passwords are stricter."""
 
@@ -47,6 +49,8 @@ class CredentialsBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kind: AccountKind = "customer"
     code: Code | None = None
     """Of the authenticator, or a spare one, where the account has a second factor."""
+    passkey: AssertionBody | None = None
+    """Instead of a code, where the account has a passkey."""
 
 
 class FactorBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -65,7 +69,9 @@ class RemovalBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Both factors, before one is taken away."""
 
     current_password: Secret
-    code: Code
+    code: Code | None = None
+    passkey: AssertionBody | None = None
+    """Instead of a code."""
 
 
 class RefreshBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

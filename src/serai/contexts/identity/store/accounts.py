@@ -48,10 +48,10 @@ class PostgresAccounts:
         return [account for row in rows if (account := _account(row)) is not None]
 
     async def count_with_role(
-        self, tenant_id: UUID, role: str, *, is_everyone: bool, tx: Tx
+        self, tenant_id: UUID, role: str, *, is_everyone: bool, but: UUID, tx: Tx
     ) -> int:
         found: int = await tx.fetchval(
-            SQL.count_accounts_with_role, tenant_id, role, COUNTED_MAX, is_everyone
+            SQL.count_accounts_with_role, tenant_id, role, COUNTED_MAX, is_everyone, but
         )
         return found
 

@@ -57,6 +57,8 @@ class PostgresSessions:
         row = await tx.fetchrow(SQL.find_live_session, tenant_id, claims.sid, claims.sub, now)
         if row is None or row["kind"] != claims.kind:
             return None
+        if row["lacks_factor"]:
+            return LiveSession(claims.sub, row["kind"], roles.scopes_of((), {}))
         own: dict[str, tuple[str, ...]] = {}
         if not set(row["roles"]) <= set(roles.READY_MADE):
             listed = await tx.fetch(SQL.list_roles, tenant_id, ROLES_MAX)
