@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -120,7 +121,10 @@ async def test_a_passkey_is_made_and_signs_in_alone(shop: Shop, algorithm: str) 
     (listed,) = (await shop.call("GET", "/v1/me/passkeys", token)).json()["items"]
     assert listed["used_at"] is not None
     assert len(await recorded(shop, "identity.passkey_added")) == 1
-    assert len(await recorded(shop, "identity.signed_in")) == 2
+    told = await recorded(shop, "identity.signed_in")
+    account_id = me.json()["account"]["id"]
+    assert [json.loads(one["c"])["after"]["by"] for one in told] == ["password", "passkey"]
+    assert {json.loads(one["c"])["actor"]["id"] for one in told} == {account_id}
 
 
 async def test_a_passkey_of_one_page_is_good_on_the_other_of_the_same_site(shop: Shop) -> None:

@@ -24,6 +24,7 @@ from serai.contexts.identity.model.sessions import RefreshToken, Session
 from serai.contexts.identity.model.throttle import Allowance
 from serai.contexts.identity.ports import ACCOUNT
 from serai.kernel import ids
+from serai.kernel.actor import Actor
 from serai.kernel.changes import describe
 from serai.kernel.db import Tx
 from serai.kernel.events import Cause
@@ -116,8 +117,11 @@ async def open_session(
 ) -> TokensView:  # fmt: skip
     """A new session of an account that has shown what it has to, and its first two tokens."""
     session, refresh = await begin_session(account, desk=desk, tx=tx)
-    told = {"session_id": session.id, "kind": account.kind, "by": by}
-    change = describe("identity.signed_in", ("account", account.id), cause, after=told)
+    told = {"session_id": session.id, "by": by}
+    herself = msgspec.structs.replace(
+        cause, actor=Actor(account.kind, account.id, cause.actor.address)
+    )
+    change = describe("identity.signed_in", ("account", account.id), herself, after=told)
     tx.record(account.tenant_id, change)
     return _tokens(sign(_claim(desk, account, session.id, tx=tx)), refresh, session)
 

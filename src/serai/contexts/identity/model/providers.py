@@ -207,9 +207,14 @@ def choose(
         if provider.kind == "staff":
             return NotInvited("nobody has invited you: ask for it")
         return "make"
-    if not is_its_own:
+    if not is_its_own or not _is_same(email, there.email):
         return AccountNotLinked("there is an account with your address: sign in to it as before")
     return "link"
+
+
+def _is_same(told: str, kept: str) -> bool:
+    """Whether two addresses are one to a mail server too, and not only to how we compare them."""
+    return told == kept or ((told + kept).isascii() and told.lower() == kept.lower())
 
 
 def view_of(provider: Provider) -> ProviderView:
