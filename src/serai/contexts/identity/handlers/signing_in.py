@@ -1,6 +1,7 @@
 """Signing in and staying in: a password for a session, a refresh token for the next two tokens."""
 
 import secrets
+from datetime import timedelta
 from typing import Final, Protocol
 from uuid import UUID
 
@@ -47,6 +48,8 @@ class SignIn(msgspec.Struct, frozen=True):
     """Where she comes from, as far as the edge can know."""
     code: str | None
     """Of her second factor, where she has one."""
+    app_id: UUID | None = None
+    """`PAGES` for a session with the provider's pages; None: the shop itself."""
 
 
 def login_bucket(kind: AccountKind, email: str) -> bytes:
@@ -92,12 +95,18 @@ async def sign_in(
                 msgspec.structs.replace(current, password_hash=renewed), tx=tx
             )
         await desk.throttles.fill(tenant_id, login_bucket(command.kind, command.email), tx=tx)
-        session, refresh = await begin_session(current, desk=desk, tx=tx)
+        session, refresh = await begin_session(
+            current, desk=desk, tx=tx, app_id=command.app_id,
+            lasts=None if command.app_id is None else sessions.PAGES_TTL,
+        )  # fmt: skip
         claims = _claim(desk, current, session.id, tx=tx)
     return _tokens(sign(claims), refresh, session)
 
 
-async def begin_session(account: Account, *, desk: Desk, tx: Tx) -> tuple[Session, str]:
+async def begin_session(
+    account: Account, *, desk: Desk, tx: Tx, app_id: UUID | None = None,
+    scopes: tuple[str, ...] = (), lasts: timedelta | None = None,
+) -> tuple[Session, str]:  # fmt: skip
     """A new session of an account, and its first refresh token; the oldest make room."""
     family, fresh = _half(), _half()
     session = Session(
@@ -107,10 +116,12 @@ async def begin_session(account: Account, *, desk: Desk, tx: Tx) -> tuple[Sessio
         fresh=sessions.digest_of(fresh),
         created_at=tx.now,
         used_at=tx.now,
-        expires_at=sessions.expiry(tx.now, tx.now),
+        expires_at=sessions.expiry(tx.now, tx.now) if lasts is None else tx.now + lasts,
+        app_id=app_id,
+        scopes=scopes,
     )
     ended = await desk.sessions.end_oldest(
-        account.tenant_id, account.id, kept=SESSIONS_MAX - 1, now=tx.now, tx=tx
+        account.tenant_id, account.id, app_id=app_id, kept=SESSIONS_MAX - 1, now=tx.now, tx=tx
     )
     if ended:
         await desk.sessions.tell(ACCOUNT, account.id, tx=tx)
