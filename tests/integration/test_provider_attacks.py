@@ -187,6 +187,21 @@ async def test_a_code_is_over_after_a_minute(ground: Ground) -> None:
     assert error_of(await ground.redeem(app, code, verifier)) == (400, "invalid_grant")
 
 
+async def test_a_code_that_is_on_its_way_when_she_takes_it_back_is_over(ground: Ground) -> None:
+    app = await ground.make()
+    begun = (await ground.ask("device_authorization", app, scope="orders:own")).json()
+    async with ground.browser() as browser:
+        code, verifier = await ground.allow(app, browser=browser)
+        page = await browser.open("/t/acme/device")
+        page = await browser.submit(page, user_code=begun["user_code"])
+        assert "is let in" in (await browser.submit(page, decision="allow")).text
+    hers = (await ground.shop.sign_in(EMAIL))["access_token"]
+    assert (await ground.shop.call("DELETE", f"/v1/me/consents/{app.id}", hers)).is_success
+    assert error_of(await ground.redeem(app, code, verifier)) == (400, "invalid_grant")
+    poll = await ground.ask("token", app, grant_type=DEVICE, device_code=begun["device_code"])
+    assert error_of(poll) == (400, "invalid_grant")
+
+
 async def test_a_public_app_s_refresh_token_that_comes_again_ends_the_family(
     ground: Ground,
 ) -> None:

@@ -166,7 +166,7 @@ async def _redeem_code(
         )  # fmt: skip
         return Outcome(refusal=InvalidGrant(_NO_GOOD), ended=code.account_id)
     account = await provider.desk.accounts.find(place.tenant_id, code.account_id, tx=tx)
-    if account is None or not account.may_sign_in:
+    if account is None or not await _allows(account, app, code.scopes, provider=provider, tx=tx):
         return Outcome(refusal=InvalidGrant(_NO_GOOD))
     session, refresh = await _begin(app, account, code.scopes, provider=provider, tx=tx)
     await provider.handovers.use_code(place.tenant_id, digest, session.id, tx=tx)
@@ -187,7 +187,7 @@ async def _redeem_device(
             await provider.handovers.update_device(place.tenant_id, device, tx=tx)
         return Outcome(refusal=refusal)
     account = await provider.desk.accounts.find(place.tenant_id, device.account_id, tx=tx)
-    if account is None or not account.may_sign_in:
+    if account is None or not await _allows(account, app, device.scopes, provider=provider, tx=tx):
         return Outcome(refusal=InvalidGrant(_NO_GOOD))
     session, refresh = await _begin(app, account, device.scopes, provider=provider, tx=tx)
     used = msgspec.structs.replace(device, session_id=session.id)
@@ -252,6 +252,14 @@ async def _come_alone(
         session_id=None, scopes=wanted, token_id=ids.new_id(), now=tx.now,
     )  # fmt: skip
     return Outcome(TokenAnswer(signs.access(claims), "Bearer", ACCESS_S, " ".join(wanted)))
+
+
+async def _allows(
+    account: Account, app: App, scopes: Sequence[str], *, provider: Provider, tx: Tx
+) -> bool:
+    """Whether she still allows what a code on its way was given for."""
+    known = await provider.apps.find_consent(account.tenant_id, account.id, app.id, tx=tx)
+    return account.may_sign_in and set(scopes) <= set(known)
 
 
 async def _begin(
