@@ -11,6 +11,7 @@ import msgspec
 
 PREFIX = "SERAI_"
 _IDENTITY_KEY = re.compile(r"[A-Za-z0-9_-]{43}=?", re.ASCII)
+_PUBLIC_URL = re.compile(r"https?://[a-z0-9.\[\]:-]+", re.ASCII)
 FILE_SUFFIX = "_FILE"
 """SERAI_CALLBACK_SECRET_FILE names a file that holds the value; the same for every setting."""
 FILE_BYTES_MAX = 64 * 1024
@@ -62,6 +63,9 @@ class Settings(msgspec.Struct, frozen=True):
     """A file that holds `identity_key`; empty: one that is made in `data_dir`."""
     identity_issuer: str = "serai"
     """The `iss` of access tokens: what others know this installation by, best its URL."""
+    public_url: str = ""
+    """Where browsers and apps reach the API, such as https://api.shop.example: a scheme and a host,
+    no path. The issuer of a tenant's apps begins with it; empty: http://host:port."""
     argon2_memory_kib: int = 65_536
     """Memory of one password's hash; with another value each is made anew when it is next used."""
     argon2_passes: int = 3
@@ -101,6 +105,11 @@ class Settings(msgspec.Struct, frozen=True):
     @property
     def has_tls(self) -> bool:
         return self.tls_in_front or self.tls is not None
+
+    @property
+    def public_address(self) -> str:
+        """`public_url`, or where the API listens."""
+        return self.public_url or f"http://{self.host}:{self.port}"
 
     @property
     def data_path(self) -> Path:
@@ -190,9 +199,17 @@ def _check(settings: Settings) -> None:
     provider = settings.payment_provider
     if provider != "direct" and not provider.startswith(("http://", "https://")):
         raise SettingsError(f"SERAI_PAYMENT_PROVIDER is {provider!r}; it must be `direct` or a URL")
+    _check_identity(settings)
+    if settings.log_level.upper() not in logging.getLevelNamesMapping():
+        raise SettingsError(f"SERAI_LOG_LEVEL is {settings.log_level!r}; `info` is a usual one")
+
+
+def _check_identity(settings: Settings) -> None:
     if settings.identity_key and not _IDENTITY_KEY.fullmatch(settings.identity_key):
         raise SettingsError("SERAI_IDENTITY_KEY must be 32 bytes in base64url (43 characters)")
     if not settings.identity_issuer:
         raise SettingsError("SERAI_IDENTITY_ISSUER must not be empty")
-    if settings.log_level.upper() not in logging.getLevelNamesMapping():
-        raise SettingsError(f"SERAI_LOG_LEVEL is {settings.log_level!r}; `info` is a usual one")
+    if settings.public_url and not _PUBLIC_URL.fullmatch(settings.public_url):
+        raise SettingsError(
+            f"SERAI_PUBLIC_URL is {settings.public_url!r}; it must be like https://api.shop.example"
+        )

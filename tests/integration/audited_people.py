@@ -1,11 +1,14 @@
 """What each writing route of accounts, and of what customers ask for, is asked; people sign in."""
 
 from typing import Any
+from uuid import UUID
 
 import pyotp
 
+from serai.contexts.identity.store.apps import PostgresApps
 from serai.contexts.payments.gateways import sandbox_cards as cards
 from serai.kernel import ids
+from serai.kernel.tenant import POOLED
 from tests.integration.audited_shop import Asked, AuditedShop, Scenario
 from tests.integration.identity_shop import NEXT_PASSWORD, PASSWORD
 from tests.integration.openid_house import CLIENT, SECRET, run_liar
@@ -230,6 +233,42 @@ async def delete_provider(shop: AuditedShop) -> Asked:
     return await _provider(shop), None, {}
 
 
+def _app(**given: Any) -> dict[str, Any]:
+    return {
+        "name": "Planner", "grants": ["authorization_code"], "scopes": ["openid", "orders:own"],
+        "redirect_uris": ["https://app.example/cb"], **given,
+    }  # fmt: skip
+
+
+async def post_app(_: AuditedShop) -> Asked:
+    return "/v1/apps", _app(), {}
+
+
+async def _made(shop: AuditedShop) -> str:
+    made = await shop.do("POST", "/v1/apps", _app())
+    keep_secrets(shop, made)
+    return str(made["app"]["id"])
+
+
+async def patch_app(shop: AuditedShop) -> Asked:
+    return f"/v1/apps/{await _made(shop)}", {"is_disabled": True}, {}
+
+
+async def post_app_secret(shop: AuditedShop) -> Asked:
+    return f"/v1/apps/{await _made(shop)}/secrets", {"keep_old_s": 60}, {}
+
+
+async def delete_consent(shop: AuditedShop) -> Asked:
+    account_id, headers = await _customer(shop)
+    app_id = await _made(shop)
+    tenant_id = shop.house.tenant
+    async with shop.house.database.transaction(POOLED, (tenant_id,)) as tx:
+        await PostgresApps().save_consent(
+            tenant_id, UUID(account_id), UUID(app_id), ["openid"], now=tx.now, tx=tx
+        )
+    return f"/v1/me/consents/{app_id}", None, headers
+
+
 async def put_origins(_: AuditedShop) -> Asked:
     return "/v1/tenant/origins", {"origins": ["https://other.example"]}, {}
 
@@ -275,6 +314,10 @@ SCENARIOS: dict[tuple[str, str], Scenario] = {
     ("POST", "/v1/identity-providers"): post_provider,
     ("PATCH", "/v1/identity-providers/{provider_id}"): patch_provider,
     ("DELETE", "/v1/identity-providers/{provider_id}"): delete_provider,
+    ("POST", "/v1/apps"): post_app,
+    ("PATCH", "/v1/apps/{app_id}"): patch_app,
+    ("POST", "/v1/apps/{app_id}/secrets"): post_app_secret,
+    ("DELETE", "/v1/me/consents/{app_id}"): delete_consent,
     ("PUT", "/v1/tenant/origins"): put_origins,
     ("POST", "/v1/returns/{return_id}/accept"): lambda shop: _decide(shop, "accept", {}),
     ("POST", "/v1/returns/{return_id}/decline"): lambda shop: _decide(shop, "decline", None),

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Final, Protocol
 from uuid import UUID
 
@@ -56,6 +57,8 @@ class SignIn(msgspec.Struct, frozen=True):
     shown: Passkey | None
     """The passkey that she has shown, in place of a code."""
     cause: Cause
+    app_id: UUID | None = None
+    """`PAGES` for a session with the provider's pages; None: the shop itself."""
 
 
 def login_bucket(kind: AccountKind, email: str) -> bytes:
@@ -107,16 +110,20 @@ async def sign_in(
             )
         await desk.throttles.fill(tenant_id, login_bucket(command.kind, command.email), tx=tx)
         return await open_session(
-            current, sign=sign, by="password", cause=command.cause, desk=desk, tx=tx
-        )
+            current, sign=sign, by="password", cause=command.cause, desk=desk, tx=tx,
+            app_id=command.app_id,
+        )  # fmt: skip
 
 
 async def open_session(
     account: Account, *, sign: Callable[[tokens.Claims], str], by: str, cause: Cause, desk: Desk,
-    tx: Tx,
+    tx: Tx, app_id: UUID | None = None,
 ) -> TokensView:  # fmt: skip
     """A new session of an account that has shown what it has to, and its first two tokens."""
-    session, refresh = await begin_session(account, desk=desk, tx=tx)
+    session, refresh = await begin_session(
+        account, desk=desk, tx=tx, app_id=app_id,
+        lasts=None if app_id is None else sessions.PAGES_TTL,
+    )  # fmt: skip
     told = {"session_id": session.id, "by": by}
     herself = msgspec.structs.replace(
         cause, actor=Actor(account.kind, account.id, cause.actor.address)
@@ -126,7 +133,10 @@ async def open_session(
     return _tokens(sign(_claim(desk, account, session.id, tx=tx)), refresh, session)
 
 
-async def begin_session(account: Account, *, desk: Desk, tx: Tx) -> tuple[Session, str]:
+async def begin_session(
+    account: Account, *, desk: Desk, tx: Tx, app_id: UUID | None = None,
+    scopes: tuple[str, ...] = (), lasts: timedelta | None = None,
+) -> tuple[Session, str]:  # fmt: skip
     """A new session of an account, and its first refresh token; the oldest make room."""
     family, fresh = _half(), _half()
     session = Session(
@@ -136,10 +146,12 @@ async def begin_session(account: Account, *, desk: Desk, tx: Tx) -> tuple[Sessio
         fresh=sessions.digest_of(fresh),
         created_at=tx.now,
         used_at=tx.now,
-        expires_at=sessions.expiry(tx.now, tx.now),
+        expires_at=sessions.expiry(tx.now, tx.now) if lasts is None else tx.now + lasts,
+        app_id=app_id,
+        scopes=scopes,
     )
     ended = await desk.sessions.end_oldest(
-        account.tenant_id, account.id, kept=SESSIONS_MAX - 1, now=tx.now, tx=tx
+        account.tenant_id, account.id, app_id=app_id, kept=SESSIONS_MAX - 1, now=tx.now, tx=tx
     )
     if ended:
         await desk.sessions.tell(ACCOUNT, account.id, tx=tx)

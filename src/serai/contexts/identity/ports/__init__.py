@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
 from uuid import UUID
 
 import msgspec
@@ -12,7 +12,7 @@ from serai.contexts.identity.model.accounts import Account
 from serai.contexts.identity.model.factors import Factor
 from serai.contexts.identity.model.keys import SigningKey
 from serai.contexts.identity.model.sessions import Session
-from serai.contexts.identity.model.tokens import Claims, MailPurpose
+from serai.contexts.identity.model.tokens import TYPE, Claims, MailPurpose
 from serai.kernel.db import Tx
 from serai.kernel.tenant import Home
 
@@ -43,7 +43,8 @@ class LiveSession(msgspec.Struct, frozen=True):
     """A session that has not ended, of an account that may come in, and what that may do."""
 
     account_id: UUID
-    kind: AccountKind
+    """Of an app that comes by itself, the app's id."""
+    kind: AccountKind | Literal["app"]
     scopes: frozenset[str]
 
 
@@ -108,15 +109,16 @@ class Sessions(Protocol):
         ...
 
     async def end_oldest(
-        self, tenant_id: UUID, account_id: UUID, *, kept: int, now: datetime, tx: Tx
-    ) -> int:
-        """Ends all but the newest sessions of an account; how many."""
+        self, tenant_id: UUID, account_id: UUID, *, app_id: UUID | None, kept: int,
+        now: datetime, tx: Tx,
+    ) -> int:  # fmt: skip
+        """Ends all but the newest sessions that an account has with an app; how many."""
         ...
 
     async def list_living(
         self, tenant_id: UUID, account_id: UUID, *, now: datetime, limit: int, tx: Tx
     ) -> list[Session]:
-        """Sessions that have not ended, newest first."""
+        """Sessions with the shop itself that have not ended, newest first."""
         ...
 
     async def find_live(
@@ -271,9 +273,9 @@ class Hashing(Protocol):
 
 
 class Signing(Protocol):
-    """Signs access tokens, with the key that signs now."""
+    """Signs access tokens, and ID tokens by another type, with the key that signs now."""
 
-    async def prepare(self) -> Callable[[Claims], str]:
+    async def prepare(self, token_type: str = TYPE) -> Callable[[msgspec.Struct], str]:
         """What signs claims without a further look at the database. Unavailable without a key."""
         ...
 

@@ -22,6 +22,7 @@ class PostgresSessions:
         await tx.execute(
             SQL.insert_session, tenant_id, session.id, session.account_id, session.family,
             session.fresh, session.created_at, session.used_at, session.expires_at,
+            session.app_id, list(session.scopes),
         )  # fmt: skip
 
     async def lock(self, tenant_id: UUID, session_id: UUID, *, tx: Tx) -> Session | None:
@@ -41,9 +42,10 @@ class PostgresSessions:
         return await tx.execute(SQL.end_sessions, tenant_id, account_id, only, keep, now, reason)
 
     async def end_oldest(
-        self, tenant_id: UUID, account_id: UUID, *, kept: int, now: datetime, tx: Tx
-    ) -> int:
-        return await tx.execute(SQL.end_oldest_sessions, tenant_id, account_id, kept, now)
+        self, tenant_id: UUID, account_id: UUID, *, app_id: UUID | None, kept: int,
+        now: datetime, tx: Tx,
+    ) -> int:  # fmt: skip
+        return await tx.execute(SQL.end_oldest_sessions, tenant_id, account_id, kept, now, app_id)
 
     async def list_living(
         self, tenant_id: UUID, account_id: UUID, *, now: datetime, limit: int, tx: Tx
@@ -124,7 +126,7 @@ class PostgresThrottles:
 def _session(row: Record) -> Session:
     return Session(
         row["id"], row["account_id"], row["family"], row["fresh"], row["created_at"],
-        row["used_at"], row["expires_at"], row["ended_at"],
+        row["used_at"], row["expires_at"], row["ended_at"], row["app_id"], tuple(row["scopes"]),
     )  # fmt: skip
 
 
