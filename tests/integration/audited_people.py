@@ -151,6 +151,22 @@ async def put_origins(_: AuditedShop) -> Asked:
     return "/v1/tenant/origins", {"origins": ["https://shop.example"]}, {}
 
 
+async def post_domain(_: AuditedShop) -> Asked:
+    return "/v1/tenant/domains", {"domain": "shop.example.com"}, {}
+
+
+async def post_domain_verification(shop: AuditedShop) -> Asked:
+    claimed = await shop.do("POST", "/v1/tenant/domains", {"domain": "second.example.com"})
+
+    shop.zone.texts[claimed["record_name"]] = [[claimed["record_value"]]]
+    return "/v1/tenant/domains/second.example.com/verifications", None, {}
+
+
+async def delete_domain(shop: AuditedShop) -> Asked:
+    await shop.do("POST", "/v1/tenant/domains", {"domain": "third.example.com"})
+    return "/v1/tenant/domains/third.example.com", None, {}
+
+
 async def _decide(shop: AuditedShop, word: str, body: Any) -> Asked:
     """A decision by staff about a return that a customer has asked for."""
     _, hers = await _customer(shop)
@@ -181,6 +197,9 @@ SCENARIOS: dict[tuple[str, str], Scenario] = {
     ("POST", "/v1/me/totp/confirmations"): post_factor_confirmation,
     ("POST", "/v1/me/totp/removals"): post_factor_removal,
     ("PUT", "/v1/tenant/origins"): put_origins,
+    ("POST", "/v1/tenant/domains"): post_domain,
+    ("POST", "/v1/tenant/domains/{domain}/verifications"): post_domain_verification,
+    ("DELETE", "/v1/tenant/domains/{domain}"): delete_domain,
     ("POST", "/v1/returns/{return_id}/accept"): lambda shop: _decide(shop, "accept", {}),
     ("POST", "/v1/returns/{return_id}/decline"): lambda shop: _decide(shop, "decline", None),
 }

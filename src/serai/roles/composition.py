@@ -18,12 +18,14 @@ from serai.flows import agreement
 from serai.flows import cancellation as cancellation_flow
 from serai.flows import checkout as checkout_flow
 from serai.flows import returns as returns_flow
+from serai.flows import signup as signup_flow
 from serai.kernel import soundness
 from serai.kernel.clock import Clock, SystemClock
 from serai.kernel.db import Database
 from serai.kernel.module import Check, Consumer, Job, Module, Surroundings, Timer
 from serai.kernel.tenant import Homes
 from serai.kernel.web import Authenticator, Authenticators
+from serai.roles.schemas import SCHEMAS
 from serai.settings import Settings
 
 
@@ -102,8 +104,10 @@ def compose(settings: Settings, database: Database, *, clock: Clock | None = Non
     )
     tenancy = tenancy_module.build(s)
     identity = identity_module.build(
-        s, find_tenant=tenancy.offers.find_tenant, find_home=tenancy.offers.access_home
-    )
+        s, find_tenant=tenancy.offers.find_tenant, find_home=tenancy.offers.access_home,
+        find_unproven_home=tenancy.offers.access_unproven_home,
+        find_by_host=tenancy.offers.find_by_host,
+    )  # fmt: skip
     catalog = catalog_module.build(s)
     inventory = inventory_module.build(s)
     orders = orders_module.build(s, catalog.offers)
@@ -131,6 +135,14 @@ def compose(settings: Settings, database: Database, *, clock: Clock | None = Non
         checkout_flow.build(s, **lead, shipping=shipping.offers),
         cancellation_flow.build(s, **lead, shipping=shipping.offers),
         returns_flow.build(s, **lead, returns=returns.offers),
+        signup_flow.build(
+            s,
+            tenancy=tenancy.offers.newcomers,
+            identity=identity.offers.owners,
+            goods=catalog.offers,
+            receiving=inventory.offers,
+            schemas=SCHEMAS,
+        ),
         agreement.build(s, **lead, shipping=shipping.offers, notifications=notifications.offers),
     )
     consumers = [consumer for module in modules for consumer in module.consumers]

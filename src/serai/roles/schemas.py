@@ -17,6 +17,9 @@ PACKAGES = (
     "serai.contexts.audit",
 )
 
+SCHEMAS = tuple(package.rsplit(".", 1)[-1] for package in PACKAGES)
+"""The schemas of these, without a home's prefix."""
+
 
 def find_migrations() -> list[Migration]:
     """Every migration of the house."""

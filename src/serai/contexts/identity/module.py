@@ -14,7 +14,7 @@ from serai.contexts.identity.gateways.safe import Safe
 from serai.contexts.identity.handlers import upkeep
 from serai.contexts.identity.handlers.desk import Desk
 from serai.contexts.identity.model.tokens import Claims
-from serai.contexts.identity.ports import FindHome, LiveSession
+from serai.contexts.identity.ports import FindByHost, FindHome, LiveSession
 from serai.contexts.identity.routes.coming_in import (
     key_routes,
     registering_routes,
@@ -42,10 +42,13 @@ def build(
     *,
     find_tenant: Callable[[str], Awaitable[TenantView | None]],
     find_home: FindHome,
+    find_unproven_home: FindHome,
+    find_by_host: FindByHost,
 ) -> Module:
     """Identity over PostgreSQL; its offers are an `Identity`.
 
-    `find_home` refuses a tenant that is not served now: nobody of it comes in.
+    `find_home` refuses a tenant that is not served now: nobody of it comes in. The other lets one
+    in that is unproven, for the mail that proves it.
     """
     settings = s.settings
     sessions = PostgresSessions()
@@ -84,7 +87,7 @@ def build(
         issuer=settings.identity_issuer,
         logins_per_address=settings.logins_per_address,
     )
-    lobby = Lobby(RememberedNames(find_tenant), find_home)
+    lobby = Lobby(RememberedNames(find_tenant), find_home, find_unproven_home, find_by_host)
 
     async def prune(database: Database, home: Home, clock: Clock) -> int:
         return await upkeep.prune_old(database, home, clock, homes=s.homes, rows=sessions)
