@@ -73,6 +73,9 @@ class Settings(msgspec.Struct, frozen=True):
     dns_servers: str = ""
     """Where records that prove domains are asked for: addresses with commas between, `#port` after
     one that is not 53; empty: this machine's resolvers."""
+    plans: str = ""
+    """The plans that tenants may be put on: `ready-made`, or a JSON file with a list of them;
+    empty: nothing is limited, metered or billed."""
     sign_up: bool = False
     """Whether anyone may sign up a shop of her own (`POST /v1/sign-ups`); needs a mail server."""
     logins_per_address: int = 60

@@ -4,8 +4,10 @@ from typing import Any
 
 import pyotp
 
+from serai.contexts.billing.store import PostgresBooks
 from serai.contexts.payments.gateways import sandbox_cards as cards
 from serai.kernel import ids
+from serai.kernel.tenant import POOLED
 from tests.integration.audited_shop import Asked, AuditedShop, Scenario
 from tests.integration.identity_shop import NEXT_PASSWORD, PASSWORD
 
@@ -167,6 +169,14 @@ async def delete_domain(shop: AuditedShop) -> Asked:
     return "/v1/tenant/domains/third.example.com", None, {}
 
 
+async def put_card(shop: AuditedShop) -> Asked:
+    # It is there where a tenant once had a plan; how it gets one is tested in test_billing.py.
+    async with shop.house.database.transaction(POOLED, (shop.house.tenant,)) as tx:
+        await PostgresBooks().open_account(shop.house.tenant, "UTC", tx=tx)
+    shop.secrets.append(cards.NO_FUNDS)
+    return "/v1/billing/card", {"card": cards.NO_FUNDS}, {}
+
+
 async def _decide(shop: AuditedShop, word: str, body: Any) -> Asked:
     """A decision by staff about a return that a customer has asked for."""
     _, hers = await _customer(shop)
@@ -198,6 +208,7 @@ SCENARIOS: dict[tuple[str, str], Scenario] = {
     ("POST", "/v1/me/totp/removals"): post_factor_removal,
     ("PUT", "/v1/tenant/origins"): put_origins,
     ("POST", "/v1/tenant/domains"): post_domain,
+    ("PUT", "/v1/billing/card"): put_card,
     ("POST", "/v1/tenant/domains/{domain}/verifications"): post_domain_verification,
     ("DELETE", "/v1/tenant/domains/{domain}"): delete_domain,
     ("POST", "/v1/returns/{return_id}/accept"): lambda shop: _decide(shop, "accept", {}),

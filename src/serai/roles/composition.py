@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from serai.contexts.audit import module as audit_module
+from serai.contexts.billing import module as billing_module
 from serai.contexts.catalog import module as catalog_module
 from serai.contexts.identity import module as identity_module
 from serai.contexts.inventory import module as inventory_module
@@ -43,6 +44,10 @@ class Composition:
     """The `LookUps` that the payments context offers."""
     audit: Any
     """The `Audit` that the audit context offers."""
+    billing: Any
+    """The `Billing` that the billing context offers."""
+    gate: Any
+    """What counts the requests of tenants with a plan; None where there are no plans."""
 
     @property
     def database(self) -> Database:
@@ -110,12 +115,14 @@ def compose(settings: Settings, database: Database, *, clock: Clock | None = Non
     )  # fmt: skip
     catalog = catalog_module.build(s)
     inventory = inventory_module.build(s)
-    orders = orders_module.build(s, catalog.offers)
+    gate = billing_module.build_gate(s)
+    orders = orders_module.build(s, catalog.offers, quotas=gate)
     payments = payments_module.build(s, orders=orders.offers)
     shipping = shipping_module.build(s, orders=orders.offers, owners=orders.offers)
     returns = returns_module.build(s, orders=orders.offers, owners=orders.offers)
     notifications = notifications_module.build(s, tokens=identity.offers)
     audit = audit_module.build(s)
+    billing = billing_module.build(s, till=payments.offers, gate=gate)
     lead = {
         "orders": orders.offers,
         "inventory": inventory.offers,
@@ -132,6 +139,7 @@ def compose(settings: Settings, database: Database, *, clock: Clock | None = Non
         returns,
         notifications,
         audit,
+        billing,
         checkout_flow.build(s, **lead, shipping=shipping.offers),
         cancellation_flow.build(s, **lead, shipping=shipping.offers),
         returns_flow.build(s, **lead, returns=returns.offers),
@@ -153,4 +161,6 @@ def compose(settings: Settings, database: Database, *, clock: Clock | None = Non
         identity.offers,
         payments.operated,
         audit.operated,
+        billing.operated,
+        gate,
     )

@@ -224,7 +224,6 @@ def domain_routes(
     ) -> Response[bytes]:
         """Says which TXT record proves it. One that is there is shown again; it lasts a week."""
         who, name = principal_of(request), model.choose_domain(data.domain)
-        # As the transport: whether a domain is taken is the same for whoever asks.
         async with database.transaction(POOLED, (who.tenant_id,), is_transport=True) as tx:
             claimed = await handlers.claim_domain(
                 who.tenant_id, name, secrets.token_urlsafe(model.SECRET_BYTES), cause_of(request),
