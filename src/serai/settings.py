@@ -10,6 +10,8 @@ from pathlib import Path
 import msgspec
 
 PREFIX = "SERAI_"
+_DNS_SERVER = r"[0-9a-fA-F:.]{2,45}(?:#[0-9]{1,5})?"
+_DNS_SERVERS = re.compile(rf"{_DNS_SERVER}(?:, *{_DNS_SERVER})*", re.ASCII)
 _IDENTITY_KEY = re.compile(r"[A-Za-z0-9_-]{43}=?", re.ASCII)
 _PUBLIC_URL = re.compile(r"https?://[a-z0-9.\[\]:-]+", re.ASCII)
 FILE_SUFFIX = "_FILE"
@@ -72,6 +74,14 @@ class Settings(msgspec.Struct, frozen=True):
     argon2_lanes: int = 1
     password_hashes_max: int = 2
     """Passwords that one process hashes at the same time; the others wait, or are told to."""
+    dns_servers: str = ""
+    """Where records that prove domains are asked for: addresses with commas between, `#port` after
+    one that is not 53; empty: this machine's resolvers."""
+    plans: str = ""
+    """The plans that tenants may be put on: `ready-made`, or a JSON file with a list of them;
+    empty: nothing is limited, metered or billed."""
+    sign_up: bool = False
+    """Whether anyone may sign up a shop of her own (`POST /v1/sign-ups`); needs a mail server."""
     logins_per_address: int = 60
     """Tries to sign in that one network address has, and one more every two seconds; 0: any number,
     for where a proxy hides the addresses. The tries of one account are always counted."""
@@ -199,7 +209,15 @@ def _check(settings: Settings) -> None:
     provider = settings.payment_provider
     if provider != "direct" and not provider.startswith(("http://", "https://")):
         raise SettingsError(f"SERAI_PAYMENT_PROVIDER is {provider!r}; it must be `direct` or a URL")
+    _check_words(settings)
     _check_identity(settings)
+
+
+def _check_words(settings: Settings) -> None:
+    if settings.dns_servers and not _DNS_SERVERS.fullmatch(settings.dns_servers):
+        raise SettingsError(
+            "SERAI_DNS_SERVERS must be IP addresses, like 192.0.2.53,192.0.2.54#5353"
+        )
     if settings.log_level.upper() not in logging.getLevelNamesMapping():
         raise SettingsError(f"SERAI_LOG_LEVEL is {settings.log_level!r}; `info` is a usual one")
 

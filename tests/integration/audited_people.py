@@ -5,6 +5,7 @@ from uuid import UUID
 
 import pyotp
 
+from serai.contexts.billing.store import PostgresBooks
 from serai.contexts.identity.store.apps import PostgresApps
 from serai.contexts.payments.gateways import sandbox_cards as cards
 from serai.kernel import ids
@@ -273,6 +274,30 @@ async def put_origins(_: AuditedShop) -> Asked:
     return "/v1/tenant/origins", {"origins": ["https://other.example"]}, {}
 
 
+async def post_domain(_: AuditedShop) -> Asked:
+    return "/v1/tenant/domains", {"domain": "shop.example.com"}, {}
+
+
+async def post_domain_verification(shop: AuditedShop) -> Asked:
+    claimed = await shop.do("POST", "/v1/tenant/domains", {"domain": "second.example.com"})
+
+    shop.zone.texts[claimed["record_name"]] = [[claimed["record_value"]]]
+    return "/v1/tenant/domains/second.example.com/verifications", None, {}
+
+
+async def delete_domain(shop: AuditedShop) -> Asked:
+    await shop.do("POST", "/v1/tenant/domains", {"domain": "third.example.com"})
+    return "/v1/tenant/domains/third.example.com", None, {}
+
+
+async def put_card(shop: AuditedShop) -> Asked:
+    # It is there where a tenant once had a plan; how it gets one is tested in test_billing.py.
+    async with shop.house.database.transaction(POOLED, (shop.house.tenant,)) as tx:
+        await PostgresBooks().open_account(shop.house.tenant, "UTC", tx=tx)
+    shop.secrets.append(cards.NO_FUNDS)
+    return "/v1/billing/card", {"card": cards.NO_FUNDS}, {}
+
+
 async def _decide(shop: AuditedShop, word: str, body: Any) -> Asked:
     """A decision by staff about a return that a customer has asked for."""
     _, hers = await _customer(shop)
@@ -319,6 +344,10 @@ SCENARIOS: dict[tuple[str, str], Scenario] = {
     ("POST", "/v1/apps/{app_id}/secrets"): post_app_secret,
     ("DELETE", "/v1/me/consents/{app_id}"): delete_consent,
     ("PUT", "/v1/tenant/origins"): put_origins,
+    ("POST", "/v1/tenant/domains"): post_domain,
+    ("PUT", "/v1/billing/card"): put_card,
+    ("POST", "/v1/tenant/domains/{domain}/verifications"): post_domain_verification,
+    ("DELETE", "/v1/tenant/domains/{domain}"): delete_domain,
     ("POST", "/v1/returns/{return_id}/accept"): lambda shop: _decide(shop, "accept", {}),
     ("POST", "/v1/returns/{return_id}/decline"): lambda shop: _decide(shop, "decline", None),
 }

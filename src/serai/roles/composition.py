@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from serai.contexts.audit import module as audit_module
+from serai.contexts.billing import module as billing_module
 from serai.contexts.catalog import module as catalog_module
 from serai.contexts.identity import module as identity_module
 from serai.contexts.inventory import module as inventory_module
@@ -18,12 +19,14 @@ from serai.flows import agreement
 from serai.flows import cancellation as cancellation_flow
 from serai.flows import checkout as checkout_flow
 from serai.flows import returns as returns_flow
+from serai.flows import signup as signup_flow
 from serai.kernel import soundness
 from serai.kernel.clock import Clock, SystemClock
 from serai.kernel.db import Database
 from serai.kernel.module import Check, Consumer, Job, Module, Surroundings, Timer
 from serai.kernel.tenant import Homes
 from serai.kernel.web import Authenticator, Authenticators
+from serai.roles.schemas import SCHEMAS
 from serai.settings import Settings
 
 
@@ -41,6 +44,10 @@ class Composition:
     """The `LookUps` that the payments context offers."""
     audit: Any
     """The `Audit` that the audit context offers."""
+    billing: Any
+    """The `Billing` that the billing context offers."""
+    gate: Any
+    """What counts the requests of tenants with a plan; None where there are no plans."""
 
     @property
     def database(self) -> Database:
@@ -104,15 +111,19 @@ def compose(settings: Settings, database: Database, *, clock: Clock | None = Non
     identity = identity_module.build(
         s, find_tenant=tenancy.offers.find_tenant, find_home=tenancy.offers.access_home,
         pages=tenancy.offers.origins,
+        find_unproven_home=tenancy.offers.access_unproven_home,
+        find_by_host=tenancy.offers.find_by_host,
     )  # fmt: skip
     catalog = catalog_module.build(s)
     inventory = inventory_module.build(s)
-    orders = orders_module.build(s, catalog.offers)
+    gate = billing_module.build_gate(s)
+    orders = orders_module.build(s, catalog.offers, quotas=gate)
     payments = payments_module.build(s, orders=orders.offers)
     shipping = shipping_module.build(s, orders=orders.offers, owners=orders.offers)
     returns = returns_module.build(s, orders=orders.offers, owners=orders.offers)
     notifications = notifications_module.build(s, tokens=identity.offers)
     audit = audit_module.build(s)
+    billing = billing_module.build(s, till=payments.offers, gate=gate)
     lead = {
         "orders": orders.offers,
         "inventory": inventory.offers,
@@ -129,9 +140,18 @@ def compose(settings: Settings, database: Database, *, clock: Clock | None = Non
         returns,
         notifications,
         audit,
+        billing,
         checkout_flow.build(s, **lead, shipping=shipping.offers),
         cancellation_flow.build(s, **lead, shipping=shipping.offers),
         returns_flow.build(s, **lead, returns=returns.offers),
+        signup_flow.build(
+            s,
+            tenancy=tenancy.offers.newcomers,
+            identity=identity.offers.owners,
+            goods=catalog.offers,
+            receiving=inventory.offers,
+            schemas=SCHEMAS,
+        ),
         agreement.build(s, **lead, shipping=shipping.offers, notifications=notifications.offers),
     )
     consumers = [consumer for module in modules for consumer in module.consumers]
@@ -142,4 +162,6 @@ def compose(settings: Settings, database: Database, *, clock: Clock | None = Non
         identity.offers,
         payments.operated,
         audit.operated,
+        billing.operated,
+        gate,
     )

@@ -17,7 +17,7 @@ from serai.contexts.identity.handlers import upkeep
 from serai.contexts.identity.handlers.desk import Desk
 from serai.contexts.identity.handlers.provider import ISSUERS, Provider
 from serai.contexts.identity.model.tokens import Claims
-from serai.contexts.identity.ports import FindHome, LiveSession, OldRows
+from serai.contexts.identity.ports import FindByHost, FindHome, LiveSession, OldRows
 from serai.contexts.identity.routes.apps import app_routes, consent_view_routes, secret_routes
 from serai.contexts.identity.routes.coming_in import (
     key_routes,
@@ -69,12 +69,15 @@ def build(
     *,
     find_tenant: Callable[[str], Awaitable[TenantView | None]],
     find_home: FindHome,
+    find_unproven_home: FindHome,
+    find_by_host: FindByHost,
     pages: Origins,
 ) -> Module:
     """Identity over PostgreSQL; its offers are an `Identity`.
 
-    `find_home` refuses a tenant that is not served now: nobody of it comes in. `pages` are those of
-    whose origins a passkey may be asked for.
+    `find_home` refuses a tenant that is not served now: nobody of it comes in. The other lets one
+    in that is unproven, for the mail that proves it. `pages` are those of whose origins a passkey
+    may be asked for.
     """
     settings = s.settings
     sessions, passkeys, providers = PostgresSessions(), PostgresPasskeys(), PostgresProviders()
@@ -120,7 +123,7 @@ def build(
     provider = Provider(
         desk, apps, handovers, keychain.verify, look_up, public_url=settings.public_address
     )
-    lobby = Lobby(RememberedNames(find_tenant), find_home)
+    lobby = Lobby(RememberedNames(find_tenant), find_home, find_unproven_home, find_by_host)
 
     async def close() -> None:
         hashing.close()

@@ -6,7 +6,8 @@ from uuid import UUID
 
 import msgspec
 
-from serai.kernel.events import event
+from serai.kernel.db import Tx
+from serai.kernel.events import Cause, event
 from serai.kernel.failure import Refused, Unprocessable
 from serai.kernel.web import Authenticator, Principal
 
@@ -248,8 +249,27 @@ class MailTokens(Protocol):
         ...
 
 
+class Owners(Protocol):
+    """What identity offers to sign-up."""
+
+    async def admit(self, *, email: str, address: str | None) -> None:
+        """Takes a try to sign up, in a transaction of its own; Throttled where none is left."""
+        ...
+
+    async def invite_owner(
+        self, tenant_id: UUID, account_id: UUID, email: str, cause: Cause, *, tx: Tx
+    ) -> None:
+        """Makes a new tenant's first owner, who chooses her password by the token in a mail."""
+        ...
+
+
 class Identity(MailTokens, Protocol):
     """What identity offers to roles and the command line."""
+
+    @property
+    def owners(self) -> Owners:
+        """What sign-up asks of identity."""
+        ...
 
     @property
     def authenticator(self) -> Authenticator:

@@ -7,11 +7,12 @@ from serai.contexts.identity.contract import InvitedStaff
 from serai.contexts.identity.gateways.guard import Guard
 from serai.contexts.identity.gateways.keychain import Keychain
 from serai.contexts.identity.gateways.news import News
-from serai.contexts.identity.handlers import changing
+from serai.contexts.identity.handlers import changing, signing_up
 from serai.contexts.identity.handlers.changing import InviteStaff
 from serai.contexts.identity.handlers.desk import Desk
 from serai.contexts.identity.model import accounts, tokens
 from serai.kernel import ids
+from serai.kernel.db import Tx
 from serai.kernel.events import Cause
 from serai.kernel.tenant import Homes
 from serai.kernel.web import Authenticator
@@ -28,6 +29,10 @@ class Office:
         self._guard = guard
         self._keychain = keychain
         self._news = news
+
+    @property
+    def owners(self) -> "FirstOwners":
+        return FirstOwners(self._desk)
 
     @property
     def authenticator(self) -> Authenticator:
@@ -72,3 +77,18 @@ class Office:
         # The others hear of it; here nobody comes in by an old key even until the news is back.
         self._guard.forget_all()
         return made.id
+
+
+class FirstOwners:
+    """The contract's Protocol Owners."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def admit(self, *, email: str, address: str | None) -> None:
+        await signing_up.admit(email=email, address=address, desk=self._desk)
+
+    async def invite_owner(
+        self, tenant_id: UUID, account_id: UUID, email: str, cause: Cause, *, tx: Tx
+    ) -> None:
+        await signing_up.invite_owner(tenant_id, account_id, email, cause, desk=self._desk, tx=tx)

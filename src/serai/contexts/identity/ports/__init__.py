@@ -22,6 +22,8 @@ KEYS: Final = "keys"
 
 FindHome = Callable[[UUID], Awaitable[Home]]
 """Where a tenant lives; refuses one that is unknown, or not served now."""
+FindByHost = Callable[[str], Awaitable[UUID | None]]
+"""Whose domain a request's `Host` names; None where it is nobody's."""
 
 
 class MailToken(msgspec.Struct, frozen=True):

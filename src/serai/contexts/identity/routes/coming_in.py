@@ -39,10 +39,10 @@ def session_routes(desk: Desk, lobby: Lobby) -> list[Any]:
     @post("/v1/sessions", opt=ANYONE, dto=json_body(CredentialsBody), return_dto=None,
           responses=given, tags=TAGS, summary="Sign in", security=[])  # fmt: skip
     async def sign_in(
-        request: Request[Any, Any, Any], data: JSONBody[CredentialsBody], tenant: TenantName
+        request: Request[Any, Any, Any], data: JSONBody[CredentialsBody], tenant: TenantName = None
     ) -> Response[bytes]:
         """A wrong password and an unknown address have the same answer, after the same time."""
-        tenant_id, home = await lobby.find(tenant)
+        tenant_id, home = await lobby.find(request, tenant)
         cause, shown = cause_of(request), None
         if data.passkey is not None:
             shown = await passkeys.show(
@@ -80,13 +80,13 @@ def registering_routes(desk: Desk, lobby: Lobby) -> list[Any]:
     @post("/v1/customers", opt=ANYONE, dto=json_body(CustomerBody), return_dto=None,
           status_code=202, tags=TAGS, summary="Register as a customer", security=[])  # fmt: skip
     async def register_customer(
-        request: Request[Any, Any, Any], data: JSONBody[CustomerBody], tenant: TenantName
+        request: Request[Any, Any, Any], data: JSONBody[CustomerBody], tenant: TenantName = None
     ) -> None:
         """Sends a mail with a token; the account is made when that comes back.
 
         The answer is the same whether or not there is an account with this address.
         """
-        tenant_id, home = await lobby.find(tenant)
+        tenant_id, home = await lobby.find(request, tenant)
         command = Register(
             tenant_id, data.email, data.name, data.password, address_of(request),
             cause_of(request),
@@ -97,10 +97,10 @@ def registering_routes(desk: Desk, lobby: Lobby) -> list[Any]:
           return_dto=None, responses={201: ResponseSpec(data_container=AccountView)}, tags=TAGS,
           summary="Finish a registration", security=[])  # fmt: skip
     async def verify_customer(
-        request: Request[Any, Any, Any], data: JSONBody[VerificationBody], tenant: TenantName
+        request: Request[Any, Any, Any], data: JSONBody[VerificationBody], tenant: TenantName = None
     ) -> Response[bytes]:
         """The token from the mail makes the account; after that the password signs in."""
-        tenant_id, home = await lobby.find(tenant)
+        tenant_id, home = await lobby.find(request, tenant)
         view = await proving.confirm_registration(
             tenant_id, data.token, desk=desk, home=home, cause=cause_of(request)
         )
@@ -110,10 +110,10 @@ def registering_routes(desk: Desk, lobby: Lobby) -> list[Any]:
           status_code=202, tags=TAGS, summary="Say that a password was forgotten",
           security=[])  # fmt: skip
     async def request_reset(
-        request: Request[Any, Any, Any], data: JSONBody[ResetBody], tenant: TenantName
+        request: Request[Any, Any, Any], data: JSONBody[ResetBody], tenant: TenantName = None
     ) -> None:
         """Sends a mail with a token where there is such an account; the answer is the same."""
-        tenant_id, home = await lobby.find(tenant)
+        tenant_id, home = await lobby.find_unproven(request, tenant)
         command = RequestReset(
             tenant_id, data.kind, data.email, address_of(request), cause_of(request)
         )
@@ -123,10 +123,10 @@ def registering_routes(desk: Desk, lobby: Lobby) -> list[Any]:
           return_dto=None, status_code=204, tags=TAGS, summary="Choose a password",
           security=[])  # fmt: skip
     async def confirm_reset(
-        request: Request[Any, Any, Any], data: JSONBody[NewPasswordBody], tenant: TenantName
+        request: Request[Any, Any, Any], data: JSONBody[NewPasswordBody], tenant: TenantName = None
     ) -> None:
         """The token from the mail sets a password, once; every session of the account ends."""
-        tenant_id, home = await lobby.find(tenant)
+        tenant_id, home = await lobby.find_unproven(request, tenant)
         await proving.reset_password(
             tenant_id, data.token, data.password, desk=desk, home=home, cause=cause_of(request)
         )

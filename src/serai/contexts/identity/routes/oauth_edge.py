@@ -63,7 +63,7 @@ class Doors:
 
     async def find_open(self, name: str) -> Place:
         """The same for what is told to anyone."""
-        tenant_id, home = await self._lobby.find(name)
+        tenant_id, home = await self._lobby.find_named(name)
         return Place(tenant_id, home, name, self._provider.issuer_of(name))
 
 

@@ -100,7 +100,7 @@ def passkey_session_routes(desk: Desk, lobby: Lobby) -> list[Any]:
         request: Request[Any, Any, Any], data: JSONBody[OriginBody], tenant: TenantName
     ) -> Response[bytes]:
         """What `navigator.credentials.get` takes; good for one answer, for five minutes."""
-        tenant_id, home = await lobby.find(tenant)
+        tenant_id, home = await lobby.find(request, tenant)
         view = await passkeys.begin_sign_in(
             tenant_id, data.origin, address=address_of(request), desk=desk, home=home
         )
@@ -113,7 +113,7 @@ def passkey_session_routes(desk: Desk, lobby: Lobby) -> list[Any]:
         request: Request[Any, Any, Any], data: JSONBody[PasskeySignInBody], tenant: TenantName
     ) -> Response[bytes]:
         """It is the only factor: whoever holds it was verified by her device."""
-        tenant_id, home = await lobby.find(tenant)
+        tenant_id, home = await lobby.find(request, tenant)
         view = await passkeys.sign_in(
             tenant_id, data.kind, data.read(), desk=desk, home=home, cause=cause_of(request)
         )

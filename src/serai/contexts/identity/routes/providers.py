@@ -116,9 +116,9 @@ def provider_session_routes(desk: Desk, lobby: Lobby) -> list[Any]:
 
     @get("/v1/sign-in-providers", opt=ANYONE, responses=listed, tags=TAGS, security=[],
          summary="List the providers to sign in by")  # fmt: skip
-    async def list_choices(tenant: TenantName) -> Response[bytes]:
+    async def list_choices(request: Request[Any, Any, Any], tenant: TenantName) -> Response[bytes]:
         """Those that are enabled; there are never more than one page."""
-        tenant_id, home = await lobby.find(tenant)
+        tenant_id, home = await lobby.find(request, tenant)
         async with desk.open(home, tenant_id) as tx:
             found = await desk.providers.list_all(tenant_id, tx=tx)
         views = [ProviderChoiceView(p.id, p.kind, p.name) for p in found if p.is_enabled]
@@ -131,7 +131,7 @@ def provider_session_routes(desk: Desk, lobby: Lobby) -> list[Any]:
         request: Request[Any, Any, Any], data: JSONBody[BeginBody], tenant: TenantName
     ) -> Response[bytes]:
         """Where the browser goes. It keeps `binding` to itself, to show that it began."""
-        tenant_id, home = await lobby.find(tenant)
+        tenant_id, home = await lobby.find(request, tenant)
         command = Begin(tenant_id, data.provider_id, data.redirect_uri, address_of(request))
         view = await providers.begin(command, desk=desk, home=home)
         return send(answer_with(view, status=201))
@@ -143,7 +143,7 @@ def provider_session_routes(desk: Desk, lobby: Lobby) -> list[Any]:
         request: Request[Any, Any, Any], data: JSONBody[CompleteBody], tenant: TenantName
     ) -> Response[bytes]:
         """Once, by the browser that began it. A second factor of the account is asked for too."""
-        tenant_id, home = await lobby.find(tenant)
+        tenant_id, home = await lobby.find(request, tenant)
         cause, shown = cause_of(request), None
         if data.passkey is not None:
             shown = await passkeys.show(
