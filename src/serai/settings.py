@@ -62,6 +62,14 @@ class Settings(msgspec.Struct, frozen=True):
     """A file that holds `identity_key`; empty: one that is made in `data_dir`."""
     identity_issuer: str = "serai"
     """The `iss` of access tokens: what others know this installation by, best its URL."""
+    privacy_key: str = ""
+    """What wraps the keys of personal data: 32 bytes in base64, or several, the newest first. The
+    same for every process; empty: a file `privacy.key` that is made in `data_dir`."""
+    privacy_vault_url: str = ""
+    """A HashiCorp Vault whose transit engine wraps them instead, such as https://vault:8200."""
+    privacy_vault_key: str = "serai"
+    """The name of the key in its transit engine."""
+    privacy_vault_token: str = ""
     argon2_memory_kib: int = 65_536
     """Memory of one password's hash; with another value each is made anew when it is next used."""
     argon2_passes: int = 3
@@ -184,6 +192,12 @@ def _check(settings: Settings) -> None:
     for file in settings.tls or ():
         if not file.is_file():
             raise SettingsError(f"SERAI_TLS_CERTIFICATE or SERAI_TLS_KEY: there is no file {file}")
+    if bool(settings.privacy_vault_url) != bool(settings.privacy_vault_token):
+        raise SettingsError("SERAI_PRIVACY_VAULT_URL and SERAI_PRIVACY_VAULT_TOKEN belong together")
+    _check_words(settings)
+
+
+def _check_words(settings: Settings) -> None:
     provider = settings.payment_provider
     if provider != "direct" and not provider.startswith(("http://", "https://")):
         raise SettingsError(f"SERAI_PAYMENT_PROVIDER is {provider!r}; it must be `direct` or a URL")

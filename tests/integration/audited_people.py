@@ -165,6 +165,31 @@ async def _decide(shop: AuditedShop, word: str, body: Any) -> Asked:
     return f"/v1/returns/{asked['id']}/{word}", body, headers
 
 
+async def post_own_erasure(shop: AuditedShop) -> Asked:
+    _, headers = await _customer(shop)
+    return "/v1/me/erasure", {"current_password": PASSWORD}, headers
+
+
+async def post_consent(shop: AuditedShop) -> Asked:
+    _, headers = await _customer(shop)
+    body = {"purpose": "news", "text_version": "1", "is_given": True, "how": "sign-up"}
+    return "/v1/me/consents", body, headers
+
+
+async def post_export(shop: AuditedShop) -> Asked:
+    account_id, _ = await _customer(shop)
+    return "/v1/personal-data-exports", {"customer_id": account_id}, {}
+
+
+async def post_erasure(shop: AuditedShop) -> Asked:
+    account_id, _ = await _customer(shop)
+    return "/v1/erasures", {"customer_id": account_id}, {}
+
+
+async def put_retention_rule(_: AuditedShop) -> Asked:
+    return "/v1/retention-rules/orders.email", {"days": 90}, {}
+
+
 SCENARIOS: dict[tuple[str, str], Scenario] = {
     ("POST", "/v1/staff"): post_staff,
     ("PATCH", "/v1/staff/{account_id}"): patch_staff,
@@ -181,6 +206,11 @@ SCENARIOS: dict[tuple[str, str], Scenario] = {
     ("POST", "/v1/me/totp/confirmations"): post_factor_confirmation,
     ("POST", "/v1/me/totp/removals"): post_factor_removal,
     ("PUT", "/v1/tenant/origins"): put_origins,
+    ("POST", "/v1/me/erasure"): post_own_erasure,
+    ("POST", "/v1/me/consents"): post_consent,
+    ("POST", "/v1/personal-data-exports"): post_export,
+    ("POST", "/v1/erasures"): post_erasure,
+    ("PUT", "/v1/retention-rules/{name}"): put_retention_rule,
     ("POST", "/v1/returns/{return_id}/accept"): lambda shop: _decide(shop, "accept", {}),
     ("POST", "/v1/returns/{return_id}/decline"): lambda shop: _decide(shop, "decline", None),
 }

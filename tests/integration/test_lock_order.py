@@ -33,7 +33,7 @@ HELD = {
         "update_products", "update_variants", "delete_prices", "clear_price_ranges",
         "clear_shelves", "clear_facets", "clear_words",
     },
-    "serai.contexts.identity": {"update_throttles"},
+    "serai.contexts.identity": {"seal_accounts", "update_throttles"},
     "serai.contexts.inventory": {"change_levels"},
     "serai.contexts.notifications": {"requeue_messages", "update_templates"},
     "serai.contexts.orders": {"request_cancellations"},

@@ -31,7 +31,8 @@ from tests.simulation.database import Server, SimDatabase
 from tests.simulation.loop import Owner
 from tests.simulation.provider import SimProvider
 
-SETTINGS = Settings(payment_deadline_s=12.0, payment_timeout_s=4.0, log_level="critical")
+SETTINGS = Settings(payment_deadline_s=12.0, payment_timeout_s=4.0, log_level="critical",
+                    privacy_key="A" * 43)  # fmt: skip
 POOL_MAX = 6
 LETTERS = "kernel.dead_letters"
 _WORLD_FAILS = (Unavailable, LostLease, asyncpg.PostgresError, asyncpg.InterfaceError, OSError,
@@ -134,7 +135,7 @@ class Process(Owner):
         composition = self.composition
         await run_jobs(
             # Histories go in below HTTP, so nobody signs in: identity has nothing to take away.
-            [job for job in composition.jobs if job.name != "identity.prune"],
+            [job for job in composition.jobs if not job.name.startswith(("identity.", "privacy."))],
             database=composition.database,
             homes=composition.homes,
             clock=composition.clock,

@@ -11,6 +11,7 @@ from serai.contexts.inventory import module as inventory_module
 from serai.contexts.notifications import module as notifications_module
 from serai.contexts.orders import module as orders_module
 from serai.contexts.payments import module as payments_module
+from serai.contexts.privacy import module as privacy_module
 from serai.contexts.returns import module as returns_module
 from serai.contexts.shipping import module as shipping_module
 from serai.contexts.tenancy import module as tenancy_module
@@ -22,6 +23,8 @@ from serai.kernel import soundness
 from serai.kernel.clock import Clock, SystemClock
 from serai.kernel.db import Database
 from serai.kernel.module import Check, Consumer, Job, Module, Surroundings, Timer
+from serai.kernel.seals import building as sealing
+from serai.kernel.seals.subjects import Seals
 from serai.kernel.tenant import Homes
 from serai.kernel.web import Authenticator, Authenticators
 from serai.settings import Settings
@@ -41,6 +44,8 @@ class Composition:
     """The `LookUps` that the payments context offers."""
     audit: Any
     """The `Audit` that the audit context offers."""
+    seals: Seals
+    """What seals personal data."""
 
     @property
     def database(self) -> Database:
@@ -79,11 +84,16 @@ class Composition:
     def jobs(self) -> list[Job]:
         return [job for module in self.modules for job in module.jobs]
 
+    async def open(self) -> None:
+        """Unwraps what seals personal data, so that no transaction has to wait for that."""
+        await self.seals.roots.newest(self.clock.now())
+
     async def close(self) -> None:
         """Lets every module give back what it holds outside the database."""
         for module in self.modules:
             if module.close is not None:
                 await module.close()
+        await self.seals.roots.wrapping.close()
 
     def checks(self) -> Iterator[tuple[str, Check]]:
         """Each invariant with the name of the module that holds it."""
@@ -100,6 +110,8 @@ def compose(settings: Settings, database: Database, *, clock: Clock | None = Non
         clock=clock or SystemClock(),
         settings=settings,
     )
+    seals = sealing.build(settings, database)
+    database.seals = seals
     tenancy = tenancy_module.build(s)
     identity = identity_module.build(
         s, find_tenant=tenancy.offers.find_tenant, find_home=tenancy.offers.access_home
@@ -112,6 +124,12 @@ def compose(settings: Settings, database: Database, *, clock: Clock | None = Non
     returns = returns_module.build(s, orders=orders.offers, owners=orders.offers)
     notifications = notifications_module.build(s, tokens=identity.offers)
     audit = audit_module.build(s)
+    knowing = [
+        module.personal
+        for module in (identity, orders, notifications)
+        if module.personal is not None
+    ]
+    privacy = privacy_module.build(s, people=identity.offers, keys=seals, knowing=knowing)
     lead = {
         "orders": orders.offers,
         "inventory": inventory.offers,
@@ -128,6 +146,7 @@ def compose(settings: Settings, database: Database, *, clock: Clock | None = Non
         returns,
         notifications,
         audit,
+        privacy,
         checkout_flow.build(s, **lead, shipping=shipping.offers),
         cancellation_flow.build(s, **lead, shipping=shipping.offers),
         returns_flow.build(s, **lead, returns=returns.offers),
@@ -141,4 +160,5 @@ def compose(settings: Settings, database: Database, *, clock: Clock | None = Non
         identity.offers,
         payments.operated,
         audit.operated,
+        seals,
     )

@@ -15,6 +15,7 @@ PACKAGES = (
     "serai.contexts.returns",
     "serai.contexts.notifications",
     "serai.contexts.audit",
+    "serai.contexts.privacy",
 )
 
 

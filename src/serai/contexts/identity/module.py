@@ -27,6 +27,7 @@ from serai.contexts.identity.routes.own import own_account_routes, own_session_r
 from serai.contexts.identity.store.accounts import PostgresAccounts, PostgresRoles
 from serai.contexts.identity.store.factors import PostgresFactors
 from serai.contexts.identity.store.keys import PostgresKeys
+from serai.contexts.identity.store.people import PostgresPeople
 from serai.contexts.identity.store.sessions import PostgresSessions, PostgresThrottles
 from serai.contexts.tenancy.contract import TenantView
 from serai.kernel.clock import Clock
@@ -35,6 +36,7 @@ from serai.kernel.module import Job, Module, Surroundings
 from serai.kernel.tenant import Home
 
 PRUNE_EVERY: Final = timedelta(minutes=1)
+SEAL_EVERY: Final = timedelta(minutes=5)
 
 
 def build(
@@ -69,9 +71,10 @@ def build(
     news = News(s.database)
     guard = Guard(keychain.verify, look_up, find_home, s.clock, is_told=news.is_told)
     news.connect(guard, keychain)
+    accounts, people = PostgresAccounts(), PostgresPeople()
     desk = Desk(
         database=s.database,
-        accounts=PostgresAccounts(),
+        accounts=accounts,
         sessions=sessions,
         throttles=PostgresThrottles(),
         roles=PostgresRoles(),
@@ -89,14 +92,21 @@ def build(
     async def prune(database: Database, home: Home, clock: Clock) -> int:
         return await upkeep.prune_old(database, home, clock, homes=s.homes, rows=sessions)
 
+    async def seal(database: Database, home: Home, clock: Clock) -> int:
+        return await upkeep.seal_clear(database, home, clock, homes=s.homes, rows=accounts)
+
     async def close() -> None:
         hashing.close()
 
     return Module(
         name="identity",
         routes=_routes(desk, lobby, keychain),
-        jobs=[Job("identity.prune", PRUNE_EVERY, prune, chunk=upkeep.PRUNE_CHUNK)],
-        offers=Office(desk, s.homes, guard=guard, keychain=keychain, news=news),
+        jobs=[
+            Job("identity.prune", PRUNE_EVERY, prune, chunk=upkeep.PRUNE_CHUNK),
+            Job("identity.seal", SEAL_EVERY, seal, chunk=upkeep.SEAL_CHUNK),
+        ],
+        offers=Office(desk, s.homes, guard=guard, keychain=keychain, news=news, people=people),
+        personal=people,
         close=close,
     )
 

@@ -18,7 +18,7 @@ SCOPES = (
     "orders:write", "orders:price", "orders:cancel", "orders:own", "payments:read",
     "payments:write", "shipping:read", "shipping:write", "returns:read", "returns:write",
     "notifications:read", "notifications:write", "tenancy:read", "tenancy:write",
-    "audit:read", "identity:read", "identity:write",
+    "audit:read", "identity:read", "identity:write", "privacy:read", "privacy:write",
 )  # fmt: skip
 """What a key or a role may allow. `orders:price` lets staff give a line its own price.
 
