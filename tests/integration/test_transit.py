@@ -185,8 +185,9 @@ async def test_a_house_seals_by_vault_and_rotates_there(
         data_dir=str(tmp_path), privacy_vault_url=vault.url, privacy_vault_token=TOKEN
     )
     house = compose(settings, database)
-    await house.open()
-    asked = len(vault.asked)
+    async with database.transaction(POOLED, (tenant,), is_read_only=True):
+        asked = len(vault.asked)
+    assert asked == 2
     async with database.transaction(POOLED, (tenant,)) as tx:
         (text,) = await tx.seal([Plain(tenant, UUID(int=5), "a.b.c", "me@example.org")])
     assert len(vault.asked) == asked, "no transaction asks Vault for anything"

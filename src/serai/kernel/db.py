@@ -196,6 +196,8 @@ class Database:
         the planner may scan and hash: for sums over everything a tenant has. Failures of the world
         come out as Unavailable.
         """
+        if self.seals is not None:
+            await self.seals.freshen(self.clock.now())
         pool = self._pools.get(home.database) or self._add_pool(home.database)
         connection = await pool.acquire()
         is_clean = False

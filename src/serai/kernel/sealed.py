@@ -10,6 +10,7 @@ import binascii
 import os
 import unicodedata
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final, Protocol
 from uuid import UUID
 
@@ -60,7 +61,11 @@ STAFF: Final = "staff"
 
 
 class Sealing(Protocol):
-    """Seals and opens; every call is part of the given transaction."""
+    """Seals and opens; every call but the first is part of the given transaction."""
+
+    async def freshen(self, now: datetime) -> None:
+        """Reads what sealing needs, before a transaction begins."""
+        ...
 
     async def seal(self, plains: Sequence[Plain], *, tx: Any) -> list[str]:
         """Values as they may rest; a subject without a key is given one."""

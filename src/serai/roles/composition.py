@@ -84,10 +84,6 @@ class Composition:
     def jobs(self) -> list[Job]:
         return [job for module in self.modules for job in module.jobs]
 
-    async def open(self) -> None:
-        """Unwraps what seals personal data, so that no transaction has to wait for that."""
-        await self.seals.roots.newest(self.clock.now())
-
     async def close(self) -> None:
         """Lets every module give back what it holds outside the database."""
         for module in self.modules:

@@ -11,7 +11,6 @@ from datetime import timedelta
 from functools import partial
 from typing import Final, NoReturn
 
-import asyncpg
 import structlog
 import uvloop
 
@@ -90,7 +89,6 @@ async def _live(parts: Sequence[Part], settings: Settings, url: str, *, has_life
         return 0
     try:
         composition = compose(settings, database, clock=clock)
-        await _unwrap_keys(composition)
         process = Process(settings, composition, Readiness(database), stop)
         # What was imported and built lives as long as we do: the collector need not walk it.
         gc.collect()
@@ -102,14 +100,6 @@ async def _live(parts: Sequence[Part], settings: Settings, url: str, *, has_life
             await composition.close()
     finally:
         await database.close()
-
-
-async def _unwrap_keys(composition: Composition) -> None:
-    """Unwraps what seals personal data before anybody is served, where that can be done now."""
-    try:
-        await composition.open()
-    except (Unavailable, asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError) as error:
-        _log.warning("seals_not_open", action="seals_not_open", reason=type(error).__name__)
 
 
 async def _await_database(

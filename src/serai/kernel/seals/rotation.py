@@ -42,7 +42,8 @@ async def rotate(
     roots: Roots, *, database: Database, homes: Homes, clock: Clock, wait: Wait = asyncio.sleep
 ) -> Rotated:
     """A whole rotation, or the rest of one that was killed."""
-    await roots.newest(clock.now())
+    if not await roots.refresh(clock.now()):
+        await roots.add(clock.now())
     if len(await roots.refresh(clock.now())) == 1:
         await roots.wrapping.renew()
         await roots.add(clock.now())
@@ -70,7 +71,7 @@ async def _rewrap(
                 fresh = []
                 for row in rows:
                     whose = (row["tenant_id"], row["subject"])
-                    old = await roots.find(row["root"], tx.now)
+                    old = roots.find(row["root"])
                     raw = unwrap(old, whose, row["serial"], row["wrapped"])
                     fresh.append(wrap(newest, whose, row["serial"], raw))
                 if rows:

@@ -9,6 +9,7 @@ import hashlib
 import hmac
 from collections import ChainMap
 from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -49,6 +50,9 @@ class Seals:
         self.roots = roots
         self._unwrapped: dict[bytes, DataKey] = {}
         self._tenants: dict[UUID, DataKey] = {}
+
+    async def freshen(self, now: datetime) -> None:
+        await self.roots.freshen(now)
 
     async def seal(self, plains: Sequence[Plain], *, tx: Tx) -> list[str]:
         keys = await self._keys({(p.tenant_id, p.subject) for p in plains}, tx=tx)
@@ -101,7 +105,7 @@ class Seals:
         missing = sorted(wanted - keys.keys())
         if not missing:
             return keys
-        root = await self.roots.newest(tx.now)
+        root = self.roots.newest(tx.now)
         fresh = [(sealed.draw(SERIAL_BYTES), sealed.draw(KEY_BYTES)) for _ in missing]
         made = await tx.execute(
             _SQL.insert_data_keys,
@@ -128,15 +132,15 @@ class Seals:
             )
             for row in rows:
                 whose = (row["tenant_id"], row["subject"])
-                tx.keys[whose] = await self._unwrap(row, tx=tx)
+                tx.keys[whose] = self._unwrap(row)
         return {whose: tx.keys[whose] for whose in wanted if whose in tx.keys}
 
-    async def _unwrap(self, row: Record, *, tx: Tx) -> DataKey:
+    def _unwrap(self, row: Record) -> DataKey:
         wrapped: bytes = row["wrapped"]
         known = self._unwrapped.get(wrapped)
         if known is not None:
             return known
-        root = await self.roots.find(row["root"], tx.now)
+        root = self.roots.find(row["root"])
         raw = unwrap(root, (row["tenant_id"], row["subject"]), row["serial"], wrapped)
         while len(self._unwrapped) >= REMEMBERED_MAX:
             self._unwrapped.pop(next(iter(self._unwrapped)))
