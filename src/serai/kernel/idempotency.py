@@ -15,6 +15,7 @@ import msgspec
 
 from serai.kernel import queries
 from serai.kernel.db import Tx
+from serai.kernel.failure import Refused
 from serai.kernel.sealed import BUYER, Person, Plain, Sealed
 
 KEY_CHARS_MAX = 255
@@ -42,6 +43,13 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
     """Under whose key the body is kept, where it says something about a person."""
     buyer: str | None = None
     """The address of the buyer whom the body is about; kept as `subject` only."""
+
+
+def as_sent(answer: Answer | Refused) -> Answer | Refused:
+    """What whoever asked is given: the same the first time and whenever it is repeated."""
+    if isinstance(answer, Refused) or answer.buyer is None:
+        return answer
+    return msgspec.structs.replace(answer, buyer=None)
 
 
 class Owned(msgspec.Struct, frozen=True):
