@@ -27,7 +27,7 @@ from tests.integration.identity_shop import PASSWORD
 EMAIL: Final = "wilhelmina@underhill.example"
 NAME: Final = "Wilhelmina Underhill"
 GUEST: Final = "guest.of.honour@inn.example"
-TOKENS: Final = re.compile(r"s1:[A-Za-z0-9_-]{22}:[A-Za-z0-9_=-]+")
+TOKENS: Final = re.compile(r"s1:[A-Za-z0-9+/]{22}:[A-Za-z0-9+/=]+")
 PLACES: Final = (
     ORDER_EMAIL, identity.ACCOUNT_EMAIL, identity.ACCOUNT_NAME, identity.MAILED_EMAIL,
     identity.MAILED_NAME, idempotency.PLACE,

@@ -1,6 +1,5 @@
 """What is personal rests sealed, can be told and erased, and rules and consents hold."""
 
-import base64
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -188,6 +187,9 @@ async def test_an_export_says_everything_and_is_hers_only(shop: AuditedShop) -> 
     kinds = {message["kind"] for message in told["contexts"]["notifications"]}
     assert kinds == {"order_confirmed", "registration_requested", "password_reset"}
     assert GUEST not in str(told)
+    assert [payment["status"] for payment in told["contexts"]["payments"]] == ["captured"] * 2
+    assert len(told["contexts"]["shipping"]) == 2
+    assert told["contexts"]["returns"] == []
     guest = await shop.do("POST", "/v1/personal-data-exports", {"email": GUEST.upper()})
     assert [order["email"] for order in guest["contexts"]["orders"]] == [GUEST]
     assert EMAIL not in str(guest)
@@ -280,8 +282,7 @@ async def test_a_key_that_was_rolled_back_is_not_used_again(shop: AuditedShop) -
         assert await tx.unseal([rests]) == ["a@b.example"]
         with pytest.raises(MisplacedError):
             await tx.unseal([Sealed(shop.house.tenant, identity.ACCOUNT_EMAIL, text)])
-        spoilt = base64.urlsafe_b64encode(UUID(int=6).bytes)[:22].decode()
-        other = f"s1:{spoilt}:{text.rpartition(':')[2]}"
+        other = sealed.prefix_of(UUID(int=6)) + text.rpartition(":")[2]
         assert await tx.unseal([Sealed(shop.house.tenant, ORDER_EMAIL, other)]) == [None]
 
 

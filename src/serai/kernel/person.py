@@ -1,6 +1,6 @@
 """A person as contexts speak of her, and what each that holds something about her offers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Protocol
 from uuid import UUID
@@ -62,4 +62,19 @@ class Personal(Protocol):
         self, tenant_id: UUID, rule: str, *, before: datetime, after: UUID, tx: Any
     ) -> Step:
         """Takes out what a rule keeps no longer, from a place on; at the end the place stays."""
+        ...
+
+
+class OfOrders(Protocol):
+    """What a context knows about orders, for the export of whose they are; it names nobody."""
+
+    @property
+    def holds(self) -> str:
+        """What it is called in an export."""
+        ...
+
+    async def tell_of(
+        self, tenant_id: UUID, orders: Sequence[UUID], *, tx: Any
+    ) -> list[dict[str, Any]]:
+        """What is known about some orders; part of the given transaction."""
         ...

@@ -5,7 +5,6 @@ associated data is the tenant, the subject, the serial and the place (a table an
 anywhere else it does not open. Once the subject's key is erased it opens nowhere, in backups too.
 """
 
-import base64
 import binascii
 import os
 import unicodedata
@@ -107,14 +106,14 @@ def subject_of(text: str) -> UUID | None:
     if not text.startswith(MARK) or text[end : end + 1] != ":":
         return None
     try:
-        return UUID(bytes=base64.urlsafe_b64decode(head + "=="))
+        return UUID(bytes=binascii.a2b_base64(head + "=="))
     except (ValueError, binascii.Error):
         return None
 
 
 def prefix_of(subject: UUID) -> str:
     """How every value about a subject begins."""
-    return f"{MARK}{base64.urlsafe_b64encode(subject.bytes)[:_SUBJECT_CHARS].decode()}:"
+    return f"{MARK}{binascii.b2a_base64(subject.bytes)[:_SUBJECT_CHARS].decode()}:"
 
 
 def close(key: AESGCM, serial: bytes, plain: Plain) -> str:
@@ -122,7 +121,8 @@ def close(key: AESGCM, serial: bytes, plain: Plain) -> str:
     nonce = draw(NONCE_BYTES)
     bound = _bind(plain.tenant_id, plain.subject, serial, plain.place)
     sealed = key.encrypt(nonce, plain.text.encode(), bound)
-    return prefix_of(plain.subject) + base64.urlsafe_b64encode(serial + nonce + sealed).decode()
+    raw = binascii.b2a_base64(serial + nonce + sealed, newline=False)
+    return prefix_of(plain.subject) + raw.decode()
 
 
 def reveal(key: AESGCM, serial: bytes, sealed: Sealed) -> str | None:
@@ -130,7 +130,7 @@ def reveal(key: AESGCM, serial: bytes, sealed: Sealed) -> str | None:
     subject = subject_of(sealed.text)
     assert subject is not None, "only a sealed value is opened"
     try:
-        raw = base64.urlsafe_b64decode(sealed.text[len(MARK) + _SUBJECT_CHARS + 1 :])
+        raw = binascii.a2b_base64(sealed.text[len(MARK) + _SUBJECT_CHARS + 1 :])
         if len(raw) < SERIAL_BYTES + NONCE_BYTES + TAG_BYTES:
             raise ValueError("too short")
     except (ValueError, binascii.Error) as error:

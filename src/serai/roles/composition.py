@@ -125,7 +125,10 @@ def compose(settings: Settings, database: Database, *, clock: Clock | None = Non
         for module in (identity, orders, notifications)
         if module.personal is not None
     ]
-    privacy = privacy_module.build(s, people=identity.offers, keys=seals, knowing=knowing)
+    privacy = privacy_module.build(
+        s, people=identity.offers, keys=seals, knowing=knowing,
+        of_orders=[m.of_orders for m in (payments, shipping, returns) if m.of_orders is not None],
+    )  # fmt: skip
     lead = {
         "orders": orders.offers,
         "inventory": inventory.offers,

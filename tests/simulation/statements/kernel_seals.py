@@ -11,7 +11,7 @@ from tests.simulation.storage import Session
 from tests.simulation.twins import twin
 
 DATA_KEYS, ROOT_KEYS = "kernel.data_keys", "kernel.root_keys"
-_data_key = columns("tenant_id, subject, serial, root, wrapped")
+_data_key = columns("number, serial, root, wrapped")
 _root_key = columns("number, wrapped, created_at")
 
 
@@ -19,9 +19,9 @@ _root_key = columns("number, wrapped, created_at")
 async def find_data_keys(
     session: Session, tenant_ids: Sequence[UUID], subjects: Sequence[UUID]
 ) -> list[Row]:
-    wanted = zip(tenant_ids, subjects, strict=True)
-    found = (session.get(DATA_KEYS, key) for key in wanted)
-    return [_data_key(row) for row in found if row is not None]
+    wanted = enumerate(zip(tenant_ids, subjects, strict=True), 1)
+    found = ((number, session.get(DATA_KEYS, key)) for number, key in wanted)
+    return [_data_key({**row, "number": number}) for number, row in found if row is not None]
 
 
 @twin(KERNEL, "insert_data_keys")

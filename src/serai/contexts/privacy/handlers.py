@@ -26,11 +26,13 @@ from serai.kernel.clock import Clock
 from serai.kernel.db import Database, Tx
 from serai.kernel.events import Cause
 from serai.kernel.failure import NotFound
-from serai.kernel.person import FIRST, Personal, Somebody
+from serai.kernel.person import FIRST, OfOrders, Personal, Somebody
 from serai.kernel.tenant import Home, Homes
 
 TENANTS_MAX: Final = 200
 """Tenants that one transaction looks at."""
+ORDERS_MAX: Final = 500
+"""Orders of a person that one statement tells of."""
 RUNNING_MAX: Final = 50
 """Erasures that one round of the job goes on with."""
 
@@ -45,6 +47,8 @@ class Counter:
     keys: Keys
     knowing: Sequence[Personal]
     """The contexts that know something about people."""
+    of_orders: Sequence[OfOrders]
+    """Those that know something about their orders."""
 
     @property
     def defaults(self) -> dict[str, int]:
@@ -81,6 +85,13 @@ async def export_person(
             facts += part.facts[:left]
             left -= len(part.facts)
             after = part.after
+    hers = [fact["id"] for facts in told.values() for fact in facts if fact["what"] == "order"]
+    for other in counter.of_orders:
+        facts = told[other.holds] = []
+        for start in range(0, len(hers), ORDERS_MAX):
+            async with counter.database.transaction(home, (who.tenant_id,)) as tx:
+                some = hers[start : start + ORDERS_MAX]
+                facts += await other.tell_of(who.tenant_id, some, tx=tx)
     async with counter.database.transaction(home, (who.tenant_id,)) as tx:
         consents = await counter.records.list_consents(
             who.tenant_id, who.subject, limit=CONSENTS_TOLD_MAX, tx=tx

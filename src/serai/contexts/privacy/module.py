@@ -12,16 +12,19 @@ from serai.contexts.privacy.store import PostgresRecords
 from serai.kernel.clock import Clock
 from serai.kernel.db import Database
 from serai.kernel.module import Job, Module, Surroundings
-from serai.kernel.person import Personal
+from serai.kernel.person import OfOrders, Personal
 from serai.kernel.tenant import Home
 
 ERASE_EVERY: Final = timedelta(seconds=10)
 RETAIN_EVERY: Final = timedelta(hours=1)
 
 
-def build(s: Surroundings, *, people: People, keys: Keys, knowing: Sequence[Personal]) -> Module:
+def build(
+    s: Surroundings, *, people: People, keys: Keys, knowing: Sequence[Personal],
+    of_orders: Sequence[OfOrders],
+) -> Module:  # fmt: skip
     """Privacy over PostgreSQL, leading through the contexts that know something about people."""
-    counter = Counter(s.database, people, PostgresRecords(), keys, knowing)
+    counter = Counter(s.database, people, PostgresRecords(), keys, knowing, of_orders)
 
     async def erase(database: Database, home: Home, clock: Clock) -> int:
         return await handlers.go_on_erasing(database, home, clock, homes=s.homes, counter=counter)

@@ -1,10 +1,10 @@
 -- Data keys are made and locked in the order of their tenants and subjects.
 
 -- name: find_data_keys
--- Reads the keys of subjects.
-SELECT k.tenant_id, k.subject, k.serial, k.root, k.wrapped
+-- Reads the keys of subjects, each with the number of its subject among those that are asked for.
+SELECT w.number, k.serial, k.root, k.wrapped
 FROM {kernel}.data_keys k
-JOIN unnest($1::uuid[], $2::uuid[]) AS w(tenant_id, subject)
+JOIN unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS w(tenant_id, subject, number)
   ON k.tenant_id = w.tenant_id AND k.subject = w.subject;
 
 -- name: insert_data_keys

@@ -5,15 +5,14 @@ to use. Only the unwrapping is remembered, by the wrapped key itself, so that no
 rolled back or erased can be taken for a key that is there.
 """
 
-import hashlib
 import hmac
-from collections import ChainMap
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
 import msgspec
+from asyncpg.pgproto import pgproto
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -28,7 +27,9 @@ REMEMBERED_MAX: Final = 20_000
 """Unwrapped keys that a process remembers, about 500 bytes each."""
 TENANT: Final = UUID(int=0)
 """The subject whose key makes the digests of a tenant's addresses."""
-_VERSION: Final = 8
+_DIGEST_MASK: Final = ~(0xF << 76 | 0b11 << 62)
+_DIGEST_MARKS: Final = 0x8 << 76 | 0b10 << 62
+"""Version and variant of a UUIDv8 (RFC 9562)."""
 _SQL = queries.load("serai.kernel")
 
 Whose = tuple[UUID, UUID]
@@ -55,43 +56,41 @@ class Seals:
         await self.roots.freshen(now)
 
     async def seal(self, plains: Sequence[Plain], *, tx: Tx) -> list[str]:
-        keys = await self._keys({(p.tenant_id, p.subject) for p in plains}, tx=tx)
+        await self._ensure([(p.tenant_id, p.subject) for p in plains], tx=tx)
         out = []
         for plain in plains:
-            key = keys[plain.tenant_id, plain.subject]
+            key: DataKey = tx.keys[plain.tenant_id, plain.subject]
             out.append(sealed.close(key.aead, key.serial, plain))
         return out
 
     async def unseal(self, values: Sequence[Sealed], *, tx: Tx) -> list[str | None]:
         subjects = [sealed.subject_of(value.text) for value in values]
-        wanted = {
-            (value.tenant_id, subject)
-            for value, subject in zip(values, subjects, strict=True)
-            if subject is not None
-        }
-        keys = await self._find(wanted, tx=tx) if wanted else {}
+        pairs = list(zip(values, subjects, strict=True))
+        await self._find([(v.tenant_id, s) for v, s in pairs if s is not None], tx=tx)
         out: list[str | None] = []
-        for value, subject in zip(values, subjects, strict=True):
+        for value, subject in pairs:
             if subject is None:
                 out.append(value.text)
                 continue
-            key = keys.get((value.tenant_id, subject))
+            key: DataKey | None = tx.keys.get((value.tenant_id, subject))
             out.append(None if key is None else sealed.reveal(key.aead, key.serial, value))
         return out
 
     async def find_subjects(self, people: Sequence[Person], *, tx: Tx) -> list[UUID]:
-        if not people:
-            return []
         strange = {(p.tenant_id, TENANT) for p in people if p.tenant_id not in self._tenants}
-        # One that is read before any was made here has been committed, and it is never erased.
-        mine = strange & tx.keys.keys()
-        found = await self._find(strange - mine, tx=tx) if strange - mine else {}
-        if len(self._tenants) >= REMEMBERED_MAX:
-            self._tenants.clear()
-        self._tenants |= {tenant_id: key for (tenant_id, _), key in found.items()}
-        made = await self._keys(strange - found.keys(), tx=tx) if strange - found.keys() else {}
-        keys = ChainMap({tenant_id: key for (tenant_id, _), key in made.items()}, self._tenants)
-        return [_digest(keys[p.tenant_id].raw, p) for p in people]
+        if strange:
+            await self._find_tenants(strange, tx=tx)
+        out = []
+        for person in people:
+            # The answer about an order is of the same person as the order.
+            name = (person.tenant_id, person.kind, person.email)
+            subject: UUID | None = tx.keys.get(name)
+            if subject is None:
+                key: DataKey | None = self._tenants.get(person.tenant_id)
+                key = key or tx.keys[person.tenant_id, TENANT]
+                subject = tx.keys[name] = _digest(key.raw, person)
+            out.append(subject)
+        return out
 
     async def erase(self, tenant_id: UUID, subjects: Collection[UUID], *, tx: Tx) -> int:
         """Erases the keys of subjects; how many there were."""
@@ -100,11 +99,21 @@ class Seals:
             tx.keys.pop((tenant_id, subject), None)
         return await tx.execute(_SQL.erase_data_keys, tenant_id, sorted(subjects))
 
-    async def _keys(self, wanted: set[Whose], *, tx: Tx) -> dict[Whose, DataKey]:
-        keys = await self._find(wanted, tx=tx)
-        missing = sorted(wanted - keys.keys())
+    async def _find_tenants(self, strange: set[Whose], *, tx: Tx) -> None:
+        """Reads or makes tenants' own keys. What others made is remembered: it is never erased."""
+        others = [whose for whose in strange if whose not in tx.keys]
+        await self._find(others, tx=tx)
+        if len(self._tenants) >= REMEMBERED_MAX:
+            self._tenants.clear()
+        self._tenants |= {whose[0]: tx.keys[whose] for whose in others if whose in tx.keys}
+        await self._ensure(list(strange), tx=tx)
+
+    async def _ensure(self, wanted: Sequence[Whose], *, tx: Tx) -> None:
+        """Sees to it that the transaction knows a key of each; makes the missing ones."""
+        await self._find(wanted, tx=tx)
+        missing = list(dict.fromkeys(whose for whose in wanted if whose not in tx.keys))
         if not missing:
-            return keys
+            return
         root = self.roots.newest(tx.now)
         fresh = [(sealed.draw(SERIAL_BYTES), sealed.draw(KEY_BYTES)) for _ in missing]
         made = await tx.execute(
@@ -117,34 +126,28 @@ class Seals:
             tx.now,
         )
         if made == len(missing):
-            given = zip(missing, fresh, strict=True)
-            made_here = {w: DataKey(serial, raw, AESGCM(raw)) for w, (serial, raw) in given}
-            tx.keys |= made_here
-            return keys | made_here
-        # Of two that gave a key at the same time one was late: what stands there counts.
-        return keys | await self._find(set(missing), tx=tx)
+            for whose, (serial, raw) in zip(missing, fresh, strict=True):
+                tx.keys[whose] = DataKey(serial, raw, AESGCM(raw))
+        else:
+            # Of two that gave a key at the same time one was late: what stands there counts.
+            await self._find(missing, tx=tx)
 
-    async def _find(self, wanted: set[Whose], *, tx: Tx) -> dict[Whose, DataKey]:
-        listed = sorted(wanted - tx.keys.keys())
-        if listed:
-            rows = await tx.fetch(
-                _SQL.find_data_keys, [t for t, _ in listed], [s for _, s in listed]
-            )
-            for row in rows:
-                whose = (row["tenant_id"], row["subject"])
-                tx.keys[whose] = self._unwrap(row)
-        return {whose: tx.keys[whose] for whose in wanted if whose in tx.keys}
+    async def _find(self, wanted: Sequence[Whose], *, tx: Tx) -> None:
+        """Reads the keys that the transaction does not know yet; some may have none."""
+        listed = list(dict.fromkeys(whose for whose in wanted if whose not in tx.keys))
+        if not listed:
+            return
+        rows = await tx.fetch(_SQL.find_data_keys, [t for t, _ in listed], [s for _, s in listed])
+        for row in rows:
+            whose = listed[row["number"] - 1]
+            tx.keys[whose] = self._unwrapped.get(row["wrapped"]) or self._unwrap(whose, row)
 
-    def _unwrap(self, row: Record) -> DataKey:
-        wrapped: bytes = row["wrapped"]
-        known = self._unwrapped.get(wrapped)
-        if known is not None:
-            return known
-        root = self.roots.find(row["root"])
-        raw = unwrap(root, (row["tenant_id"], row["subject"]), row["serial"], wrapped)
+    def _unwrap(self, whose: Whose, row: Record) -> DataKey:
+        serial, wrapped = row["serial"], row["wrapped"]
+        raw = unwrap(self.roots.find(row["root"]), whose, serial, wrapped)
         while len(self._unwrapped) >= REMEMBERED_MAX:
             self._unwrapped.pop(next(iter(self._unwrapped)))
-        key = self._unwrapped[wrapped] = DataKey(row["serial"], raw, AESGCM(raw))
+        key = self._unwrapped[wrapped] = DataKey(serial, raw, AESGCM(raw))
         return key
 
 
@@ -169,7 +172,7 @@ def _bound(whose: Whose, serial: bytes) -> bytes:
 def _digest(key: bytes, person: Person) -> UUID:
     """The subject that an address stands for: HMAC-SHA256, cut to the 122 bits of a UUID."""
     text = f"{person.kind}\0{sealed.normalize(person.email)}".encode()
-    raw = bytearray(hmac.digest(key, text, hashlib.sha256)[:16])
-    raw[6] = (raw[6] & 0x0F) | _VERSION << 4
-    raw[8] = (raw[8] & 0x3F) | 0x80
-    return UUID(bytes=bytes(raw))
+    value = int.from_bytes(hmac.digest(key, text, "sha256")[:16], "big")
+    # The driver's own UUID is one to every reader, and is made and written ten times as fast.
+    made: UUID = pgproto.UUID((value & _DIGEST_MASK | _DIGEST_MARKS).to_bytes(16, "big"))
+    return made
