@@ -93,8 +93,9 @@ async def test_who_is_erased_is_in_no_dump_and_no_older_copy(
 
 
 async def test_a_rotation_ends_what_an_older_copy_could_be_opened_by(
-    shop: AuditedShop, admin_url: str
+    shop: AuditedShop, admin_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(rotation, "CHUNK", 2)
     account_id, _ = await live(shop)
     older = await dump(admin_url)
     folder = Path(shop.house.composition.surroundings.settings.data_dir)

@@ -57,6 +57,7 @@ KERNEL = [
     Table(
         "kernel.data_keys",
         ("tenant_id", "subject"),
+        is_transport=True,
         checks={"key": lambda row: len(row["serial"]) == 4 and row["root"] > 0},
     ),
     Table(

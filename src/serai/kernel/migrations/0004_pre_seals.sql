@@ -12,7 +12,8 @@ CREATE TABLE IF NOT EXISTS {kernel}.data_keys (
   made_at timestamptz NOT NULL,
   PRIMARY KEY (tenant_id, subject)
 );
-SELECT {kernel}.wall('{kernel}.data_keys');
+-- The transport sees every tenant's, wrapped as they are: a rotation must not miss one.
+SELECT {kernel}.wall_transport('{kernel}.data_keys');
 
 -- The root keys belong to the installation: their tenant is the platform's own, nil. Each is wrapped by
 -- a key that is not in the database.

@@ -25,12 +25,12 @@ USING (
 ) gone
 WHERE k.tenant_id = gone.tenant_id AND k.subject = gone.subject;
 
--- name: lock_data_keys_after
--- Locks and reads a chunk of tenants' keys that an older root key wraps.
+-- name: lock_old_data_keys
+-- Locks and reads a chunk of a home's keys that an older root key wraps.
 SELECT k.tenant_id, k.subject, k.serial, k.root, k.wrapped
 FROM {kernel}.data_keys k
-WHERE k.tenant_id = ANY ($1::uuid[]) AND k.root < $2
-ORDER BY k.tenant_id, k.subject LIMIT $3
+WHERE k.root < $1
+ORDER BY k.tenant_id, k.subject LIMIT $2
 FOR UPDATE OF k;
 
 -- name: rewrap_data_keys

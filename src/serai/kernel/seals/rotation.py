@@ -20,7 +20,6 @@ from serai.kernel.tenant import Home, Homes
 
 CHUNK: Final = 500
 """Data keys that one transaction wraps anew."""
-TENANTS_MAX: Final = 200
 SETTLE: Final = READ_EVERY + timedelta(seconds=20)
 """How long the old root key may still wrap: until every process has read of the new one, and what
 it began before has ended."""
@@ -52,37 +51,29 @@ async def rotate(
     await wait(max(0.0, left.total_seconds()))
     rewrapped = 0
     for home in await homes.all_homes():
-        rewrapped += await _rewrap(home, newest, roots=roots, database=database, homes=homes)
+        rewrapped += await _rewrap(home, newest, roots=roots, database=database)
     ended = await roots.keep_only(newest.number, clock.now())
     return Rotated(newest.number, rewrapped, ended, await roots.wrapping.retire())
 
 
-async def _rewrap(
-    home: Home, newest: Root, *, roots: Roots, database: Database, homes: Homes
-) -> int:
-    """Wraps the data keys of a home anew, a chunk a transaction; how many."""
-    tenants = sorted(await homes.tenants_of(home))
+async def _rewrap(home: Home, newest: Root, *, roots: Roots, database: Database) -> int:
+    """Wraps the data keys of a home anew, a chunk a transaction, until none is old; how many."""
     count = 0
-    for start in range(0, len(tenants), TENANTS_MAX):
-        some = tenants[start : start + TENANTS_MAX]
-        while True:
-            async with database.transaction(home, some) as tx:
-                rows = await tx.fetch(_SQL.lock_data_keys_after, some, newest.number, CHUNK)
-                fresh = []
-                for row in rows:
-                    whose = (row["tenant_id"], row["subject"])
-                    old = roots.find(row["root"])
-                    raw = unwrap(old, whose, row["serial"], row["wrapped"])
-                    fresh.append(wrap(newest, whose, row["serial"], raw))
-                if rows:
-                    await tx.execute(
-                        _SQL.rewrap_data_keys,
-                        [row["tenant_id"] for row in rows],
-                        [row["subject"] for row in rows],
-                        newest.number,
-                        fresh,
-                    )
-            count += len(rows)
-            if len(rows) < CHUNK:
-                break
-    return count
+    while True:
+        async with database.transaction(home, (), is_transport=True) as tx:
+            rows = await tx.fetch(_SQL.lock_old_data_keys, newest.number, CHUNK)
+            if not rows:
+                return count
+            fresh = []
+            for row in rows:
+                whose = (row["tenant_id"], row["subject"])
+                raw = unwrap(roots.find(row["root"]), whose, row["serial"], row["wrapped"])
+                fresh.append(wrap(newest, whose, row["serial"], raw))
+            await tx.execute(
+                _SQL.rewrap_data_keys,
+                [row["tenant_id"] for row in rows],
+                [row["subject"] for row in rows],
+                newest.number,
+                fresh,
+            )
+        count += len(rows)
