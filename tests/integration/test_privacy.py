@@ -295,12 +295,19 @@ async def test_what_was_written_in_clear_before_is_found_and_sealed(
     await connection.execute(
         "UPDATE identity.accounts SET email = $1, email_key = $1, name = $2", EMAIL, NAME
     )
+    await connection.execute("UPDATE orders.orders SET email = $1", EMAIL)
+    await connection.execute("UPDATE notifications.contacts SET email = $1", EMAIL)
     await connection.close()
     credentials = {"email": EMAIL, "password": PASSWORD}
     await shop.do("POST", "/v1/sessions", credentials, **HOUSE)
-    assert await run_job(shop, "identity.seal") == 1
-    assert await run_job(shop, "identity.seal") == 0
+    before = await shop.do("GET", "/v1/notifications")
+    assert {item["email"] for item in before["items"]} == {EMAIL}
+    assert await run_job(shop, "privacy.seal") == 5
+    assert await run_job(shop, "privacy.seal") == 0
     assert EMAIL not in texts_of(await dump(admin_url))
     await shop.do("POST", "/v1/sessions", credentials, **HOUSE)
+    assert (await shop.do("GET", "/v1/notifications"))["items"] == before["items"]
+    listed = await shop.do("GET", "/v1/orders")
+    assert [order["email"] for order in listed["items"]] == [EMAIL] * 3
     shown = await shop.do("GET", f"/v1/customers/{account_id}")
     assert (shown["email"], shown["name"]) == (EMAIL, NAME)

@@ -58,6 +58,10 @@ class Personal(Protocol):
         """Takes out what is known about her, from a place on. Safe to repeat."""
         ...
 
+    async def seal_clear(self, tenants: Sequence[UUID], *, limit: int, tx: Any) -> int:
+        """Seals a chunk of what was written before it rested sealed; how many rows."""
+        ...
+
     async def expire(
         self, tenant_id: UUID, rule: str, *, before: datetime, after: UUID, tx: Any
     ) -> Step:

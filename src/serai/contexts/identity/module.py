@@ -36,7 +36,6 @@ from serai.kernel.module import Job, Module, Surroundings
 from serai.kernel.tenant import Home
 
 PRUNE_EVERY: Final = timedelta(minutes=1)
-SEAL_EVERY: Final = timedelta(minutes=5)
 
 
 def build(
@@ -71,10 +70,10 @@ def build(
     news = News(s.database)
     guard = Guard(keychain.verify, look_up, find_home, s.clock, is_told=news.is_told)
     news.connect(guard, keychain)
-    accounts, people = PostgresAccounts(), PostgresPeople()
+    people = PostgresPeople()
     desk = Desk(
         database=s.database,
-        accounts=accounts,
+        accounts=PostgresAccounts(),
         sessions=sessions,
         throttles=PostgresThrottles(),
         roles=PostgresRoles(),
@@ -92,9 +91,6 @@ def build(
     async def prune(database: Database, home: Home, clock: Clock) -> int:
         return await upkeep.prune_old(database, home, clock, homes=s.homes, rows=sessions)
 
-    async def seal(database: Database, home: Home, clock: Clock) -> int:
-        return await upkeep.seal_clear(database, home, clock, homes=s.homes, rows=accounts)
-
     async def close() -> None:
         hashing.close()
 
@@ -103,7 +99,6 @@ def build(
         routes=_routes(desk, lobby, keychain),
         jobs=[
             Job("identity.prune", PRUNE_EVERY, prune, chunk=upkeep.PRUNE_CHUNK),
-            Job("identity.seal", SEAL_EVERY, seal, chunk=upkeep.SEAL_CHUNK),
         ],
         offers=Office(desk, s.homes, guard=guard, keychain=keychain, news=news, people=people),
         personal=people,

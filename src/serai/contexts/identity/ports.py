@@ -248,14 +248,6 @@ class FoundPeople(Protocol):
         ...
 
 
-class ClearRows(Protocol):
-    """What was written before addresses rested sealed."""
-
-    async def seal_clear(self, tenants: Sequence[UUID], *, limit: int, tx: Tx) -> int:
-        """Seals a chunk of accounts that are in clear; how many."""
-        ...
-
-
 class OldRows(Protocol):
     """What has been over for long enough to go."""
 

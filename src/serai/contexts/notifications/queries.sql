@@ -206,3 +206,15 @@ WITH wanted AS (
 )
 DELETE FROM {notifications}.contacts c USING wanted w
 WHERE c.tenant_id = w.tenant_id AND c.order_id = w.order_id;
+
+-- name: lock_clear_contacts
+-- Locks and reads a chunk of tenants' contacts in clear, and whether they are of orders.
+SELECT c.tenant_id, c.order_id, c.email, c.currency <> '' AS is_of_order FROM {notifications}.contacts c
+WHERE c.tenant_id = ANY ($1::uuid[]) AND c.email LIKE '%@%'
+ORDER BY c.tenant_id, c.order_id LIMIT $2 FOR UPDATE;
+
+-- name: seal_contacts
+-- Writes the addresses of locked contacts as they may rest.
+UPDATE {notifications}.contacts c SET email = n.email
+FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS n(tenant_id, order_id, email)
+WHERE c.tenant_id = n.tenant_id AND c.order_id = n.order_id;

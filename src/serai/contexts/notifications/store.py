@@ -21,7 +21,7 @@ from serai.contexts.orders.contract import ORDER_EMAIL
 from serai.kernel import ids, queries
 from serai.kernel.db import Conflicted, Record, Tx
 from serai.kernel.person import CHUNK, Somebody, Step, Told
-from serai.kernel.sealed import Sealed, prefix_of
+from serai.kernel.sealed import BUYER, Person, Plain, Sealed, prefix_of
 
 SQL = queries.load(__package__)
 
@@ -195,6 +195,26 @@ class PostgresPeople:
             return Step(0, None)
         prefix = prefix_of(who.subject)
         return Step(await tx.execute(SQL.erase_contacts, who.tenant_id, after, end, prefix), end)
+
+    async def seal_clear(self, tenants: Sequence[UUID], *, limit: int, tx: Tx) -> int:
+        rows = await tx.fetch(SQL.lock_clear_contacts, tenants, limit)
+        if not rows:
+            return 0
+        # Whether a mail about an account went to a customer or the staff is not known any more.
+        people = [Person(row["tenant_id"], BUYER, row["email"]) for row in rows]
+        subjects = await tx.find_subjects(people)
+        emails = await tx.seal([
+            Plain(
+                row["tenant_id"],
+                subject,
+                ORDER_EMAIL if row["is_of_order"] else MAILED_EMAIL,
+                row["email"],
+            )
+            for row, subject in zip(rows, subjects, strict=True)
+        ])  # fmt: skip
+        tenant_ids = [row["tenant_id"] for row in rows]
+        await tx.execute(SQL.seal_contacts, tenant_ids, [row["order_id"] for row in rows], emails)
+        return len(rows)
 
     async def expire(
         self, tenant_id: UUID, rule: str, *, before: datetime, after: UUID, tx: Tx

@@ -281,3 +281,14 @@ WITH wanted AS (
 )
 UPDATE {orders}.orders o SET email = NULL, version = o.version + 1
 FROM wanted w WHERE o.tenant_id = w.tenant_id AND o.id = w.id;
+
+-- name: lock_clear_orders
+-- Locks and reads a chunk of tenants' orders whose addresses are in clear.
+SELECT o.tenant_id, o.id, o.email FROM {orders}.orders o
+WHERE o.tenant_id = ANY ($1::uuid[]) AND o.email LIKE '%@%' ORDER BY o.tenant_id, o.id LIMIT $2 FOR UPDATE;
+
+-- name: seal_orders
+-- Writes the addresses of locked orders as they may rest.
+UPDATE {orders}.orders o SET email = n.email
+FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS n(tenant_id, id, email)
+WHERE o.tenant_id = n.tenant_id AND o.id = n.id;

@@ -19,7 +19,7 @@ from serai.contexts.orders.contract import (
     RefundRecord,
     Status,
 )
-from serai.contexts.orders.model import Back, Draft, KeptLine, Order, PlaceOrder
+from serai.contexts.orders.model import Back, Draft, KeptLine, Order
 from serai.contexts.orders.ports import Key
 from serai.kernel import ids, queries
 from serai.kernel.db import Record, Tx
@@ -37,7 +37,8 @@ class PostgresOrders:
 
     async def insert_orders(self, drafts: Sequence[Draft], *, tx: Tx, now: datetime) -> None:
         commands = [draft.command for draft in drafts]
-        emails = iter(await _seal([c for c in commands if c.email is not None], tx=tx))
+        given = [(c.tenant_id, c.email) for c in commands if c.email is not None]
+        emails = iter(await _seal(given, tx=tx))
         await tx.execute(
             SQL.insert_orders,
             [c.tenant_id for c in commands],
@@ -262,6 +263,14 @@ class PostgresPeople:
         found = (who.tenant_id, after, end, *_hers(who))
         return Step(await tx.execute(SQL.clear_orders_of_person, *found), end)
 
+    async def seal_clear(self, tenants: Sequence[UUID], *, limit: int, tx: Tx) -> int:
+        rows = await tx.fetch(SQL.lock_clear_orders, tenants, limit)
+        if rows:
+            emails = await _seal([(row["tenant_id"], row["email"]) for row in rows], tx=tx)
+            ids_of = [row["id"] for row in rows]
+            await tx.execute(SQL.seal_orders, [row["tenant_id"] for row in rows], ids_of, emails)
+        return len(rows)
+
     async def expire(
         self, tenant_id: UUID, rule: str, *, before: datetime, after: UUID, tx: Tx
     ) -> Step:
@@ -278,9 +287,8 @@ def _hers(who: Somebody) -> tuple[str | None, str]:
     return customer, prefix_of(who.subject)
 
 
-async def _seal(commands: Sequence[PlaceOrder], *, tx: Tx) -> list[str]:
+async def _seal(addresses: Sequence[tuple[UUID, str]], *, tx: Tx) -> list[str]:
     """The addresses of orders as they may rest; a buyer without an account has a key as well."""
-    addresses = [(c.tenant_id, c.email or "") for c in commands]
     subjects = await tx.find_subjects([Person(tenant, BUYER, email) for tenant, email in addresses])
     return await tx.seal([
         Plain(tenant_id, subject, ORDER_EMAIL, email)

@@ -31,6 +31,8 @@ from serai.kernel.tenant import Home, Homes
 
 TENANTS_MAX: Final = 200
 """Tenants that one transaction looks at."""
+SEAL_CHUNK: Final = 500
+"""Rows that one transaction seals."""
 ORDERS_MAX: Final = 500
 """Orders of a person that one statement tells of."""
 RUNNING_MAX: Final = 50
@@ -244,3 +246,18 @@ async def _apply(
                 await counter.records.move_rule(tenant_id, name, step.after, tx=tx)
                 moved += 1
     return moved
+
+
+async def seal_clear(
+    database: Database, home: Home, clock: Clock, *, homes: Homes, counter: Counter
+) -> int:
+    """Seals a chunk of what was written before it rested sealed; how many rows at most at once."""
+    del clock
+    most = 0
+    tenants = sorted(await homes.tenants_of(home))
+    for start in range(0, len(tenants), TENANTS_MAX):
+        some = tenants[start : start + TENANTS_MAX]
+        for one in counter.knowing:
+            async with database.transaction(home, some) as tx:
+                most = max(most, await one.seal_clear(some, limit=SEAL_CHUNK, tx=tx))
+    return most

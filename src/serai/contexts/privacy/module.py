@@ -16,6 +16,7 @@ from serai.kernel.person import OfOrders, Personal
 from serai.kernel.tenant import Home
 
 ERASE_EVERY: Final = timedelta(seconds=10)
+SEAL_EVERY: Final = timedelta(minutes=5)
 RETAIN_EVERY: Final = timedelta(hours=1)
 
 
@@ -32,6 +33,9 @@ def build(
     async def retain(database: Database, home: Home, clock: Clock) -> int:
         return await handlers.apply_rules(database, home, clock, homes=s.homes, counter=counter)
 
+    async def seal(database: Database, home: Home, clock: Clock) -> int:
+        return await handlers.seal_clear(database, home, clock, homes=s.homes, counter=counter)
+
     return Module(
         name="privacy",
         routes=[
@@ -43,5 +47,6 @@ def build(
             # While anything moves they are called again at once.
             Job("privacy.erase", ERASE_EVERY, erase, chunk=1),
             Job("privacy.retain", RETAIN_EVERY, retain, chunk=1),
+            Job("privacy.seal", SEAL_EVERY, seal, chunk=handlers.SEAL_CHUNK),
         ],
     )

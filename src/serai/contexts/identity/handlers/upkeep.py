@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Final
 
-from serai.contexts.identity.ports import ClearRows, OldRows
+from serai.contexts.identity.ports import OldRows
 from serai.kernel.clock import Clock
 from serai.kernel.db import Database
 from serai.kernel.tenant import Home, Homes
@@ -11,8 +11,6 @@ from serai.kernel.tenant import Home, Homes
 KEPT: Final = timedelta(days=7)
 """How long a session or a mailed token is kept after its end, for who asks what happened."""
 PRUNE_CHUNK: Final = 2_000
-SEAL_CHUNK: Final = 200
-"""Accounts that one transaction seals."""
 TENANTS_MAX: Final = 200
 """Tenants that one transaction looks at."""
 
@@ -29,18 +27,4 @@ async def prune_old(
         async with database.transaction(home, chunk) as tx:
             gone = await rows.prune(chunk, before=now - KEPT, now=now, limit=PRUNE_CHUNK, tx=tx)
         most = max(most, gone)
-    return most
-
-
-async def seal_clear(
-    database: Database, home: Home, clock: Clock, *, homes: Homes, rows: ClearRows
-) -> int:
-    """Seals a chunk of what was written before addresses rested sealed; how many at once."""
-    del clock
-    tenants = sorted(await homes.tenants_of(home))
-    most = 0
-    for start in range(0, len(tenants), TENANTS_MAX):
-        some = tenants[start : start + TENANTS_MAX]
-        async with database.transaction(home, some) as tx:
-            most = max(most, await rows.seal_clear(some, limit=SEAL_CHUNK, tx=tx))
     return most

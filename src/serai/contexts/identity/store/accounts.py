@@ -61,26 +61,6 @@ class PostgresAccounts:
         rows = await tx.fetch(SQL.list_accounts, tenant_id, kind, before, limit)
         return await _open(rows, tx=tx)
 
-    async def seal_clear(self, tenants: Sequence[UUID], *, limit: int, tx: Tx) -> int:
-        rows = await tx.fetch(SQL.lock_clear_accounts, tenants, limit)
-        sealed = [
-            await seal_address(
-                person_of(row["tenant_id"], row["kind"], row["email"]), row["name"],
-                places=(ACCOUNT_EMAIL, ACCOUNT_NAME), tx=tx,
-            )
-            for row in rows
-        ]  # fmt: skip
-        if rows:
-            await tx.execute(
-                SQL.seal_accounts,
-                [row["tenant_id"] for row in rows],
-                [row["id"] for row in rows],
-                [rests.email for _, rests in sealed],
-                [subject.hex for subject, _ in sealed],
-                [rests.name for _, rests in sealed],
-            )
-        return len(rows)
-
     async def count_with_role(
         self, tenant_id: UUID, role: str, *, is_everyone: bool, tx: Tx
     ) -> int:

@@ -1,6 +1,6 @@
 """What identity knows about a person, for her export and her erasure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -8,6 +8,7 @@ from uuid import UUID
 from serai.contexts.identity.contract import ACCOUNT_EMAIL, ACCOUNT_NAME
 from serai.contexts.identity.model.accounts import email_key, person_of
 from serai.contexts.identity.ports import ACCOUNT
+from serai.contexts.identity.store.accounts import seal_address
 from serai.kernel import queries
 from serai.kernel.db import Record, Tx
 from serai.kernel.person import Somebody, Step, Told
@@ -62,6 +63,26 @@ class PostgresPeople:
         count += await tx.execute(SQL.erase_customer, who.tenant_id, who.account_id)
         await tx.execute(SQL.tell_change, f"{ACCOUNT} {who.account_id}")
         return Step(count, None)
+
+    async def seal_clear(self, tenants: Sequence[UUID], *, limit: int, tx: Tx) -> int:
+        rows = await tx.fetch(SQL.lock_clear_accounts, tenants, limit)
+        sealed = [
+            await seal_address(
+                person_of(row["tenant_id"], row["kind"], row["email"]), row["name"],
+                places=(ACCOUNT_EMAIL, ACCOUNT_NAME), tx=tx,
+            )
+            for row in rows
+        ]  # fmt: skip
+        if rows:
+            await tx.execute(
+                SQL.seal_accounts,
+                [row["tenant_id"] for row in rows],
+                [row["id"] for row in rows],
+                [rests.email for _, rests in sealed],
+                [subject.hex for subject, _ in sealed],
+                [rests.name for _, rests in sealed],
+            )
+        return len(rows)
 
     async def expire(
         self, tenant_id: UUID, rule: str, *, before: datetime, after: UUID, tx: Tx
