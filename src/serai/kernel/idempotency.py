@@ -118,6 +118,8 @@ async def release_keys(claims: Sequence[Owned], *, tx: Tx) -> None:
 async def _close(answers: Sequence[tuple[Owned, Answer]], *, tx: Tx) -> list[Answer]:
     """The answers as they may rest."""
     about = [(owned.tenant_id, answer) for owned, answer in answers if answer.buyer is not None]
+    if not about:
+        return [answer for _, answer in answers]
     subjects = await tx.find_subjects([Person(t, BUYER, a.buyer or "") for t, a in about])
     sealed = await tx.seal([
         Plain(tenant_id, subject, PLACE, answer.body.decode())
@@ -144,6 +146,8 @@ async def _open(
         for key, (fingerprint, answer) in found.items()
         if answer is not None and answer.subject is not None
     ]
+    if not closed:
+        return {}
     texts = await tx.unseal([Sealed(key[0], PLACE, a.body.decode()) for key, _, a in closed])
     return {
         key: (b"", answer)
