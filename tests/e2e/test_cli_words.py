@@ -25,6 +25,7 @@ GROUPS = {
     "audit": ["verify", "head"],
     "bench": ["orders"],
     "payment": ["list", "retry"],
+    "privacy": ["rotate-key"],
 }
 Say = Callable[..., Done]
 

@@ -13,7 +13,6 @@ from uuid import UUID
 
 import asyncpg
 import msgspec
-import structlog
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from serai.kernel import queries, sealed
@@ -28,7 +27,6 @@ READ_EVERY: Final = timedelta(seconds=20)
 TRY_EVERY: Final = timedelta(seconds=1)
 """How often they are read where that does not work."""
 _SQL = queries.load("serai.kernel")
-_log = structlog.get_logger(__name__)
 
 
 class Root(msgspec.Struct, frozen=True):
@@ -58,7 +56,8 @@ class Roots:
         """
         if not self._is_older(READ_EVERY / 2, now) or asyncio.current_task() is self._reader:
             return
-        try:
+        # Not migrated yet, away, or a command that has no key and needs none.
+        with contextlib.suppress(Unavailable, asyncpg.PostgresError):
             async with self._alone():
                 if not self._is_older(READ_EVERY / 2, now) or self._has_tried(now):
                     return
@@ -66,9 +65,6 @@ class Roots:
                 await self._read(now)
                 if not self._known:
                     await self._add(now)
-        except (Unavailable, asyncpg.PostgresError) as error:
-            # Not migrated yet, or away: both are said aloud elsewhere.
-            _log.warning("roots_unread", action="roots_unread", reason=type(error).__name__)
 
     def newest(self, now: datetime) -> Root:
         """The key that wraps. Unavailable where a newer one may have been made long ago."""

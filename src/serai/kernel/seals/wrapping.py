@@ -79,6 +79,8 @@ class LocalWrapping:
         self._lock = asyncio.Lock()
 
     async def wrap(self, key: bytes, bound: bytes) -> str:
+        if not self._given:
+            await asyncio.to_thread(self._make)
         known = await self._open(is_anew=True)
         name, raw = next(iter(known.items()))
         nonce = sealed.draw(NONCE_BYTES)
@@ -129,10 +131,18 @@ class LocalWrapping:
                 self._keys = {_name_of(key): key for key in keys}
         return self._keys
 
-    def _read(self) -> list[bytes]:
+    def _make(self) -> None:
+        """Makes the file where there is none: only who is the first to wrap may do so."""
         try:
             if not self._path.exists():
                 _make(self._path, _write_keys([secrets.token_bytes(KEY_BYTES)]))
+        except OSError as error:
+            raise Unavailable(
+                f"cannot write {self._path.name}: {type(error).__name__}; see SERAI_PRIVACY_KEY"
+            ) from error
+
+    def _read(self) -> list[bytes]:
+        try:
             return read_keys(self._path.read_text("ascii"))
         except (OSError, ValueError) as error:
             raise Unavailable(
