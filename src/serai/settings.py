@@ -68,6 +68,14 @@ class Settings(msgspec.Struct, frozen=True):
     public_url: str = ""
     """Where browsers and apps reach the API, such as https://api.shop.example: a scheme and a host,
     no path. The issuer of a tenant's apps begins with it; empty: http://host:port."""
+    privacy_key: str = ""
+    """What wraps the keys of personal data: 32 bytes in base64, or several, the newest first. The
+    same for every process; empty: a file `privacy.key` that is made in `data_dir`."""
+    privacy_vault_url: str = ""
+    """A HashiCorp Vault whose transit engine wraps them instead, such as https://vault:8200."""
+    privacy_vault_key: str = "serai"
+    """The name of the key in its transit engine."""
+    privacy_vault_token: str = ""
     argon2_memory_kib: int = 65_536
     """Memory of one password's hash; with another value each is made anew when it is next used."""
     argon2_passes: int = 3
@@ -206,14 +214,16 @@ def _check(settings: Settings) -> None:
     for file in settings.tls or ():
         if not file.is_file():
             raise SettingsError(f"SERAI_TLS_CERTIFICATE or SERAI_TLS_KEY: there is no file {file}")
-    provider = settings.payment_provider
-    if provider != "direct" and not provider.startswith(("http://", "https://")):
-        raise SettingsError(f"SERAI_PAYMENT_PROVIDER is {provider!r}; it must be `direct` or a URL")
+    if bool(settings.privacy_vault_url) != bool(settings.privacy_vault_token):
+        raise SettingsError("SERAI_PRIVACY_VAULT_URL and SERAI_PRIVACY_VAULT_TOKEN belong together")
     _check_words(settings)
     _check_identity(settings)
 
 
 def _check_words(settings: Settings) -> None:
+    provider = settings.payment_provider
+    if provider != "direct" and not provider.startswith(("http://", "https://")):
+        raise SettingsError(f"SERAI_PAYMENT_PROVIDER is {provider!r}; it must be `direct` or a URL")
     if settings.dns_servers and not _DNS_SERVERS.fullmatch(settings.dns_servers):
         raise SettingsError(
             "SERAI_DNS_SERVERS must be IP addresses, like 192.0.2.53,192.0.2.54#5353"

@@ -26,6 +26,7 @@ GROUPS = {
     "plan": ["list", "assign", "end", "show"],
     "bench": ["orders"],
     "payment": ["list", "retry"],
+    "privacy": ["rotate-key"],
 }
 Say = Callable[..., Done]
 

@@ -267,7 +267,7 @@ async def delete_consent(shop: AuditedShop) -> Asked:
         await PostgresApps().save_consent(
             tenant_id, UUID(account_id), UUID(app_id), ["openid"], now=tx.now, tx=tx
         )
-    return f"/v1/me/consents/{app_id}", None, headers
+    return f"/v1/me/apps/{app_id}", None, headers
 
 
 async def put_origins(_: AuditedShop) -> Asked:
@@ -312,6 +312,31 @@ async def _decide(shop: AuditedShop, word: str, body: Any) -> Asked:
     return f"/v1/returns/{asked['id']}/{word}", body, headers
 
 
+async def post_own_erasure(shop: AuditedShop) -> Asked:
+    _, headers = await _customer(shop)
+    return "/v1/me/erasure", {"current_password": PASSWORD}, headers
+
+
+async def post_consent(shop: AuditedShop) -> Asked:
+    _, headers = await _customer(shop)
+    body = {"purpose": "news", "text_version": "1", "is_given": True, "how": "sign-up"}
+    return "/v1/me/consents", body, headers
+
+
+async def post_export(shop: AuditedShop) -> Asked:
+    account_id, _ = await _customer(shop)
+    return "/v1/personal-data-exports", {"customer_id": account_id}, {}
+
+
+async def post_erasure(shop: AuditedShop) -> Asked:
+    account_id, _ = await _customer(shop)
+    return "/v1/erasures", {"customer_id": account_id}, {}
+
+
+async def put_retention_rule(_: AuditedShop) -> Asked:
+    return "/v1/retention-rules/orders.email", {"days": 90}, {}
+
+
 SCENARIOS: dict[tuple[str, str], Scenario] = {
     ("POST", "/v1/staff"): post_staff,
     ("PATCH", "/v1/staff/{account_id}"): patch_staff,
@@ -342,12 +367,17 @@ SCENARIOS: dict[tuple[str, str], Scenario] = {
     ("POST", "/v1/apps"): post_app,
     ("PATCH", "/v1/apps/{app_id}"): patch_app,
     ("POST", "/v1/apps/{app_id}/secrets"): post_app_secret,
-    ("DELETE", "/v1/me/consents/{app_id}"): delete_consent,
+    ("DELETE", "/v1/me/apps/{app_id}"): delete_consent,
     ("PUT", "/v1/tenant/origins"): put_origins,
     ("POST", "/v1/tenant/domains"): post_domain,
     ("PUT", "/v1/billing/card"): put_card,
     ("POST", "/v1/tenant/domains/{domain}/verifications"): post_domain_verification,
     ("DELETE", "/v1/tenant/domains/{domain}"): delete_domain,
+    ("POST", "/v1/me/erasure"): post_own_erasure,
+    ("POST", "/v1/me/consents"): post_consent,
+    ("POST", "/v1/personal-data-exports"): post_export,
+    ("POST", "/v1/erasures"): post_erasure,
+    ("PUT", "/v1/retention-rules/{name}"): put_retention_rule,
     ("POST", "/v1/returns/{return_id}/accept"): lambda shop: _decide(shop, "accept", {}),
     ("POST", "/v1/returns/{return_id}/decline"): lambda shop: _decide(shop, "decline", None),
 }

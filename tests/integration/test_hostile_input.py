@@ -21,7 +21,7 @@ from tests.integration.house import House
 KEYLESS = {
     "/v1/payment-callbacks/sandbox", "/v1/me/password", "/v1/me/totp", "/v1/me/totp/confirmations",
     "/v1/me/totp/removals", "/v1/me/passkey-challenges", "/v1/me/passkeys",
-    "/v1/me/passkeys/{passkey_id}",
+    "/v1/me/passkeys/{passkey_id}", "/v1/me/erasure", "/v1/me/consents",
 }  # fmt: skip
 """What a key cannot do: a provider calls the one, and who is signed in the other."""
 

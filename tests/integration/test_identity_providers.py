@@ -98,9 +98,9 @@ async def test_who_is_new_becomes_a_customer_and_is_the_same_the_next_time(
     assert (await me(shop, await come_in(shop, provider_id, "anna")))["id"] == first["id"]
     renewed = {"refresh_token": given.json()["refresh_token"]}
     assert (await shop.post("/v1/sessions/refresh", renewed)).status_code == 201
-    assert await shop.events("customer_registered") == [
-        {"account_id": first["id"], "email": "anna@shop.example", "name": "Anna"}
-    ]
+    (event,) = await shop.events("customer_registered")
+    assert event["account_id"] == first["id"]
+    assert "anna" not in str(event).lower(), "an event names nobody in clear"
     # The other tenant has no such provider, and no such customer.
     body = {"provider_id": provider_id, "redirect_uri": BACK}
     foreign = await shop.post("/v1/sessions/provider-sign-ins", body, tenant="other")

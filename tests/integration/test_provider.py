@@ -82,7 +82,7 @@ async def test_a_customer_signs_in_to_an_app_and_it_acts_for_her(
         }  # fmt: skip
         assert (await client.get("http://shop.test/v1/orders")).status_code == 200
         assert await ground.use(given["access_token"], "/v1/products") == 200
-        for path in ("/v1/me", "/v1/sessions", "/v1/me/consents", "/v1/staff", "/v1/apps"):
+        for path in ("/v1/me", "/v1/sessions", "/v1/me/apps", "/v1/staff", "/v1/apps"):
             assert await ground.use(given["access_token"], path) == 403, path
         following = await client.refresh_token(found["token_endpoint"])
         assert await ground.use(following["access_token"]) == 200
@@ -196,12 +196,12 @@ async def test_what_she_allowed_is_remembered_listed_and_taken_back(ground: Grou
         )
         given = (await ground.redeem(app, code, verifier)).json()
         hers = (await ground.shop.sign_in(EMAIL))["access_token"]
-        listed = (await ground.shop.call("GET", "/v1/me/consents", hers)).json()["items"]
+        listed = (await ground.shop.call("GET", "/v1/me/apps", hers)).json()["items"]
         assert [(c["app_id"], c["name"], c["scopes"]) for c in listed] == [
             (app.id, "Picnic planner", ["openid", "offline_access", "orders:own"])
         ]
         assert await ground.use(given["access_token"]) == 200
-        taken = await ground.shop.call("DELETE", f"/v1/me/consents/{app.id}", hers)
+        taken = await ground.shop.call("DELETE", f"/v1/me/apps/{app.id}", hers)
         assert taken.status_code == 204
         assert await ground.use(given["access_token"]) == 401
         answer = await ground.ask(
@@ -210,7 +210,7 @@ async def test_what_she_allowed_is_remembered_listed_and_taken_back(ground: Grou
         assert error_of(answer) == (400, "invalid_grant")
         asked = await browser.open(authorize_url(app, "v" * 43, scope="openid", prompt="none"))
         assert answered(asked)["error"] == "consent_required"
-    gone = await ground.shop.call("DELETE", f"/v1/me/consents/{app.id}", hers)
+    gone = await ground.shop.call("DELETE", f"/v1/me/apps/{app.id}", hers)
     assert gone.status_code == 404
 
 

@@ -196,7 +196,7 @@ async def test_a_code_that_is_on_its_way_when_she_takes_it_back_is_over(ground: 
         page = await browser.submit(page, user_code=begun["user_code"])
         assert "is let in" in (await browser.submit(page, decision="allow")).text
     hers = (await ground.shop.sign_in(EMAIL))["access_token"]
-    assert (await ground.shop.call("DELETE", f"/v1/me/consents/{app.id}", hers)).is_success
+    assert (await ground.shop.call("DELETE", f"/v1/me/apps/{app.id}", hers)).is_success
     assert error_of(await ground.redeem(app, code, verifier)) == (400, "invalid_grant")
     poll = await ground.ask("token", app, grant_type=DEVICE, device_code=begun["device_code"])
     assert error_of(poll) == (400, "invalid_grant")

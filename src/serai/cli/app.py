@@ -40,6 +40,7 @@ COMMANDS: Final = {
     "dlq": Entry("serai.cli.dlq:app", "Handle messages that wait for a person."),
     "payment": Entry("serai.cli.payment:app", "Ask the provider again about what was given up."),
     "audit": Entry("serai.cli.audit:app", "Verify the audit trail, and export where it ends."),
+    "privacy": Entry("serai.cli.privacy:app", "Rotate what wraps the keys of personal data."),
     "openapi": Entry("serai.cli.openapi:app", "Write the API's description (OpenAPI 3.1)."),
 }
 """In the order of the help. The API's code takes a while to load and most commands do without it,

@@ -324,10 +324,12 @@ _encode = msgspec.json.Encoder(decimal_format="string").encode
 
 
 def answer_with(
-    view: Any, *, status: int = 200, location: str = "", version: int | None = None
-) -> Answer:
-    """An answer whose body is a view as JSON."""
-    return Answer(status, _encode(view), location, "" if version is None else etag(version))
+    view: Any, *, status: int = 200, location: str = "", version: int | None = None,
+    buyer: str | None = None,
+) -> Answer:  # fmt: skip
+    """An answer whose body is a view as JSON; it is kept under the key of the buyer it is about."""
+    tag = "" if version is None else etag(version)
+    return Answer(status, _encode(view), location, tag, buyer=buyer)
 
 
 def send_view(view: Any, *, version: int | None = None) -> Response[bytes]:

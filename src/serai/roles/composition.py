@@ -1,7 +1,7 @@
 """The list of modules: every context and flow, built and connected by what they offer."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from serai.contexts.audit import module as audit_module
@@ -12,6 +12,7 @@ from serai.contexts.inventory import module as inventory_module
 from serai.contexts.notifications import module as notifications_module
 from serai.contexts.orders import module as orders_module
 from serai.contexts.payments import module as payments_module
+from serai.contexts.privacy import module as privacy_module
 from serai.contexts.returns import module as returns_module
 from serai.contexts.shipping import module as shipping_module
 from serai.contexts.tenancy import module as tenancy_module
@@ -24,6 +25,8 @@ from serai.kernel import soundness
 from serai.kernel.clock import Clock, SystemClock
 from serai.kernel.db import Database
 from serai.kernel.module import Check, Consumer, Job, Module, Surroundings, Timer
+from serai.kernel.seals import building as sealing
+from serai.kernel.seals.subjects import Seals
 from serai.kernel.tenant import Homes
 from serai.kernel.web import Authenticator, Authenticators
 from serai.roles.schemas import SCHEMAS
@@ -48,6 +51,8 @@ class Composition:
     """The `Billing` that the billing context offers."""
     gate: Any
     """What counts the requests of tenants with a plan; None where there are no plans."""
+    seals: Seals
+    """What seals personal data."""
 
     @property
     def database(self) -> Database:
@@ -91,6 +96,7 @@ class Composition:
         for module in self.modules:
             if module.close is not None:
                 await module.close()
+        await self.seals.roots.wrapping.close()
 
     def checks(self) -> Iterator[tuple[str, Check]]:
         """Each invariant with the name of the module that holds it."""
@@ -107,6 +113,8 @@ def compose(settings: Settings, database: Database, *, clock: Clock | None = Non
         clock=clock or SystemClock(),
         settings=settings,
     )
+    seals = sealing.build(settings, database)
+    database.seals = seals
     tenancy = tenancy_module.build(s)
     identity = identity_module.build(
         s, find_tenant=tenancy.offers.find_tenant, find_home=tenancy.offers.access_home,
@@ -124,36 +132,20 @@ def compose(settings: Settings, database: Database, *, clock: Clock | None = Non
     notifications = notifications_module.build(s, tokens=identity.offers)
     audit = audit_module.build(s)
     billing = billing_module.build(s, till=payments.offers, gate=gate)
-    lead = {
-        "orders": orders.offers,
-        "inventory": inventory.offers,
-        "payments": payments.offers,
-    }
-    modules = (
-        tenancy,
-        identity,
-        catalog,
-        inventory,
-        orders,
-        payments,
-        shipping,
-        returns,
-        notifications,
-        audit,
-        billing,
-        checkout_flow.build(s, **lead, shipping=shipping.offers),
-        cancellation_flow.build(s, **lead, shipping=shipping.offers),
-        returns_flow.build(s, **lead, returns=returns.offers),
-        signup_flow.build(
-            s,
-            tenancy=tenancy.offers.newcomers,
-            identity=identity.offers.owners,
-            goods=catalog.offers,
-            receiving=inventory.offers,
-            schemas=SCHEMAS,
-        ),
-        agreement.build(s, **lead, shipping=shipping.offers, notifications=notifications.offers),
-    )
+    knowing = [
+        module.personal
+        for module in (identity, orders, notifications)
+        if module.personal is not None
+    ]
+    privacy = privacy_module.build(
+        s, people=identity.offers, keys=seals, knowing=knowing,
+        of_orders=[m.of_orders for m in (payments, shipping, returns) if m.of_orders is not None],
+    )  # fmt: skip
+    contexts = (
+        tenancy, identity, catalog, inventory, orders, payments, shipping, returns, notifications,
+        audit, billing, privacy,
+    )  # fmt: skip
+    modules = (*contexts, *_build_flows(s, {module.name: module.offers for module in contexts}))
     consumers = [consumer for module in modules for consumer in module.consumers]
     return Composition(
         s,
@@ -164,4 +156,25 @@ def compose(settings: Settings, database: Database, *, clock: Clock | None = Non
         audit.operated,
         billing.operated,
         gate,
+        seals,
+    )
+
+
+def _build_flows(s: Surroundings, offers: Mapping[str, Any]) -> tuple[Module, ...]:
+    """The flows, over what the contexts offer under their names."""
+    lead = {name: offers[name] for name in ("orders", "inventory", "payments")}
+    shipping = offers["shipping"]
+    return (
+        checkout_flow.build(s, **lead, shipping=shipping),
+        cancellation_flow.build(s, **lead, shipping=shipping),
+        returns_flow.build(s, **lead, returns=offers["returns"]),
+        signup_flow.build(
+            s,
+            tenancy=offers["tenancy"].newcomers,
+            identity=offers["identity"].owners,
+            goods=offers["catalog"],
+            receiving=offers["inventory"],
+            schemas=SCHEMAS,
+        ),
+        agreement.build(s, **lead, shipping=shipping, notifications=offers["notifications"]),
     )

@@ -16,6 +16,7 @@ PACKAGES = (
     "serai.contexts.notifications",
     "serai.contexts.audit",
     "serai.contexts.billing",
+    "serai.contexts.privacy",
 )
 
 SCHEMAS = tuple(package.rsplit(".", 1)[-1] for package in PACKAGES)

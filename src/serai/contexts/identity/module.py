@@ -51,6 +51,7 @@ from serai.contexts.identity.store.apps import PostgresApps, PostgresHandovers
 from serai.contexts.identity.store.factors import PostgresFactors
 from serai.contexts.identity.store.keys import PostgresKeys
 from serai.contexts.identity.store.passkeys import PostgresPasskeys
+from serai.contexts.identity.store.people import PostgresPeople
 from serai.contexts.identity.store.providers import PostgresProviders
 from serai.contexts.identity.store.sessions import PostgresSessions, PostgresThrottles
 from serai.contexts.tenancy.contract import TenantView
@@ -100,26 +101,14 @@ def build(
     news = News(s.database)
     guard = Guard(keychain.verify, look_up, find_home, s.clock, is_told=news.is_told)
     news.connect(guard, keychain)
+    people = PostgresPeople()
     desk = Desk(
-        database=s.database,
-        accounts=PostgresAccounts(),
-        sessions=sessions,
-        throttles=PostgresThrottles(),
-        roles=PostgresRoles(),
-        factors=PostgresFactors(),
-        passkeys=passkeys,
-        ceremonies=WebAuthn(),
-        providers=providers,
-        relying=relying,
-        hashing=hashing,
-        signing=keychain,
-        mail_key=safe,
-        seals=safe,
-        told=guard,
-        pages=pages,
-        issuer=settings.identity_issuer,
-        logins_per_address=settings.logins_per_address,
-    )
+        database=s.database, accounts=PostgresAccounts(), sessions=sessions,
+        throttles=PostgresThrottles(), roles=PostgresRoles(), factors=PostgresFactors(),
+        passkeys=passkeys, ceremonies=WebAuthn(), providers=providers, relying=relying,
+        hashing=hashing, signing=keychain, mail_key=safe, seals=safe, told=guard, pages=pages,
+        issuer=settings.identity_issuer, logins_per_address=settings.logins_per_address,
+    )  # fmt: skip
     provider = Provider(
         desk, apps, handovers, keychain.verify, look_up, public_url=settings.public_address
     )
@@ -139,7 +128,8 @@ def build(
             _pruning("identity.prune", (sessions, passkeys, providers), s.homes),
             _pruning("identity.prune_apps", (handovers,), s.homes),
         ],
-        offers=Office(desk, s.homes, guard=guard, keychain=keychain, news=news),
+        offers=Office(desk, s.homes, guard=guard, keychain=keychain, news=news, people=people),
+        personal=people,
         close=close,
     )
 

@@ -21,7 +21,7 @@ from serai.contexts.orders.contract import (
     Taken,
 )
 from serai.contexts.orders.gateways import PolledSettlements
-from serai.contexts.orders.store import PostgresOrders
+from serai.contexts.orders.store import PostgresOrders, PostgresPeople
 from serai.contexts.shipping.contract import ShipmentDispatched
 from serai.kernel.batch import Batch
 from serai.kernel.clock import Clock
@@ -147,11 +147,14 @@ def build(s: Surroundings, prices: Prices, *, quotas: Quotas | None = None) -> M
             )
         ],
         offers=Offers(book),
+        personal=PostgresPeople(),
     )
 
 
 def _answer_cancellation(view: OrderView) -> Answer:
-    return answer_with(view, status=202, location=f"/v1/orders/{view.id}", version=view.version)
+    return answer_with(
+        view, status=202, location=f"/v1/orders/{view.id}", version=view.version, buyer=view.email
+    )
 
 
 async def _check(

@@ -165,7 +165,9 @@ def wanted_wait(request: Request[Any, Any, Any]) -> float:
 
 def answer_order(view: OrderView) -> Answer:
     """201 with the order and where to follow it."""
-    return answer_with(view, status=201, location=f"/v1/orders/{view.id}", version=view.version)
+    return answer_with(
+        view, status=201, location=f"/v1/orders/{view.id}", version=view.version, buyer=view.email
+    )
 
 
 def writing_routes(

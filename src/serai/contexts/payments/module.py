@@ -39,7 +39,7 @@ from serai.contexts.payments.handlers.looking import LOOKS_CHUNK, Looking
 from serai.contexts.payments.model import Intent, Refund
 from serai.contexts.payments.ports import Answer, Capture, Charge, PaymentProvider
 from serai.contexts.payments.ports import Refund as RefundOrder
-from serai.contexts.payments.store import PostgresBooks
+from serai.contexts.payments.store import PaymentsOfOrders, PostgresBooks
 from serai.kernel import ids
 from serai.kernel.batch import Batch
 from serai.kernel.clock import Clock
@@ -96,6 +96,7 @@ def build(s: Surroundings, *, orders: OrderOwners) -> Module:
         consumers=[_consumer(asking, with_books)],
         jobs=[Job("payments.look", LOOK_EVERY, looking.look, chunk=LOOKS_CHUNK)],
         checks=_checks(books),
+        of_orders=PaymentsOfOrders(),
         offers=Offers(books, provider),
         operated=OperatedLookUps(s.database, s.homes, books),
         close=provider.aclose,

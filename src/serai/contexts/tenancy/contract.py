@@ -20,6 +20,7 @@ SCOPES = (
     "payments:write", "shipping:read", "shipping:write", "returns:read", "returns:write",
     "notifications:read", "notifications:write", "tenancy:read", "tenancy:write",
     "audit:read", "identity:read", "identity:write", "billing:read", "billing:write",
+    "privacy:read", "privacy:write",
 )  # fmt: skip
 """What a key or a role may allow. `orders:price` lets staff give a line its own price.
 

@@ -78,7 +78,7 @@ async def invite_staff(
             tuple(dict.fromkeys(command.roles)), 1, tx.now,
         )  # fmt: skip
         there: Account | None = None
-        if not await desk.accounts.insert(account, tx=tx):
+        if await desk.accounts.insert(account, tx=tx) is None:
             there = await desk.accounts.find_named(
                 tenant_id, "staff", email_key(command.email), tx=tx
             )
@@ -89,8 +89,8 @@ async def invite_staff(
             await _drop_factors(account, command.cause, desk=desk, tx=tx)
             await desk.providers.delete_links(tenant_id, account.id, tx=tx)
             await desk.sessions.tell(ACCOUNT, account.id, tx=tx)
-        token = await write_invitation(account, desk=desk, tx=tx)
-        event = StaffInvited(account.id, token.id, account.email, account.name)
+        token, rests = await write_invitation(account, desk=desk, tx=tx)
+        event = StaffInvited(account.id, token.id, rests.email, rests.name)
         tx.announce(tenant_id, event, command.cause)
         _record("identity.staff_invited", there, account, command.cause, tx=tx)
     await desk.spread(ACCOUNT, account.id, home=home)

@@ -110,6 +110,16 @@ async def remove(
     await desk.spread(ACCOUNT, account_id, home=home)
 
 
+async def show_again(
+    tenant_id: UUID, account_id: UUID, *, password: str, code: str | None, address: str | None,
+    desk: Desk, home: Home,
+) -> None:  # fmt: skip
+    """Refuses who is signed in and does not show once more who she is."""
+    account = await _show(tenant_id, account_id, password, address, desk=desk, home=home)
+    async with desk.database.transaction(home, (tenant_id,)) as tx:
+        await check(account, code, shown=None, desk=desk, tx=tx)
+
+
 def _record(action: str, tenant_id: UUID, account_id: UUID, cause: Cause, *, tx: Tx) -> None:
     tx.record(tenant_id, describe(action, ("account", account_id), cause))
 

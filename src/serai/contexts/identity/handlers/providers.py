@@ -187,9 +187,10 @@ async def _find_account(
             tenant_id, ids.new_id(), kind, email, model.name_of(claims), None, (roles.CUSTOMER,), 1,
             tx.now,
         )  # fmt: skip
-        if not await desk.accounts.insert(account, tx=tx):
+        rests = await desk.accounts.insert(account, tx=tx)
+        if rests is None:
             raise AccountNotLinked("there is an account with your address: begin anew")
-        event = CustomerRegistered(account.id, account.email, account.name)
+        event = CustomerRegistered(account.id, rests.email, rests.name)
         tx.announce(tenant_id, event, command.cause)
     else:
         locked = await desk.accounts.lock(tenant_id, there.id, tx=tx)

@@ -43,10 +43,10 @@ async def invite_owner(
     account = Account(
         tenant_id, account_id, "staff", email, "", None, (roles.OWNER,), 1, tx.now
     )  # fmt: skip
-    is_new = await desk.accounts.insert(account, tx=tx)
+    is_new = await desk.accounts.insert(account, tx=tx) is not None
     assert is_new, "a new tenant has no accounts"
-    token = await write_invitation(account, desk=desk, tx=tx)
-    tx.announce(tenant_id, StaffInvited(account.id, token.id, account.email), cause)
+    token, rests = await write_invitation(account, desk=desk, tx=tx)
+    tx.announce(tenant_id, StaffInvited(account.id, token.id, rests.email), cause)
     made = accounts.view_of(account)
     told = {"kind": made.kind, "roles": made.roles}
     tx.record(

@@ -14,6 +14,7 @@ from serai.contexts.identity.model.keys import SigningKey
 from serai.contexts.identity.model.sessions import Session
 from serai.contexts.identity.model.tokens import TYPE, Claims, MailPurpose
 from serai.kernel.db import Tx
+from serai.kernel.person import Somebody
 from serai.kernel.tenant import Home
 
 ACCOUNT: Final = "account"
@@ -39,6 +40,15 @@ class MailToken(msgspec.Struct, frozen=True):
     created_at: datetime
     expires_at: datetime
     used_at: datetime | None = None
+    kind: AccountKind = "customer"
+    """Of whose account; it is not kept."""
+
+
+class SealedAddress(msgspec.Struct, frozen=True):
+    """An address and a name as they rest, and as they may stand in an event."""
+
+    email: str
+    name: str
 
 
 class LiveSession(msgspec.Struct, frozen=True):
@@ -53,8 +63,8 @@ class LiveSession(msgspec.Struct, frozen=True):
 class Accounts(Protocol):
     """Accounts of customers and staff; every call is part of the given transaction."""
 
-    async def insert(self, account: Account, *, tx: Tx) -> bool:
-        """Adds an account; False where its kind has one of that address."""
+    async def insert(self, account: Account, *, tx: Tx) -> SealedAddress | None:
+        """Adds an account; None where its kind has one of that address."""
         ...
 
     async def find_named(
@@ -133,7 +143,7 @@ class Sessions(Protocol):
         """Tells every process, with the commit, what changed (ACCOUNT, TENANT, KEYS), whose."""
         ...
 
-    async def insert_mail_token(self, token: MailToken, *, tx: Tx) -> None:
+    async def insert_mail_token(self, token: MailToken, *, tx: Tx) -> SealedAddress:
         """Notes what a mail asks for."""
         ...
 
@@ -225,6 +235,20 @@ class Roles(Protocol):
 
     async def lock_all(self, tenant_id: UUID, *, tx: Tx) -> None:
         """Keeps a tenant's roles, and who has them, from a change by anyone else."""
+        ...
+
+
+class FoundPeople(Protocol):
+    """Whom an account or an address is; every call is part of the given transaction."""
+
+    async def find_by_account(
+        self, tenant_id: UUID, account_id: UUID, *, tx: Tx
+    ) -> Somebody | None:
+        """The customer of an account."""
+        ...
+
+    async def find_by_email(self, tenant_id: UUID, email: str, *, tx: Tx) -> Somebody:
+        """The buyer of an address, with an account or as a guest."""
         ...
 
 

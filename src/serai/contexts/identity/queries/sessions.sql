@@ -73,8 +73,8 @@ SELECT pg_notify('serai_identity', $1);
 -- name: insert_mail_token
 -- Notes what a mail asks its reader to confirm.
 INSERT INTO {identity}.mail_tokens
-  (tenant_id, id, purpose, account_id, email, name, password_hash, created_at, expires_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9);
+  (tenant_id, id, purpose, account_id, email, name, password_hash, created_at, expires_at, subject)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
 
 -- name: find_mail_token
 -- Reads a mailed token that could be used now.
@@ -86,7 +86,7 @@ WHERE tenant_id = $1 AND id = $2 AND purpose = $3 AND used_at IS NULL AND expire
 -- Reads the latest mailed token of an address that could be used now, for the operator.
 SELECT tenant_id, id, purpose, account_id, email, name, password_hash, created_at, expires_at, used_at
 FROM {identity}.mail_tokens
-WHERE tenant_id = $1 AND lower(email) = lower($2) AND used_at IS NULL AND expires_at > $3
+WHERE tenant_id = $1 AND subject = ANY ($2::uuid[]) AND used_at IS NULL AND expires_at > $3
 ORDER BY id DESC LIMIT 1;
 
 -- name: use_mail_token

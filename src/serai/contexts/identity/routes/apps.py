@@ -164,7 +164,7 @@ def consent_view_routes(provider: Provider) -> list[Any]:
     """What I let apps do."""
     guards = [requires(SELF)]
 
-    @get("/v1/me/consents", guards=guards, tags=TAGS, summary="List what I let apps do",
+    @get("/v1/me/apps", guards=guards, tags=TAGS, summary="List what I let apps do",
          responses={200: ResponseSpec(data_container=Page[ConsentView])})  # fmt: skip
     async def list_consents(request: Request[Any, Any, Any]) -> Response[bytes]:
         """By app; there are never more than one page."""
@@ -175,7 +175,7 @@ def consent_view_routes(provider: Provider) -> list[Any]:
             found = await provider.apps.list_consents(who.tenant_id, who.actor.id, tx=tx)
         return send_view(Page(found, None))
 
-    @delete("/v1/me/consents/{app_id:uuid}", guards=guards, status_code=204, tags=TAGS,
+    @delete("/v1/me/apps/{app_id:uuid}", guards=guards, status_code=204, tags=TAGS,
             summary="Take back what I let an app do")  # fmt: skip
     async def revoke_consent(request: Request[Any, Any, Any], app_id: FromPath[UUID]) -> None:
         """The app's tokens are over in every process at once, and it has to ask again."""

@@ -4,13 +4,16 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from serai.contexts.identity.contract import ROLES_MAX
+from serai.contexts.identity.contract import MAILED_EMAIL, MAILED_NAME, ROLES_MAX, AccountKind
 from serai.contexts.identity.model import roles
+from serai.contexts.identity.model.accounts import person_of
 from serai.contexts.identity.model.sessions import Session
 from serai.contexts.identity.model.tokens import Claims, MailPurpose
-from serai.contexts.identity.ports import LiveSession, MailToken
+from serai.contexts.identity.ports import LiveSession, MailToken, SealedAddress
+from serai.contexts.identity.store.accounts import seal_address
 from serai.kernel import queries
 from serai.kernel.db import Record, Tx
+from serai.kernel.sealed import Sealed
 
 SQL = queries.load("serai.contexts.identity")
 
@@ -70,26 +73,37 @@ class PostgresSessions:
     async def tell(self, what: str, of: UUID, *, tx: Tx) -> None:
         await tx.execute(SQL.tell_change, f"{what} {of}")
 
-    async def insert_mail_token(self, token: MailToken, *, tx: Tx) -> None:
+    async def insert_mail_token(self, token: MailToken, *, tx: Tx) -> SealedAddress:
+        person = person_of(token.tenant_id, token.kind, token.email)
+        subject, rests = await seal_address(
+            person, token.name, places=(MAILED_EMAIL, MAILED_NAME), tx=tx
+        )
         await tx.execute(
             SQL.insert_mail_token, token.tenant_id, token.id, token.purpose, token.account_id,
-            token.email, token.name, token.password_hash, token.created_at, token.expires_at,
+            rests.email, rests.name, token.password_hash, token.created_at, token.expires_at,
+            subject,
         )  # fmt: skip
+        return rests
 
     async def use_mail_token(
         self, tenant_id: UUID, token_id: UUID, purpose: MailPurpose, *, now: datetime, tx: Tx
     ) -> MailToken | None:
-        return _token(await tx.fetchrow(SQL.use_mail_token, tenant_id, token_id, purpose, now))
+        row = await tx.fetchrow(SQL.use_mail_token, tenant_id, token_id, purpose, now)
+        return await _token(row, tx=tx)
 
     async def read_mail_token(
         self, tenant_id: UUID, token_id: UUID, purpose: MailPurpose, *, now: datetime, tx: Tx
     ) -> MailToken | None:
-        return _token(await tx.fetchrow(SQL.find_mail_token, tenant_id, token_id, purpose, now))
+        row = await tx.fetchrow(SQL.find_mail_token, tenant_id, token_id, purpose, now)
+        return await _token(row, tx=tx)
 
     async def find_latest_mail_token(
         self, tenant_id: UUID, email: str, *, now: datetime, tx: Tx
     ) -> MailToken | None:
-        return _token(await tx.fetchrow(SQL.find_latest_mail_token, tenant_id, email, now))
+        kinds: tuple[AccountKind, ...] = ("customer", "staff")
+        subjects = await tx.find_subjects([person_of(tenant_id, kind, email) for kind in kinds])
+        row = await tx.fetchrow(SQL.find_latest_mail_token, tenant_id, subjects, now)
+        return await _token(row, tx=tx)
 
     async def void_mail_tokens(
         self, tenant_id: UUID, account_id: UUID, *, now: datetime, tx: Tx
@@ -130,10 +144,16 @@ def _session(row: Record) -> Session:
     )  # fmt: skip
 
 
-def _token(row: Record | None) -> MailToken | None:
+async def _token(row: Record | None, *, tx: Tx) -> MailToken | None:
     if row is None:
         return None
+    email, name = await tx.unseal([
+        Sealed(row["tenant_id"], MAILED_EMAIL, row["email"]),
+        Sealed(row["tenant_id"], MAILED_NAME, row["name"]),
+    ])  # fmt: skip
+    if email is None or name is None:
+        return None
     return MailToken(
-        row["tenant_id"], row["id"], row["purpose"], row["account_id"], row["email"], row["name"],
+        row["tenant_id"], row["id"], row["purpose"], row["account_id"], email, name,
         row["password_hash"], row["created_at"], row["expires_at"], row["used_at"],
     )  # fmt: skip
