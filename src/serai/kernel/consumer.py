@@ -6,6 +6,7 @@ stands alone; that one is parked with its context, and its followers of the same
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -93,7 +94,7 @@ class GroupRunner:
         self._types = [type_of(model).name for model in consumer.hears]
         self._topics = sorted({type_of(model).topic for model in consumer.hears})
         self._woken = wake.subscribe(home, self._types)
-        self._reassigned = membership.watch()
+        membership.watch(self._woken)
         self._cursors: dict[tuple[str, int], Position] = {}
         self._fences: dict[int, int] = {}
         self._letters_at = 0.0
@@ -108,6 +109,14 @@ class GroupRunner:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serves until `stop` is set; finishes the batch at hand first."""
+        ending = asyncio.ensure_future(stop.wait())
+        ending.add_done_callback(lambda _: self._woken.set())
+        try:
+            await self._serve(stop)
+        finally:
+            ending.cancel()
+
+    async def _serve(self, stop: asyncio.Event) -> None:
         pause = HORIZON_POLL_S
         while not stop.is_set():
             try:
@@ -255,7 +264,6 @@ class GroupRunner:
 
     async def _adopt(self) -> None:
         """Takes over what the membership holds: drops what was lost, reads where new ones stand."""
-        self._reassigned.clear()
         held = self._membership.held[self._consumer.group]
         if held == self._fences:
             return
@@ -347,14 +355,12 @@ class GroupRunner:
 
     async def _rest(self, stop: asyncio.Event) -> None:
         """Waits for a notification, a change of leases, the end, or the safety net."""
-        waits = [
-            asyncio.ensure_future(waited.wait()) for waited in (self._woken, self._reassigned, stop)
-        ]
-        try:
-            await asyncio.wait(waits, timeout=POLL_S, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
+        # What came while the last batch was fetched may have been cleared with an older call.
+        if stop.is_set() or self._membership.held[self._consumer.group] != self._fences:
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(POLL_S):
+                await self._woken.wait()
 
 
 def _now() -> float:
