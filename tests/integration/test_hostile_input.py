@@ -115,7 +115,16 @@ HOSTILE: list[tuple[str, bytes]] = [
 ]
 
 
-BODYLESS = {"cancel", "archive", "publish", "draft", "unpublish", "resend", "decline"}
+BODYLESS = {
+    "verifications",
+    "cancel",
+    "archive",
+    "publish",
+    "draft",
+    "unpublish",
+    "resend",
+    "decline",
+}
 """The last words of routes that take no body."""
 
 
