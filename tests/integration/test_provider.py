@@ -214,6 +214,21 @@ async def test_what_she_allowed_is_remembered_listed_and_taken_back(ground: Grou
     assert gone.status_code == 404
 
 
+async def test_an_app_may_not_do_what_her_role_gives_only_with_a_second_factor(
+    ground: Ground,
+) -> None:
+    app = await ground.make()
+    async with ground.browser() as browser:
+        code, verifier = await ground.allow(app, browser=browser, scope="openid orders:own")
+        given = (await ground.redeem(app, code, verifier)).json()
+    assert await ground.use(given["access_token"]) == 200
+    owner = await ground.shop.hire("owner@example.com", "owner")
+    body = {"roles": ["customer"]}
+    told = await ground.shop.call("PUT", "/v1/second-factor-roles", owner, body)
+    assert told.status_code == 200, told.text
+    assert await ground.use(given["access_token"]) == 403
+
+
 async def test_signing_out_everywhere_ends_apps_and_the_pages_too(ground: Ground) -> None:
     app = await ground.make()
     async with ground.browser() as browser:

@@ -31,7 +31,8 @@ WHERE tenant_id = $1 AND id = $2;
 
 -- name: find_live_grant
 -- Reads, for an app's token, whose it is, what was granted, and what person and app may do now.
-SELECT a.kind, a.roles, s.scopes AS granted, p.scopes AS allowed
+SELECT a.kind, a.roles, s.scopes AS granted, p.scopes AS allowed,
+  {identity}.lacks_factor($1, a.id, a.roles) AS lacks_factor
 FROM {identity}.sessions s
 JOIN {identity}.accounts a ON a.tenant_id = s.tenant_id AND a.id = s.account_id
 JOIN {identity}.apps p ON p.tenant_id = s.tenant_id AND p.id = s.app_id

@@ -29,6 +29,38 @@ WITH wanted AS (
 )
 DELETE FROM {identity}.sessions s USING wanted w WHERE s.tenant_id = w.tenant_id AND s.id = w.id;
 
+-- name: erase_challenges
+-- Deletes what an account was asked to show a passkey by.
+WITH wanted AS (
+  SELECT tenant_id, id FROM {identity}.passkey_challenges
+  WHERE tenant_id = $1 AND account_id = $2 ORDER BY tenant_id, id FOR UPDATE
+)
+DELETE FROM {identity}.passkey_challenges t USING wanted w WHERE t.tenant_id = w.tenant_id AND t.id = w.id;
+
+-- name: erase_consents
+-- Deletes what a person has let apps do.
+WITH wanted AS (
+  SELECT tenant_id, account_id, app_id FROM {identity}.consents
+  WHERE tenant_id = $1 AND account_id = $2 ORDER BY tenant_id, account_id, app_id FOR UPDATE
+)
+DELETE FROM {identity}.consents t USING wanted w WHERE t.tenant_id = w.tenant_id AND t.account_id = w.account_id AND t.app_id = w.app_id;
+
+-- name: erase_codes
+-- Deletes codes by which apps come to an account.
+WITH wanted AS (
+  SELECT tenant_id, digest FROM {identity}.codes
+  WHERE tenant_id = $1 AND account_id = $2 ORDER BY tenant_id, digest FOR UPDATE
+)
+DELETE FROM {identity}.codes t USING wanted w WHERE t.tenant_id = w.tenant_id AND t.digest = w.digest;
+
+-- name: erase_devices
+-- Deletes devices that a person has let in.
+WITH wanted AS (
+  SELECT tenant_id, digest FROM {identity}.devices
+  WHERE tenant_id = $1 AND account_id = $2 ORDER BY tenant_id, digest FOR UPDATE
+)
+DELETE FROM {identity}.devices t USING wanted w WHERE t.tenant_id = w.tenant_id AND t.digest = w.digest;
+
 -- name: erase_customer
 -- Deletes a customer's account.
 DELETE FROM {identity}.accounts WHERE tenant_id = $1 AND id = $2 AND kind = 'customer';

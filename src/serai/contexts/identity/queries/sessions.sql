@@ -52,15 +52,7 @@ ORDER BY id DESC LIMIT $4;
 
 -- name: find_live_session
 -- Reads, for a token, what its account is and may do, if its session has not ended.
-SELECT a.kind, a.roles,
-  EXISTS (
-    SELECT FROM {identity}.factor_roles r WHERE r.tenant_id = $1 AND r.role = ANY (a.roles)
-  ) AND NOT EXISTS (
-    SELECT FROM {identity}.second_factors f
-    WHERE f.tenant_id = $1 AND f.account_id = a.id AND f.confirmed_at IS NOT NULL
-  ) AND NOT EXISTS (
-    SELECT FROM {identity}.passkeys p WHERE p.tenant_id = $1 AND p.account_id = a.id
-  ) AS lacks_factor
+SELECT a.kind, a.roles, {identity}.lacks_factor($1, a.id, a.roles) AS lacks_factor
 FROM {identity}.sessions s
 JOIN {identity}.accounts a ON a.tenant_id = s.tenant_id AND a.id = s.account_id
 WHERE s.tenant_id = $1 AND s.id = $2 AND s.account_id = $3 AND s.ended_at IS NULL

@@ -11,6 +11,7 @@ from serai.contexts.identity.contract import (
     AccountKind,
     RoleView,
 )
+from serai.contexts.identity.model import roles
 from serai.contexts.identity.model.accounts import Account, email_key, person_of
 from serai.contexts.identity.ports import SealedAddress
 from serai.kernel import queries
@@ -88,6 +89,16 @@ class PostgresRoles:
 
     async def lock_all(self, tenant_id: UUID, *, tx: Tx) -> None:
         await tx.execute(SQL.lock_roles, tenant_id)
+
+
+async def open_scopes(tenant_id: UUID, row: Record, *, tx: Tx) -> frozenset[str]:
+    """What the roles of a row may do now; they give nothing to who lacks a factor one asks for."""
+    names: Sequence[str] = () if row["lacks_factor"] else row["roles"]
+    own: dict[str, tuple[str, ...]] = {}
+    if not set(names) <= set(roles.READY_MADE):
+        listed = await tx.fetch(SQL.list_roles, tenant_id, ROLES_MAX)
+        own = {role["name"]: tuple(role["scopes"]) for role in listed}
+    return roles.scopes_of(names, own)
 
 
 async def seal_address(

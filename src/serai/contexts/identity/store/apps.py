@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from serai.contexts.identity.contract import ROLES_MAX
-from serai.contexts.identity.model import apps, roles
+from serai.contexts.identity.model import apps
 from serai.contexts.identity.model.apps import APPS_MAX, App, ConsentView
 from serai.contexts.identity.model.grants import Code, Device
 from serai.contexts.identity.model.tokens import Claims
 from serai.contexts.identity.ports import LiveSession
+from serai.contexts.identity.store.accounts import open_scopes
 from serai.kernel import queries
 from serai.kernel.db import Record, Tx
 
@@ -59,17 +59,9 @@ class PostgresApps:
         )
         if row is None or row["kind"] != claims.kind:
             return None
-        person = await self._scopes_of(tenant_id, row["roles"], tx=tx)
+        person = await open_scopes(tenant_id, row, tx=tx)
         opened = apps.effective(asked, row["granted"], row["allowed"], person=person)
         return LiveSession(claims.sub, "customer", opened)
-
-    async def _scopes_of(self, tenant_id: UUID, names: Sequence[str], *, tx: Tx) -> frozenset[str]:
-        """What an account with these roles may do."""
-        own: dict[str, tuple[str, ...]] = {}
-        if not set(names) <= set(roles.READY_MADE):
-            listed = await tx.fetch(SQL.list_roles, tenant_id, ROLES_MAX)
-            own = {role["name"]: tuple(role["scopes"]) for role in listed}
-        return roles.scopes_of(names, own)
 
     async def list_consents(
         self, tenant_id: UUID, account_id: UUID, *, tx: Tx

@@ -16,6 +16,11 @@ from serai.kernel.sealed import Sealed
 
 SQL = queries.load("serai.contexts.identity")
 SESSIONS_TOLD_MAX = 1_000
+OF_ACCOUNT = (
+    SQL.delete_factor, SQL.delete_passkeys, SQL.erase_challenges, SQL.delete_links,
+    SQL.erase_consents, SQL.erase_codes, SQL.erase_devices, SQL.erase_sessions, SQL.erase_customer,
+)  # fmt: skip
+"""What deletes all that is kept by a customer's account, and the account at last."""
 
 
 class PostgresPeople:
@@ -58,9 +63,8 @@ class PostgresPeople:
         count = await tx.execute(SQL.erase_mail_tokens, who.tenant_id, who.account_id, who.subject)
         if who.account_id is None:
             return Step(count, None)
-        count += await tx.execute(SQL.delete_factor, who.tenant_id, who.account_id)
-        count += await tx.execute(SQL.erase_sessions, who.tenant_id, who.account_id)
-        count += await tx.execute(SQL.erase_customer, who.tenant_id, who.account_id)
+        for statement in OF_ACCOUNT:
+            count += await tx.execute(statement, who.tenant_id, who.account_id)
         await tx.execute(SQL.tell_change, f"{ACCOUNT} {who.account_id}")
         return Step(count, None)
 

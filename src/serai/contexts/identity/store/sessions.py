@@ -4,13 +4,12 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from serai.contexts.identity.contract import MAILED_EMAIL, MAILED_NAME, ROLES_MAX, AccountKind
-from serai.contexts.identity.model import roles
+from serai.contexts.identity.contract import MAILED_EMAIL, MAILED_NAME, AccountKind
 from serai.contexts.identity.model.accounts import person_of
 from serai.contexts.identity.model.sessions import Session
 from serai.contexts.identity.model.tokens import Claims, MailPurpose
 from serai.contexts.identity.ports import LiveSession, MailToken, SealedAddress
-from serai.contexts.identity.store.accounts import seal_address
+from serai.contexts.identity.store.accounts import open_scopes, seal_address
 from serai.kernel import queries
 from serai.kernel.db import Record, Tx
 from serai.kernel.sealed import Sealed
@@ -62,13 +61,7 @@ class PostgresSessions:
         row = await tx.fetchrow(SQL.find_live_session, tenant_id, claims.sid, claims.sub, now)
         if row is None or row["kind"] != claims.kind:
             return None
-        if row["lacks_factor"]:
-            return LiveSession(claims.sub, row["kind"], roles.scopes_of((), {}))
-        own: dict[str, tuple[str, ...]] = {}
-        if not set(row["roles"]) <= set(roles.READY_MADE):
-            listed = await tx.fetch(SQL.list_roles, tenant_id, ROLES_MAX)
-            own = {role["name"]: tuple(role["scopes"]) for role in listed}
-        return LiveSession(claims.sub, row["kind"], roles.scopes_of(row["roles"], own))
+        return LiveSession(claims.sub, row["kind"], await open_scopes(tenant_id, row, tx=tx))
 
     async def tell(self, what: str, of: UUID, *, tx: Tx) -> None:
         await tx.execute(SQL.tell_change, f"{what} {of}")
