@@ -35,6 +35,7 @@ SETTINGS = Settings(payment_deadline_s=12.0, payment_timeout_s=4.0, log_level="c
                     privacy_key="A" * 43)  # fmt: skip
 POOL_MAX = 6
 LETTERS = "kernel.dead_letters"
+INBOX = "kernel.inbox"
 NOTHING_TO_DO = ("identity.", "signup.", "privacy.")
 _WORLD_FAILS = (Unavailable, LostLease, asyncpg.PostgresError, asyncpg.InterfaceError, OSError,
                 asyncio.CancelledError)  # fmt: skip
@@ -51,8 +52,8 @@ class PoisonedError(Exception):
 class Observer(Protocol):
     """Who watches a process: it hears of every effect, and may spoil a message."""
 
-    def spoil(self, group: str, deliveries: Sequence[Delivery]) -> None:
-        """Raises PoisonedError where one of them is spoilt for the group."""
+    def spoil(self, group: str, deliveries: Sequence[Delivery], batch: set[UUID]) -> None:
+        """Raises PoisonedError where one of them is spoilt for the group; `batch`: all it handles."""
         ...
 
     def note_effects(
@@ -155,6 +156,13 @@ def _watched(consumer: Consumer, process: Process, observer: Observer, batch_max
 def _watched_hear(
     group: str, hear: Hear | Outside, process: Process, observer: Observer
 ) -> Hear | Outside:
+    def spoil(deliveries: Sequence[Delivery], tx: Tx) -> None:
+        # A handler sees only what is its own of a batch; the whole one is what the inbox took.
+        held = tx.connection.session.held
+        observer.spoil(
+            group, deliveries, {key[1] for table, key in held if table in {INBOX, LETTERS}}
+        )
+
     def note_at_commit(deliveries: Sequence[Delivery], tx: Tx) -> None:
         held = {key[1] for table, key in tx.connection.session.held if table == LETTERS}
         tx.connection.on_commit.append(
@@ -171,7 +179,7 @@ def _watched_hear(
         async def record(
             deliveries: Sequence[Delivery], answers: Sequence[Any], *, tx: Tx, now: datetime
         ) -> None:
-            observer.spoil(group, deliveries)
+            spoil(deliveries, tx)
             with _bugs_found(group, observer):
                 await inner.record(deliveries, answers, tx=tx, now=now)
             note_at_commit(deliveries, tx)
@@ -180,7 +188,7 @@ def _watched_hear(
     plain = hear
 
     async def handle(deliveries: Sequence[Delivery], *, tx: Tx, now: datetime) -> None:
-        observer.spoil(group, deliveries)
+        spoil(deliveries, tx)
         with _bugs_found(group, observer):
             await plain(deliveries, tx=tx, now=now)
         note_at_commit(deliveries, tx)

@@ -116,7 +116,7 @@ class World:
         ):
             self.find("nothing fails by itself", f"{action}: {error!r}")
 
-    def spoil(self, group: str, deliveries: Sequence[Delivery]) -> None:
+    def spoil(self, group: str, deliveries: Sequence[Delivery], batch: set[UUID]) -> None:
         fault = self.adversary.take_poison(group, POISONED)
         if fault is not None:
             self._spoilt[group, deliveries[0].event_id] = fault.count
@@ -124,7 +124,7 @@ class World:
         for delivery in deliveries if self._spoilt else ():
             left = self._spoilt.get((group, delivery.event_id), 0)
             if left:
-                if len(deliveries) == 1:
+                if batch <= {delivery.event_id}:
                     self._spoilt[group, delivery.event_id] = left - 1
                     self._check_parked(group, left - 1)
                 raise PoisonedError(delivery.type.name)
