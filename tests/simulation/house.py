@@ -53,7 +53,7 @@ class Observer(Protocol):
     """Who watches a process: it hears of every effect, and may spoil a message."""
 
     def spoil(self, group: str, deliveries: Sequence[Delivery], batch: set[UUID]) -> None:
-        """Raises PoisonedError where one is spoilt for the group; `batch` is all that it handles."""
+        """Raises PoisonedError where one is spoilt for the group; `batch` is all it handles."""
         ...
 
     def note_effects(
