@@ -3,18 +3,19 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import msgspec
 import pytest
 
-from serai.kernel import ids
+from serai.kernel import consumer, ids
 from serai.kernel.consumer import GroupRunner, letter_pause
 from serai.kernel.db import Database, Tx
 from serai.kernel.events import Cause, Delivery, event
 from serai.kernel.failure import LostLease
 from serai.kernel.leases import Membership
-from serai.kernel.log.postgres import Wake
+from serai.kernel.log.postgres import Wake, fetch_events
 from serai.kernel.module import Consumer
 from serai.kernel.tenant import POOLED
 
@@ -49,11 +50,11 @@ class Worker:
     """One worker's runner of the group `recorders`."""
 
     def __init__(self, database: Database, recorder: Recorder) -> None:
-        consumer = Consumer("recorders", {ThingHappened: recorder.hear})
+        group = Consumer("recorders", {ThingHappened: recorder.hear})
         self.id = ids.new_id()
         self.membership = Membership(database, POOLED, self.id, {"recorders": ["testing"]})
         self.runner = GroupRunner(
-            consumer, database=database, home=POOLED, worker=self.id,
+            group, database=database, home=POOLED, worker=self.id,
             membership=self.membership, wake=Wake(database),
         )  # fmt: skip
 
@@ -130,6 +131,27 @@ async def test_nothing_is_skipped_while_an_older_transaction_is_open(
         assert recorder.seen == [], "2 lies above a transaction that still runs"
     await worker.drain()
     assert sorted(recorder.seen) == [1, 2]
+
+
+async def test_a_busy_place_does_not_keep_a_quiet_one_where_it_is(
+    database: Database, tenant: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[dict[tuple[str, int], tuple[int, int]]] = []
+
+    async def noting(*args: Any, **options: Any) -> tuple[list[Delivery], int]:
+        given.append(dict(args[2]))
+        return await fetch_events(*args, **options)
+
+    monkeypatch.setattr(consumer, "fetch_events", noting)
+    worker = Worker(database, Recorder())
+    await worker.membership.ensure()
+    await worker.membership.beat()
+    for number in range(4):
+        await announce(database, tenant, [number])
+        assert (await worker.runner.step())[0] == 1
+    await worker.membership.leave()
+    lowest = [min(xid for xid, _ in cursors.values()) for cursors in given]
+    assert lowest == sorted(set(lowest)), "a place where nothing was found is read again from there"
 
 
 async def test_a_poison_message_is_parked_and_blocks_nobody_but_its_own_key(

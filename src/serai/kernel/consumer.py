@@ -8,6 +8,7 @@ stands alone; that one is parked with its context, and its followers of the same
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -168,12 +169,9 @@ class GroupRunner:
         )
         if deliveries:
             await self.handle(deliveries)
-        else:
-            # Nothing of ours below the horizon: the next look need not read what lies there again.
-            for place, position in self._cursors.items():
-                self._cursors[place] = max(position, (horizon, 0))
-            if _now() >= self._save_at:
-                await self._save()
+        self._skip_to(horizon, deliveries, limit)
+        if _now() >= self._save_at:
+            await self._save()
         return len(deliveries), horizon <= newest
 
     def retry_letters_now(self) -> None:
@@ -261,6 +259,17 @@ class GroupRunner:
         for delivery in deliveries:
             place = (delivery.type.topic, delivery.partition)
             self._cursors[place] = max(self._cursors[place], delivery.position)
+
+    def _skip_to(self, horizon: int, fetched: Sequence[Delivery], limit: int) -> None:
+        """Leaves behind what is not ours: a fetch that was not full saw all below the horizon.
+
+        Place by place, since one that is always busy would else keep a quiet one where it is, and
+        every fetch would read all that was ever written there to find nothing.
+        """
+        counts = Counter((delivery.type.topic, delivery.partition) for delivery in fetched)
+        for place, position in self._cursors.items():
+            if counts[place] < limit:
+                self._cursors[place] = max(position, (horizon, 0))
 
     async def _adopt(self) -> None:
         """Takes over what the membership holds: drops what was lost, reads where new ones stand."""
