@@ -53,6 +53,9 @@ CATCHES: dict[str, Catch] = {
         "tests/integration/test_consumer_outage.py"
         "::test_an_order_whose_message_was_parked_still_reaches_its_end"
     ),
+    "full_fetch_skips_the_rest": Catch(
+        f"{CONSUMER}::test_what_is_more_than_one_fetch_takes_is_heard_by_the_next"
+    ),
     "reader_passes_running_transactions": Catch(
         f"{CONSUMER}::test_nothing_is_skipped_while_an_older_transaction_is_open"
     ),
@@ -121,6 +124,7 @@ NOTICED = (
     "outbox_insert_dropped",
     "position_moved_in_another_transaction",
     "lease_without_fencing",
+    "full_fetch_skips_the_rest",
     "key_stored_after_the_effect",
     "refused_request_keeps_its_key",
     "move_without_comparing",

@@ -133,6 +133,13 @@ def _one_run_a_type(_original: Any) -> Any:
     return plan_stages
 
 
+def _skip_whatever_was_not_fetched(original: Any) -> Any:
+    def skip_to(self: GroupRunner, horizon: int, fetched: Sequence[Delivery], _limit: int) -> None:
+        original(self, horizon, fetched, len(fetched) + 1)
+
+    return skip_to
+
+
 MESSAGE_FAULTS = (
     Fault(
         "inbox_skipped",
@@ -173,6 +180,12 @@ MESSAGE_FAULTS = (
         "A parked message is tried again without its tenant: it sees no row, changes nothing and "
         "counts as handled, so its order never ends.",
         planting(GroupRunner, "_retry", _lose_the_tenant),
+    ),
+    Fault(
+        "full_fetch_skips_the_rest",
+        "A fetch that was full counts as having seen everything: what it had no room for is "
+        "skipped for ever.",
+        planting(GroupRunner, "_skip_to", _skip_whatever_was_not_fetched),
     ),
     Fault(
         "reader_passes_running_transactions",

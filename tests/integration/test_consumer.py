@@ -16,7 +16,7 @@ from serai.kernel.events import Cause, Delivery, event
 from serai.kernel.failure import LostLease
 from serai.kernel.leases import Membership
 from serai.kernel.log.postgres import Wake, fetch_events
-from serai.kernel.module import Consumer
+from serai.kernel.module import BATCH_EVENTS_MAX, Consumer
 from serai.kernel.tenant import POOLED
 
 
@@ -104,6 +104,15 @@ async def test_every_event_is_heard_once_and_in_the_order_of_its_key(
     await worker.drain()
     assert sorted(recorder.seen) == [*range(60), *range(100, 140)]
     assert [n for n in recorder.seen if n < 60] == list(range(60))
+
+
+async def test_what_is_more_than_one_fetch_takes_is_heard_by_the_next(
+    database: Database, tenant: UUID, worker: Worker, recorder: Recorder
+) -> None:
+    count = 2 * BATCH_EVENTS_MAX
+    await announce(database, tenant, range(count), ids.new_id())
+    await worker.drain()
+    assert recorder.seen == list(range(count))
 
 
 async def test_a_delivery_that_comes_again_has_no_second_effect(
