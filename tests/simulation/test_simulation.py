@@ -218,7 +218,7 @@ def test_a_failing_history_is_cut_small_and_still_breaks_the_same_promise() -> N
 # --------------------------------------------------------------------------- what seeds have found
 
 
-@pytest.mark.parametrize("seed", [2, 72, 108, 8787, 9885])
+@pytest.mark.parametrize("seed", [2, 72, 108, 8787, 9701, 9885])
 def test_what_a_seed_has_found_stays_mended(seed: int) -> None:
     """2: a consumer without partitions spun. 72, 108: a return during a cancellation."""
     assert run_seed(seed).violations == []
