@@ -93,7 +93,7 @@ ON CONFLICT DO NOTHING;
 -- name: gather_facts
 -- Packs the next events of each given position, below the horizon, into one text for each tenant.
 SELECT e.tenant_id, p.topic, p.partition, count(*)::int AS events, max(e.xid) AS xid,
-       (array_agg(e.seq ORDER BY e.xid DESC, e.seq DESC))[1] AS seq,
+       (array_agg(e.seq ORDER BY e.xid, e.seq))[count(*)] AS seq,
        string_agg(uuid_send(e.event_id) || uuid_send(e.key) || uuid_send(e.correlation_id)
                   || substring(sha256(convert_to(e.type, 'UTF8')) FROM 1 FOR 4),
                   ''::bytea ORDER BY e.xid, e.seq) AS lines
