@@ -4,13 +4,14 @@ import functools
 import math
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Final
+from typing import Final, Literal
 from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from serai.contexts.billing.contract import (
+    Ceiling,
     CurrencyFixed,
     Granted,
     InvoiceLine,
@@ -18,10 +19,14 @@ from serai.contexts.billing.contract import (
     Plan,
     QuotaExceeded,
     RateExceeded,
+    Thing,
     UnknownPlan,
 )
 from serai.contexts.payments.contract import BillAnswer
 from serai.kernel.money import AMOUNT_MINOR_MAX, is_currency
+
+Meter = Literal["orders", "skus", "staff", "devices"]
+"""What is counted: orders as they are placed, the others as they are added."""
 
 SLOT: Final = timedelta(minutes=15)
 """Usage is counted in quarters of an hour: every zone's midnight is at the end of one."""
@@ -33,6 +38,12 @@ ZONES_MAX: Final = 1_000
 RETRY_DECLINED: Final = timedelta(days=3)
 RETRY_UNKNOWN: Final = timedelta(minutes=10)
 _FEBRUARY_AT_MOST: Final = timedelta(days=31)
+
+_THINGS: Final[dict[Thing, tuple[str, str]]] = {
+    "skus": ("SKUs", "take a larger plan"),
+    "staff": ("members of the staff", "suspend one, or take a larger plan"),
+    "devices": ("devices at one time", "sign one out, or take a larger plan"),
+}
 
 READY_MADE: Final = (
     Plan(name="free", currency="USD", monthly_minor=0, requests_per_second=5, orders_per_month=50,
@@ -211,6 +222,23 @@ def judge_orders(terms: Terms, *, wanted: int, granted: int, now: datetime) -> G
         f"larger plan, or wait until {resets_at.isoformat()}",
         meter="orders", used=most, limit=most, resets_at=resets_at, plan=terms.plan.name,
     ))  # fmt: skip
+
+
+def find_ceiling(terms: Terms, thing: Thing) -> Ceiling | None:
+    """How many of something the terms allow; None where they do not limit it."""
+    limit: int | None = getattr(terms.plan, thing)
+    return None if limit is None else Ceiling(thing, limit, terms.plan.name)
+
+
+def judge_level(ceiling: Ceiling, *, used: int, wanted: int) -> QuotaExceeded | None:
+    """Why so many more cannot be where so many are; None where they can."""
+    if used + wanted <= ceiling.limit:
+        return None
+    what, way_out = _THINGS[ceiling.thing]
+    return QuotaExceeded(
+        f"the plan {ceiling.plan} allows {ceiling.limit} {what}, and there are {used}; {way_out}",
+        meter=ceiling.thing, used=used, limit=ceiling.limit, plan=ceiling.plan,
+    )  # fmt: skip
 
 
 def refuse_rate(plan: Plan, wait_s: float) -> RateExceeded:
