@@ -189,16 +189,21 @@ async def _redeem_device(
     account = await provider.desk.accounts.find(place.tenant_id, device.account_id, tx=tx)
     if account is None or not await _allows(account, app, device.scopes, provider=provider, tx=tx):
         return Outcome(refusal=InvalidGrant(_NO_GOOD))
-    await provider.handovers.lock_admitted(place.tenant_id, tx=tx)
     session, refresh = await _begin(app, account, device.scopes, provider=provider, tx=tx)
     kept_until = session.expires_at if refresh is None else tx.now + sessions.SESSION_MAX
     used = msgspec.structs.replace(device, session_id=session.id, expires_at=kept_until)
     await provider.handovers.update_device(place.tenant_id, used, tx=tx)
-    count = partial(provider.handovers.count_admitted, place.tenant_id, tx=tx)
+    count = partial(_count_admitted, place.tenant_id, provider=provider, tx=tx)
     await provider.desk.refuse_beyond_plan("devices", place.tenant_id, count, tx=tx)
     tx.announce(place.tenant_id, DeviceAdmitted(session.id, account.id, app.id), cause)
     granted = Granted(account.id, session.id, session.scopes, device.signed_in_at)
     return Outcome(_write(app, granted, refresh, signs=signs, place=place, now=tx.now))
+
+
+async def _count_admitted(tenant_id: UUID, *, provider: Provider, tx: Tx) -> int:
+    # Of two that are in and not committed, the second to lock sees the first.
+    await provider.handovers.lock_admitted(tenant_id, tx=tx)
+    return await provider.handovers.count_admitted(tenant_id, tx=tx)
 
 
 async def _refresh(
