@@ -20,7 +20,7 @@ from serai.contexts.billing.contract import (
     ThingView,
     UsageView,
 )
-from serai.contexts.billing.model import Account, Invoice, Segment
+from serai.contexts.billing.model import Invoice, Segment
 from serai.contexts.billing.ports import Books, Meters
 from serai.contexts.payments.contract import Bill, Till
 from serai.kernel import ids
@@ -214,13 +214,12 @@ async def collect(database: Database, home: Home, clock: Clock, *, books: Books,
     for tenant_id, invoice_id in due:
         inside = partial(database.transaction, home, (tenant_id,))
         async with inside() as tx:
-            claimed = await _claim(tenant_id, invoice_id, clock.now(), tx=tx, books=books)
-        if claimed is None:
+            invoice = await _claim(tenant_id, invoice_id, clock.now(), tx=tx, books=books)
+        if invoice is None:
             continue
-        account, invoice = claimed
-        assert account.card is not None, "only what can be paid is claimed"
+        assert invoice.card is not None, "only what can be paid is claimed"
         bill = Bill(
-            model.charge_key(invoice), invoice.total_minor, invoice.currency, account.card,
+            model.charge_key(invoice), invoice.total_minor, invoice.currency, invoice.card,
             str(invoice.id),
         )  # fmt: skip
         [answer] = await till.charge_bills([bill])
@@ -241,13 +240,14 @@ async def collect(database: Database, home: Home, clock: Clock, *, books: Books,
 
 async def _claim(
     tenant_id: UUID, invoice_id: UUID, now: datetime, *, tx: Tx, books: Books
-) -> tuple[Account, Invoice] | None:
+) -> Invoice | None:
     account = await books.lock_account(tenant_id, tx=tx)
     invoice = await books.lock_invoice(tenant_id, invoice_id, tx=tx)
     if account is None or invoice is None or invoice.try_at is None or invoice.try_at > now:
         return None
-    # Until then nobody else asks; after a crash it is asked again, by the same key.
-    try_at = None if account.card is None else now + model.RETRY_UNKNOWN
-    invoice = msgspec.structs.replace(invoice, try_at=try_at)
+    # Until then nobody else asks; after a crash it is asked again, by the same key and card.
+    card = invoice.card or account.card
+    try_at = None if card is None else now + model.RETRY_UNKNOWN
+    invoice = msgspec.structs.replace(invoice, try_at=try_at, card=card)
     await books.update_invoice(invoice, tx=tx)
-    return None if account.card is None else (account, invoice)
+    return None if card is None else invoice

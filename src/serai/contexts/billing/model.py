@@ -91,6 +91,8 @@ class Invoice(msgspec.Struct, frozen=True):
     reason: str | None
     closed_at: datetime
     paid_at: datetime | None = None
+    card: str | None = None
+    """By which the attempt under way is asked for, until its answer is known."""
 
 
 class Terms(msgspec.Struct, frozen=True):
@@ -255,14 +257,15 @@ def collected(invoice: Invoice, answer: BillAnswer, now: datetime) -> Invoice:
     """An invoice after the provider's answer; an unknown one is asked for again."""
     if answer.status == "captured":
         return msgspec.structs.replace(
-            invoice, status="paid", try_at=None, reason=None, paid_at=now
+            invoice, status="paid", try_at=None, reason=None, paid_at=now, card=None
         )
     if answer.status == "unknown":
         return msgspec.structs.replace(invoice, try_at=now + RETRY_UNKNOWN, reason=answer.reason)
+    declined = msgspec.structs.replace(invoice, reason=answer.reason, card=None)
     if invoice.attempt % ATTEMPTS_MAX == 0:
-        return msgspec.structs.replace(invoice, status="unpaid", try_at=None, reason=answer.reason)
+        return msgspec.structs.replace(declined, status="unpaid", try_at=None)
     return msgspec.structs.replace(
-        invoice, attempt=invoice.attempt + 1, try_at=now + RETRY_DECLINED, reason=answer.reason
+        declined, attempt=invoice.attempt + 1, try_at=now + RETRY_DECLINED
     )
 
 

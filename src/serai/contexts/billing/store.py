@@ -125,7 +125,7 @@ class PostgresBooks:
     async def update_invoice(self, invoice: Invoice, *, tx: Tx) -> None:
         await tx.execute(
             SQL.update_invoice, invoice.tenant_id, invoice.id, invoice.status, invoice.attempt,
-            invoice.try_at, invoice.reason, invoice.paid_at,
+            invoice.try_at, invoice.reason, invoice.paid_at, invoice.card,
         )  # fmt: skip
 
     async def revive_invoices(self, tenant_id: UUID, now: datetime, *, tx: Tx) -> None:
@@ -159,5 +159,5 @@ def _invoice(row: Record) -> Invoice:
     return Invoice(
         row["tenant_id"], row["id"], row["period"], row["currency"], row["total_minor"],
         _lines(row["lines"]), row["status"], row["attempt"], row["try_at"], row["reason"],
-        row["closed_at"], row["paid_at"],
+        row["closed_at"], row["paid_at"], row["card"],
     )  # fmt: skip
