@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from serai.contexts.billing.contract import QuotaExceeded
 from serai.contexts.catalog.contract import HandleTaken, NothingToSell, SkuTaken
 from serai.contexts.inventory.model import TooMuchStock
 from serai.kernel.failure import IllegalState, Invalid
@@ -21,7 +22,15 @@ SOURCES = (
 """Where codes are written: at which place of which call, and else in assignments to `code`."""
 REFUSALS = {
     refusal.code
-    for refusal in (HandleTaken, IllegalState, Invalid, NothingToSell, SkuTaken, TooMuchStock)
+    for refusal in (
+        HandleTaken,
+        IllegalState,
+        Invalid,
+        NothingToSell,
+        QuotaExceeded,
+        SkuTaken,
+        TooMuchStock,
+    )
 } | {"body_too_large"}
 """What the API refuses a product or its opening stock with, as it is passed on to the row."""
 CODE = re.compile(r"[a-z0-9]+(_[a-z0-9]+)*")

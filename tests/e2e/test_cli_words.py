@@ -20,6 +20,7 @@ HELP_MAX_S = 5.0
 GROUPS = {
     "migrate": ["up", "status"],
     "tenant": ["create", "key", "staff", "list", "suspend", "resume", "export", "erase"],
+    "domain": ["list", "add", "verify", "drop"],
     "identity": ["rotate-keys", "mail-token"],
     "dlq": ["list", "show", "replay", "drop"],
     "audit": ["verify", "head"],

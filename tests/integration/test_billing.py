@@ -49,6 +49,12 @@ class Office:
         body = {"currency": "USD", "lines": [{"sku": "tent", "quantity": 1}]}
         return await self.http.post("/v1/orders", json=body, headers=headers)
 
+    async def post(self, path: str, body: Any) -> httpx.Response:
+        headers = {**self.headers, "idempotency-key": ids.new_id().hex}
+        answer = await self.http.post(path, json=body, headers=headers)
+        assert answer.is_success, answer.text
+        return answer
+
     async def get(self, path: str) -> Any:
         answer = await self.http.get(path, headers=self.headers)
         assert answer.is_success, answer.text
@@ -138,9 +144,37 @@ async def test_usage_is_counted_once_however_often_it_is_told(office: Office) ->
     runner = office.house._runners["billing"]  # noqa: SLF001
     runner._fences = {}  # noqa: SLF001
     handled, *_ = await runner.step()
-    assert handled == 3
+    assert handled == 4
     await office.house.rest()
-    assert await office.house.rows("SELECT counted FROM billing.usage") == [{"counted": 3}]
+    usage = await office.house.rows("SELECT meter, counted FROM billing.usage ORDER BY meter")
+    assert [tuple(row.values()) for row in usage] == [("orders", 3), ("skus", 1)]
+
+
+async def test_what_is_added_is_metered_from_the_log(office: Office) -> None:
+    await office.assign("dear")
+    variants = [{"sku": f"lamp-{n}", "options": {"Size": str(n)}} for n in range(3)]
+    body: dict[str, Any] = {"title": "Lamp", "handle": "lamp", "variants": variants}
+    lamp = (await office.post("/v1/products", body)).json()
+    # A change that adds nothing is heard and counts nothing.
+    await office.post(
+        "/v1/products:batch?mode=upsert", {"products": [{**body, "title": "Lantern"}]}
+    )
+    await office.post(
+        f"/v1/products/{lamp['id']}/variants", {"sku": "lamp-9", "options": {"Size": "9"}}
+    )
+    member = {"email": "m@example.com", "roles": ["support"]}
+    path = f"/v1/staff/{(await office.post('/v1/staff', member)).json()['id']}"
+    for is_suspended in (True, False, False):
+        change = {"is_suspended": is_suspended}
+        assert (await office.http.patch(path, json=change, headers=office.headers)).is_success
+    usage = (await office.get("/v1/billing/subscription"))["usage"]
+    assert usage["skus"] == {"used": 5, "limit": None, "added_metered": 0}
+    await office.house.rest()
+    usage = (await office.get("/v1/billing/subscription"))["usage"]
+    # The tent that was there before the plan came this month, too; a seat was taken twice.
+    assert usage["skus"] == {"used": 5, "limit": None, "added_metered": 5}
+    assert usage["staff"] == {"used": 1, "limit": None, "added_metered": 2}
+    assert usage["devices"] == {"used": 0, "limit": None, "added_metered": 0}
 
 
 async def test_a_month_is_billed_by_the_days_of_its_plans(office: Office) -> None:

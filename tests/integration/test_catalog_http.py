@@ -240,6 +240,7 @@ async def test_what_happens_is_announced_with_it(database: Database, tenant: UUI
     assert [(r["type"], r["key"], msgspec.json.decode(r["data"])) for r in rows] == [
         ("catalog.product_changed.v1", UUID(made["id"]), {
             "product_id": made["id"], "handle": "tent", "status": status, "version": version,
+            "variants_added": added,
         })
-        for status, version in (("published", 1), ("archived", 2))
+        for status, version, added in (("published", 1, 1), ("archived", 2, 0))
     ]  # fmt: skip

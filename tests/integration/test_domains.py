@@ -1,6 +1,7 @@
 """A tenant's own domains: claimed, proven by a record in a real DNS, and then known by."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -10,17 +11,26 @@ from typing import Any
 import httpx
 import pytest
 
-from serai.contexts.tenancy.contract import CLAIM_TTL, DOMAINS_MAX
+from serai.contexts.tenancy import handlers
+from serai.contexts.tenancy.contract import (
+    CLAIM_TTL,
+    DOMAIN_CHECK_EVERY,
+    DOMAIN_MISSES_MAX,
+    DOMAINS_MAX,
+)
+from serai.contexts.tenancy.gateways.domain_desk import TRY_AGAIN
 from serai.contexts.tenancy.gateways.domain_records import DnsRecords, parse_servers
 from serai.contexts.tenancy.gateways.known_domains import KnownDomains
 from serai.contexts.tenancy.store import PostgresDomains
 from serai.kernel.clock import ManualClock
 from serai.kernel.db import Database
 from serai.kernel.failure import Unavailable
+from serai.kernel.tenant import POOLED, Home
 from tests.integration.dns_zone import Zone, serve_zone
 from tests.integration.identity_shop import PASSWORD, Shop, code_of, open_shop
 
 DOMAIN = "shop.example.com"
+DOMAINS = PostgresDomains()
 
 
 class World:
@@ -47,6 +57,41 @@ class World:
         self.zone.texts[claimed["record_name"]] = [["v=spf1 -all"], [claimed["record_value"]]]
         answer = await self.verify(domain, who)
         assert (answer.status_code, answer.json()["state"]) == (200, "proven"), answer.text
+
+    def set_clock(self) -> ManualClock:
+        """Stops the time of all that happens from here on."""
+        self.clock = ManualClock(self.shop.house.clock.now())
+        self.shop.house.database.clock = self.clock
+        return self.clock
+
+    async def check(self, *homes: Home) -> list[int]:
+        """What the scheduler does, here and now: how many domains were due, in each home."""
+        (job,) = [one for one in self.shop.house.jobs if one.name == "tenancy.check_domains"]
+        assert self.clock is not None
+        database = self.shop.house.database
+        return [await job.run(database, home, self.clock) for home in homes or (POOLED,)]
+
+    async def miss(self, times: int) -> None:
+        """Checks that find no record, each when it is due."""
+        assert self.clock is not None
+        for _ in range(times):
+            self.clock.advance(DOMAIN_CHECK_EVERY)
+            assert await self.check() == [1]
+
+    async def shown(self, who: str = "acme") -> dict[str, Any]:
+        """The only domain of a tenant."""
+        found: dict[str, Any]
+        [found] = (await self.call("GET", "/v1/tenant/domains", None, who)).json()["items"]
+        return found
+
+    async def outbox(self, kind: str) -> list[Any]:
+        """What was announced under a type, oldest first."""
+        tenants = tuple(self.shop.tenants.values())
+        async with self.shop.house.database.transaction(POOLED, tenants) as tx:
+            rows = await tx.connection.fetch(
+                "SELECT data FROM kernel.outbox WHERE type = $1 ORDER BY xid, seq", kind
+            )
+        return [json.loads(row["data"]) for row in rows]
 
     async def sign_in_at(self, host: str, email: str, tenant: str = "") -> httpx.Response:
         headers = {"host": host, **({"Serai-Tenant": tenant} if tenant else {})}
@@ -207,3 +252,127 @@ async def test_a_suspended_tenant_is_not_let_in_by_its_domain(world: World) -> N
     await world.shop.house.tenancy.change_state(world.shop.tenants["acme"], "suspended")
     answer = await world.sign_in_at(DOMAIN, "buyer@example.com")
     assert code_of(answer) == (403, "tenant_suspended")
+
+
+async def test_a_proven_domain_whose_record_is_gone_is_suspended(world: World) -> None:
+    await world.shop.register("buyer@example.com")
+    clock = world.set_clock()
+    await world.prove()
+    proof = world.zone.texts.copy()
+    assert await world.check() == [0]
+    clock.advance(DOMAIN_CHECK_EVERY - timedelta(seconds=1))
+    assert await world.check() == [0]
+    clock.advance(timedelta(seconds=1))
+    assert await world.check(Home("schema:x", prefix="h_x_"), POOLED) == [0, 1]
+    told = await world.shown()
+    assert (told["state"], told["misses"]) == ("proven", 0)
+    assert told["checked_at"] == clock.now().isoformat().replace("+00:00", "Z")
+
+    world.zone.texts.clear()
+    await world.miss(DOMAIN_MISSES_MAX - 1)
+    told = await world.shown()
+    assert (told["state"], told["misses"]) == ("proven", DOMAIN_MISSES_MAX - 1)
+    # A DNS that does not answer says nothing, and is asked again sooner.
+    world.zone.is_broken = True
+    await world.miss(1)
+    assert (await world.shown())["misses"] == DOMAIN_MISSES_MAX - 1
+    world.zone.is_broken = False
+    # In a row: a record that is back begins the count anew.
+    world.zone.texts.update(proof)
+    clock.advance(TRY_AGAIN)
+    assert await world.check() == [1]
+    assert (await world.shown())["misses"] == 0
+    assert (await world.sign_in_at(DOMAIN, "buyer@example.com")).status_code == 201
+
+
+async def test_what_a_suspended_domain_is_told_by_and_how_it_comes_back(world: World) -> None:
+    await world.shop.register("buyer@example.com")
+    clock = world.set_clock()
+    await world.prove()
+    proof = world.zone.texts.copy()
+    world.zone.texts.clear()
+    await world.miss(DOMAIN_MISSES_MAX)
+    told = await world.shown()
+    assert (told["state"], told["misses"]) == ("suspended", DOMAIN_MISSES_MAX)
+    assert (told["proven_at"], told["suspended_at"]) == (None, told["checked_at"])
+    assert code_of(await world.sign_in_at(DOMAIN, "buyer@example.com")) == (400, "invalid")
+    tenant_id = str(world.shop.tenants["acme"])
+    event = {"tenant_id": tenant_id, "domain": DOMAIN, "misses": DOMAIN_MISSES_MAX}
+    assert await world.outbox("tenancy.domain_suspended.v1") == [event]
+    recorded = [
+        change
+        for written in await world.outbox("audit.changes_recorded.v1")
+        for change in written["changes"]
+        if change["action"] == "tenancy.domain_suspended"
+    ]
+    assert [change["after"]["misses"] for change in recorded] == [DOMAIN_MISSES_MAX]
+    assert [change["actor"]["kind"] for change in recorded] == ["system"]
+    clock.advance(10 * CLAIM_TTL)
+    assert await world.check() == [0]
+    assert (await world.claim("second.example.com")).status_code == 201
+    listed = (await world.call("GET", "/v1/tenant/domains")).json()["items"]
+    assert [one["state"] for one in listed] == ["claimed", "suspended"]
+
+    assert code_of(await world.verify()) == (422, "domain_unproven")
+    world.zone.texts.update(proof)
+    verified = (await world.verify()).json()
+    assert (verified["state"], verified["misses"], verified["suspended_at"]) == ("proven", 0, None)
+    assert (await world.sign_in_at(DOMAIN, "buyer@example.com")).status_code == 201
+    clock.advance(DOMAIN_CHECK_EVERY)
+    assert await world.check() == [1]
+
+
+async def test_a_suspended_domain_is_another_s_who_proves_it(world: World) -> None:
+    world.set_clock()
+    await world.prove()
+    proof = world.zone.texts.copy()
+    world.zone.texts.clear()
+    await world.miss(DOMAIN_MISSES_MAX)
+    await world.prove(who="other")
+    assert (await world.shown("other"))["state"] == "proven"
+    for name, texts in proof.items():
+        world.zone.texts.setdefault(name, []).extend(texts)
+    assert code_of(await world.verify()) == (409, "domain_taken")
+    assert (await world.shown())["state"] == "suspended"
+    assert (await world.call("DELETE", f"/v1/tenant/domains/{DOMAIN}")).status_code == 204
+    assert (await world.call("GET", "/v1/tenant/domains")).json() == {"items": []}
+
+
+async def test_of_three_schedulers_one_checks(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = world.set_clock()
+    await world.prove()
+    world.zone.texts.clear()
+    clock.advance(DOMAIN_CHECK_EVERY)
+    list_due, found = PostgresDomains.list_due, asyncio.Event()
+    lists: list[Any] = []
+
+    async def list_with_the_others(self: PostgresDomains, *how: Any) -> Any:
+        lists.append(await list_due(self, *how))
+        if len(lists) == 3:
+            found.set()
+        await found.wait()
+        return lists[-1]
+
+    monkeypatch.setattr(PostgresDomains, "list_due", list_with_the_others)
+    assert await asyncio.gather(*(world.check() for _ in range(3))) == [[1]] * 3
+    assert (await world.shown())["misses"] == 1
+
+
+async def test_what_is_proven_anew_while_the_dns_is_asked_stays(world: World) -> None:
+    clock = world.set_clock()
+    await world.prove()
+    world.zone.texts.clear()
+    await world.miss(DOMAIN_MISSES_MAX - 1)
+    tenant_id, database, domains = world.shop.tenants["acme"], world.shop.house.database, DOMAINS
+    async with database.transaction(POOLED, (tenant_id,)) as tx:
+        asked = await domains.lock(tx, tenant_id, DOMAIN)
+    assert asked is not None
+    clock.advance(timedelta(seconds=1))
+    await world.call("DELETE", f"/v1/tenant/domains/{DOMAIN}")
+    await world.prove()
+    async with database.transaction(POOLED, (tenant_id,)) as tx:
+        assert await handlers.check_domain(asked, [], tx=tx, domains=domains) is False
+    told = await world.shown()
+    assert (told["state"], told["misses"]) == ("proven", 0)

@@ -22,6 +22,7 @@ from serai.contexts.orders.model import PlaceLine, PlaceOrder
 from serai.contexts.payments.gateways import sandbox_cards
 from serai.contexts.tenancy.contract import SCOPES, Tier
 from serai.kernel import estate, ids, migrate
+from serai.kernel.clock import Clock
 from serai.kernel.db import Database
 from serai.kernel.embedded import EmbeddedPostgres
 from serai.kernel.events import Cause
@@ -56,15 +57,20 @@ class Resident(NamedTuple):
 class Installation:
     """A main database, and homes in it and beside it."""
 
-    def __init__(self, postgres: EmbeddedPostgres, name: str, template: str, folder: Path) -> None:
+    def __init__(
+        self, postgres: EmbeddedPostgres, name: str, template: str, folder: Path, *,
+        clock: Clock | None = None, **given: Any,
+    ) -> None:  # fmt: skip
         self._postgres = postgres
         self._template = template
         self.name = name
         url = postgres.app_url(name)
         self.database = Database(
-            url, pool_max=4, address_of=Addresses(url, "", is_owner=False).url_of
+            url, pool_max=4, address_of=Addresses(url, "", is_owner=False).url_of, clock=clock
         )
-        self.house: Composition = compose(Settings(data_dir=str(folder)), self.database)
+        self.house: Composition = compose(
+            Settings(data_dir=str(folder), **given), self.database, clock=clock
+        )
         self.batches = {batch.name: batch for batch in self.house.batches}
 
     def admin_url(self, home: Home) -> str:

@@ -36,7 +36,7 @@ SETTINGS = Settings(payment_deadline_s=12.0, payment_timeout_s=4.0, log_level="c
 POOL_MAX = 6
 LETTERS = "kernel.dead_letters"
 INBOX = "kernel.inbox"
-NOTHING_TO_DO = ("identity.", "signup.", "privacy.")
+NOTHING_TO_DO = ("identity.", "signup.", "privacy.", "tenancy.")
 _WORLD_FAILS = (Unavailable, LostLease, asyncpg.PostgresError, asyncpg.InterfaceError, OSError,
                 asyncio.CancelledError)  # fmt: skip
 
@@ -136,7 +136,7 @@ class Process(Owner):
         """What a scheduler does until it ends."""
         composition = self.composition
         await run_jobs(
-            # Histories go in below HTTP, so nobody signs in or up: there is nothing to take away.
+            # Histories go in below HTTP: nobody signs in or up, or has a domain to be checked.
             [job for job in composition.jobs if not job.name.startswith(NOTHING_TO_DO)],
             database=composition.database,
             homes=composition.homes,

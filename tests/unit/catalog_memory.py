@@ -2,7 +2,7 @@
 
 # ruff: noqa: ARG002 - what is kept in memory needs no transaction
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -63,6 +63,16 @@ class MemoryProducts:
             (p.tenant_id, v.sku): p.product_id for p in self.products.values() for v in p.variants
         }
         return {key: found[key] for key in keys if key in found}
+
+    async def lock_skus(self, tenant_ids: Collection[UUID], *, tx: Tx) -> None:
+        pass
+
+    async def count_skus(self, tenant_ids: Collection[UUID], *, tx: Tx) -> dict[UUID, int]:
+        counts = dict.fromkeys(tenant_ids, 0)
+        for product in self.products.values():
+            if product.tenant_id in counts:
+                counts[product.tenant_id] += len(product.variants)
+        return counts
 
     async def save_products(self, changes: Sequence[Change], *, tx: Tx) -> None:
         self.writes += 1

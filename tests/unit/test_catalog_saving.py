@@ -69,7 +69,7 @@ async def test_a_product_is_a_draft_with_a_handle_from_its_title() -> None:
     assert [v.sku for v in view.variants] == ["CB-1"]
     assert view.variants[0].prices == [Price("USD", 1250)]
     assert view.id == command.new.product_id
-    assert announced(tx) == [ProductChanged(view.id, "creme-brulee-set", "draft", 1)]
+    assert announced(tx) == [ProductChanged(view.id, "creme-brulee-set", "draft", 1, 1)]
 
 
 async def test_a_published_product_tells_since_when() -> None:

@@ -31,6 +31,7 @@ COMMANDS: Final = {
     "migrate": Entry("serai.cli.migrate:app", "Bring the database up to date, or see how it is."),
     "tenant": Entry("serai.cli.tenant.command:app", "Make, suspend, export, erase tenants."),
     "plan": Entry("serai.cli.plan:app", "Put tenants on plans, and see what they use."),
+    "domain": Entry("serai.cli.domain:app", "Claim, prove and drop the domains of tenants."),
     "identity": Entry("serai.cli.identity:app", "Rotate signing keys, or read a mailed token."),
     "import": Entry("serai.cli.import_command:app", "Read a catalog from a CSV file."),
     "check": Entry("serai.cli.check:app", "Prove the invariants on the database as it is."),

@@ -76,10 +76,15 @@ def _show(name: str, view: SubscriptionView | None, *, as_json: bool) -> None:
     elif view is None:
         say(f"{name} has no plan: nothing is limited, and nothing billed")
     else:
-        most = view.usage.orders_max
-        of = "" if most is None else f" of {most}"
+        usage = view.usage
         say(f"{name} is on {view.plan.name} since {view.since} ({view.time_zone})")
-        say(f"orders this month: {view.usage.orders_metered}{of}")
+        for what, used, most in (
+            ("orders this month", usage.orders_metered, usage.orders_max),
+            ("SKUs", usage.skus.used, usage.skus.limit),
+            ("staff", usage.staff.used, usage.staff.limit),
+            ("devices", usage.devices.used, usage.devices.limit),
+        ):
+            say(f"{what}: {used}{'' if most is None else f' of {most}'}")
 
 
 async def _list() -> list[Plan]:

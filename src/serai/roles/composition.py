@@ -116,22 +116,24 @@ def compose(settings: Settings, database: Database, *, clock: Clock | None = Non
     seals = sealing.build(settings, database)
     database.seals = seals
     tenancy = tenancy_module.build(s)
+    gate = billing_module.build_gate(s)
     identity = identity_module.build(
         s, find_tenant=tenancy.offers.find_tenant, find_home=tenancy.offers.access_home,
         pages=tenancy.offers.origins,
         find_unproven_home=tenancy.offers.access_unproven_home,
-        find_by_host=tenancy.offers.find_by_host,
+        find_by_host=tenancy.offers.find_by_host, quotas=gate,
     )  # fmt: skip
-    catalog = catalog_module.build(s)
+    catalog = catalog_module.build(s, quotas=gate)
     inventory = inventory_module.build(s)
-    gate = billing_module.build_gate(s)
     orders = orders_module.build(s, catalog.offers, quotas=gate)
     payments = payments_module.build(s, orders=orders.offers)
     shipping = shipping_module.build(s, orders=orders.offers, owners=orders.offers)
     returns = returns_module.build(s, orders=orders.offers, owners=orders.offers)
     notifications = notifications_module.build(s, tokens=identity.offers)
     audit = audit_module.build(s)
-    billing = billing_module.build(s, till=payments.offers, gate=gate)
+    billing = billing_module.build(
+        s, till=payments.offers, gate=gate, held=(catalog.offers, identity.offers)
+    )
     knowing = [
         module.personal
         for module in (identity, orders, notifications)

@@ -1,6 +1,6 @@
 """What others may know of billing: plans, quotas, refusals, events, views and what it offers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, ClassVar, Final, Literal, Protocol
 from uuid import UUID
@@ -16,6 +16,8 @@ PLAN_CHARS_MAX: Final = 40
 ZONE_CHARS_MAX: Final = 64
 CARD_CHARS_MAX: Final = 32
 InvoiceStatus = Literal["open", "paid", "unpaid"]
+Thing = Literal["skus", "staff", "devices"]
+"""What a plan lets there be so many of at one time."""
 
 
 class UnknownPlan(Unprocessable):
@@ -51,9 +53,9 @@ class RateExceeded(Throttled):
 class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a tenant pays a month and may use; a quota that is null is none.
 
-    Requests and orders are held to it; SKUs, staff and devices are said, not held to yet.
-
-    A subscription keeps the terms that it began with, whatever becomes of the plan of that name.
+    Requests are counted by the second, orders by the month; SKUs, staff and devices are those that
+    there are at one time. A subscription keeps the terms that it began with, whatever becomes of
+    the plan of that name.
     """
 
     name: str
@@ -103,6 +105,14 @@ class InvoiceView(msgspec.Struct, frozen=True):
     paid_at: datetime | None
 
 
+class ThingView(msgspec.Struct, frozen=True):
+    """How many there are now, how many there may be, and how many came this month, as metered."""
+
+    used: int
+    limit: int | None
+    added_metered: int
+
+
 class UsageView(msgspec.Struct, frozen=True):
     """What was placed this month, as it is metered, and as it counts against the quota."""
 
@@ -110,6 +120,9 @@ class UsageView(msgspec.Struct, frozen=True):
     orders_taken: int
     orders_max: int | None
     resets_at: datetime
+    skus: ThingView
+    staff: ThingView
+    devices: ThingView
 
 
 class SubscriptionView(msgspec.Struct, frozen=True):
@@ -129,6 +142,14 @@ class Granted(msgspec.Struct, frozen=True):
     refusal: QuotaExceeded | None = None
 
 
+class Ceiling(msgspec.Struct, frozen=True):
+    """How many of something a tenant's plan lets there be at one time."""
+
+    thing: Thing
+    limit: int
+    plan: str
+
+
 class Quotas(Protocol):
     """What billing offers to contexts whose things are counted; part of the caller's transaction.
 
@@ -139,6 +160,27 @@ class Quotas(Protocol):
         self, wanted: Mapping[UUID, int], *, tx: Tx, now: datetime
     ) -> Mapping[UUID, Granted]:
         """Takes orders of this month's quota, exactly; a tenant that is not limited is absent."""
+        ...
+
+    async def find_ceilings(
+        self, thing: Thing, tenant_ids: Collection[UUID], *, tx: Tx
+    ) -> Mapping[UUID, Ceiling]:
+        """What limits tenants; one that is not limited is absent.
+
+        Whoever asks keeps others from adding meanwhile, counts what there is, and asks `judge`.
+        """
+        ...
+
+    def judge(self, ceiling: Ceiling, *, used: int, wanted: int = 1) -> QuotaExceeded | None:
+        """Why so many more cannot be where so many are; None where they can."""
+        ...
+
+
+class Held(Protocol):
+    """What a context tells billing of that plans limit; part of the caller's transaction."""
+
+    async def count_held(self, tenant_id: UUID, *, tx: Tx) -> Mapping[Thing, int]:
+        """How many of each thing that it owns a tenant has now."""
         ...
 
 

@@ -1,23 +1,26 @@
 """What billing does: counts what was placed, changes plans, closes months and collects money."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Final
+from typing import Any, Final, get_args
 from uuid import UUID
 
 import msgspec
 
 from serai.contexts.billing import model
 from serai.contexts.billing.contract import (
+    Held,
     InvoiceClosed,
     NoPlan,
     Plan,
     SubscriptionView,
+    Thing,
+    ThingView,
     UsageView,
 )
-from serai.contexts.billing.model import Account, Invoice, Segment
+from serai.contexts.billing.model import Invoice, Segment
 from serai.contexts.billing.ports import Books, Meters
 from serai.contexts.payments.contract import Bill, Till
 from serai.kernel import ids
@@ -39,7 +42,21 @@ async def hear_order_placed(
     counts: Counter[tuple[UUID, datetime]] = Counter(
         (d.tenant_id, model.slot_of(d.occurred_at)) for d in deliveries
     )
-    await meters.count(counts, tx=tx)
+    await meters.count("orders", counts, tx=tx)
+
+
+async def hear_added(
+    deliveries: Sequence[Delivery], *, tx: Tx, now: datetime, meters: Meters, thing: Thing,
+    added: Callable[[Any], int],
+) -> None:  # fmt: skip
+    """Counts what was added of a thing by the moment when it was; `added` reads it of an event."""
+    del now
+    counts: Counter[tuple[UUID, datetime]] = Counter()
+    for delivery in deliveries:
+        if count := added(delivery.decode()):
+            counts[delivery.tenant_id, model.slot_of(delivery.occurred_at)] += count
+    if counts:
+        await meters.count(thing, counts, tx=tx)
 
 
 async def assign_plan(
@@ -64,7 +81,7 @@ async def assign_plan(
         number = await books.last_segment(tenant_id, tx=tx) + 1
         await books.save_segment(tenant_id, Segment(number, plan, day, None), tx=tx)
         since = model.start_of(model.month_of(day), account.zone)
-        placed = await meters.sum_orders(tenant_id, since, tx.now + model.SLOT, tx=tx)
+        placed = await meters.sum_usage(tenant_id, "orders", since, tx.now + model.SLOT, tx=tx)
         await meters.seed(tenant_id, model.month_of(day), placed, tx=tx)
     if account.period is None and plan is not None:
         closing = model.close_at(period, account.zone)
@@ -90,7 +107,7 @@ async def _end_segment(
 
 
 async def find_subscription(
-    tenant_id: UUID, *, tx: Tx, books: Books, meters: Meters
+    tenant_id: UUID, *, tx: Tx, books: Books, meters: Meters, held: Sequence[Held]
 ) -> SubscriptionView:
     """A tenant's plan and what is used of it; refuses a tenant without one."""
     account = await books.find_account(tenant_id, tx=tx)
@@ -103,11 +120,21 @@ async def find_subscription(
         raise NoPlan("this tenant has no plan: nothing is limited, and nothing billed")
     month = model.month_of(day)
     resets_at = model.start_of(model.next_month(month), account.zone)
-    metered = await meters.sum_orders(
-        tenant_id, model.start_of(month, account.zone), resets_at, tx=tx
-    )
+    plan, since = current.plan, model.start_of(month, account.zone)
+    metered: dict[model.Meter, int] = {
+        meter: await meters.sum_usage(tenant_id, meter, since, resets_at, tx=tx)
+        for meter in get_args(model.Meter)
+    }
     taken = await meters.find_taken(tenant_id, month, tx=tx)
-    usage = UsageView(metered, taken, current.plan.orders_per_month, resets_at)
+    there: dict[Thing, int] = {}
+    for one in held:
+        there |= await one.count_held(tenant_id, tx=tx)
+    usage = UsageView(
+        metered["orders"], taken, plan.orders_per_month, resets_at,
+        skus=ThingView(there["skus"], plan.skus, metered["skus"]),
+        staff=ThingView(there["staff"], plan.staff, metered["staff"]),
+        devices=ThingView(there["devices"], plan.devices, metered["devices"]),
+    )  # fmt: skip
     return SubscriptionView(
         current.plan, current.since, account.zone, account.card is not None, usage
     )
@@ -151,7 +178,7 @@ async def close_month(
     lines = []
     for plan, days in model.charge_days(segments, period):
         since, until = (model.start_of(day, account.zone) for day in (days.since, days.until))
-        orders = await meters.sum_orders(tenant_id, since, until, tx=tx)
+        orders = await meters.sum_usage(tenant_id, "orders", since, until, tx=tx)
         lines += [line for line in (days, model.charge_orders(plan, days, orders)) if line]
     if lines:
         total = sum(line.amount_minor for line in lines)
@@ -187,13 +214,12 @@ async def collect(database: Database, home: Home, clock: Clock, *, books: Books,
     for tenant_id, invoice_id in due:
         inside = partial(database.transaction, home, (tenant_id,))
         async with inside() as tx:
-            claimed = await _claim(tenant_id, invoice_id, clock.now(), tx=tx, books=books)
-        if claimed is None:
+            invoice = await _claim(tenant_id, invoice_id, clock.now(), tx=tx, books=books)
+        if invoice is None:
             continue
-        account, invoice = claimed
-        assert account.card is not None, "only what can be paid is claimed"
+        assert invoice.card is not None, "only what can be paid is claimed"
         bill = Bill(
-            model.charge_key(invoice), invoice.total_minor, invoice.currency, account.card,
+            model.charge_key(invoice), invoice.total_minor, invoice.currency, invoice.card,
             str(invoice.id),
         )  # fmt: skip
         [answer] = await till.charge_bills([bill])
@@ -214,13 +240,14 @@ async def collect(database: Database, home: Home, clock: Clock, *, books: Books,
 
 async def _claim(
     tenant_id: UUID, invoice_id: UUID, now: datetime, *, tx: Tx, books: Books
-) -> tuple[Account, Invoice] | None:
+) -> Invoice | None:
     account = await books.lock_account(tenant_id, tx=tx)
     invoice = await books.lock_invoice(tenant_id, invoice_id, tx=tx)
     if account is None or invoice is None or invoice.try_at is None or invoice.try_at > now:
         return None
-    # Until then nobody else asks; after a crash it is asked again, by the same key.
-    try_at = None if account.card is None else now + model.RETRY_UNKNOWN
-    invoice = msgspec.structs.replace(invoice, try_at=try_at)
+    # Until then nobody else asks; after a crash it is asked again, by the same key and card.
+    card = invoice.card or account.card
+    try_at = None if card is None else now + model.RETRY_UNKNOWN
+    invoice = msgspec.structs.replace(invoice, try_at=try_at, card=card)
     await books.update_invoice(invoice, tx=tx)
-    return None if account.card is None else (account, invoice)
+    return None if card is None else invoice

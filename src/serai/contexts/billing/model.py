@@ -4,13 +4,14 @@ import functools
 import math
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Final
+from typing import Final, Literal
 from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from serai.contexts.billing.contract import (
+    Ceiling,
     CurrencyFixed,
     Granted,
     InvoiceLine,
@@ -18,10 +19,14 @@ from serai.contexts.billing.contract import (
     Plan,
     QuotaExceeded,
     RateExceeded,
+    Thing,
     UnknownPlan,
 )
 from serai.contexts.payments.contract import BillAnswer
 from serai.kernel.money import AMOUNT_MINOR_MAX, is_currency
+
+Meter = Literal["orders", "skus", "staff", "devices"]
+"""What is counted: orders as they are placed, the others as they are added."""
 
 SLOT: Final = timedelta(minutes=15)
 """Usage is counted in quarters of an hour: every zone's midnight is at the end of one."""
@@ -33,6 +38,12 @@ ZONES_MAX: Final = 1_000
 RETRY_DECLINED: Final = timedelta(days=3)
 RETRY_UNKNOWN: Final = timedelta(minutes=10)
 _FEBRUARY_AT_MOST: Final = timedelta(days=31)
+
+_THINGS: Final[dict[Thing, tuple[str, str]]] = {
+    "skus": ("SKUs", "take a larger plan"),
+    "staff": ("members of the staff", "suspend one, or take a larger plan"),
+    "devices": ("devices at one time", "sign one out, or take a larger plan"),
+}
 
 READY_MADE: Final = (
     Plan(name="free", currency="USD", monthly_minor=0, requests_per_second=5, orders_per_month=50,
@@ -80,6 +91,8 @@ class Invoice(msgspec.Struct, frozen=True):
     reason: str | None
     closed_at: datetime
     paid_at: datetime | None = None
+    card: str | None = None
+    """By which the attempt under way is asked for, until its answer is known."""
 
 
 class Terms(msgspec.Struct, frozen=True):
@@ -213,6 +226,23 @@ def judge_orders(terms: Terms, *, wanted: int, granted: int, now: datetime) -> G
     ))  # fmt: skip
 
 
+def find_ceiling(terms: Terms, thing: Thing) -> Ceiling | None:
+    """How many of something the terms allow; None where they do not limit it."""
+    limit: int | None = getattr(terms.plan, thing)
+    return None if limit is None else Ceiling(thing, limit, terms.plan.name)
+
+
+def judge_level(ceiling: Ceiling, *, used: int, wanted: int) -> QuotaExceeded | None:
+    """Why so many more cannot be where so many are; None where they can."""
+    if used + wanted <= ceiling.limit:
+        return None
+    what, way_out = _THINGS[ceiling.thing]
+    return QuotaExceeded(
+        f"the plan {ceiling.plan} allows {ceiling.limit} {what}, and there are {used}; {way_out}",
+        meter=ceiling.thing, used=used, limit=ceiling.limit, plan=ceiling.plan,
+    )  # fmt: skip
+
+
 def refuse_rate(plan: Plan, wait_s: float) -> RateExceeded:
     """What is said to who asks too often."""
     limit = plan.requests_per_second
@@ -227,14 +257,15 @@ def collected(invoice: Invoice, answer: BillAnswer, now: datetime) -> Invoice:
     """An invoice after the provider's answer; an unknown one is asked for again."""
     if answer.status == "captured":
         return msgspec.structs.replace(
-            invoice, status="paid", try_at=None, reason=None, paid_at=now
+            invoice, status="paid", try_at=None, reason=None, paid_at=now, card=None
         )
     if answer.status == "unknown":
         return msgspec.structs.replace(invoice, try_at=now + RETRY_UNKNOWN, reason=answer.reason)
+    declined = msgspec.structs.replace(invoice, reason=answer.reason, card=None)
     if invoice.attempt % ATTEMPTS_MAX == 0:
-        return msgspec.structs.replace(invoice, status="unpaid", try_at=None, reason=answer.reason)
+        return msgspec.structs.replace(declined, status="unpaid", try_at=None)
     return msgspec.structs.replace(
-        invoice, attempt=invoice.attempt + 1, try_at=now + RETRY_DECLINED, reason=answer.reason
+        declined, attempt=invoice.attempt + 1, try_at=now + RETRY_DECLINED
     )
 
 

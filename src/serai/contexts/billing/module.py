@@ -1,9 +1,9 @@
 """Wiring of billing."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfoNotFoundError
 
@@ -12,15 +12,19 @@ import msgspec
 from serai.contexts.billing import handlers, model
 from serai.contexts.billing.contract import (
     ZONE_CHARS_MAX,
+    Held,
     NoPlan,
     Plan,
     SubscriptionView,
+    Thing,
     UnknownZone,
 )
 from serai.contexts.billing.gateways.gate import PlanGate
 from serai.contexts.billing.gateways.plan_file import read_plans
 from serai.contexts.billing.routes import invoice_routes, plan_routes
 from serai.contexts.billing.store import PostgresBooks, PostgresMeters
+from serai.contexts.catalog.contract import ProductChanged
+from serai.contexts.identity.contract import AccountChanged, DeviceAdmitted, StaffInvited
 from serai.contexts.orders.contract import OrderPlaced
 from serai.contexts.payments.contract import Till
 from serai.kernel import ids
@@ -52,8 +56,11 @@ def build_gate(s: Surroundings) -> PlanGate | None:
     return PlanGate(s.database, PostgresMeters())
 
 
-def build(s: Surroundings, *, till: Till, gate: PlanGate | None) -> Module:
-    """Billing over PostgreSQL. Without plans nothing is counted, and no job is done."""
+def build(s: Surroundings, *, till: Till, gate: PlanGate | None, held: Sequence[Held]) -> Module:
+    """Billing over PostgreSQL. Without plans nothing is counted, and no job is done.
+
+    `held` are the contexts that own what plans limit the number of.
+    """
     books, meters = PostgresBooks(), PostgresMeters()
     plans = read_plans(s.settings.plans)
 
@@ -63,9 +70,6 @@ def build(s: Surroundings, *, till: Till, gate: PlanGate | None) -> Module:
     async def collect(database: Database, home: Home, clock: Clock) -> int:
         return await handlers.collect(database, home, clock, books=books, till=till)
 
-    hears: dict[type[msgspec.Struct], Hear | Outside] = {
-        OrderPlaced: partial(handlers.hear_order_placed, meters=meters)
-    }
     jobs = [
         Job("billing.close", CLOSE_EVERY, close, chunk=handlers.DUE_MAX),
         Job("billing.collect", COLLECT_EVERY, collect, chunk=handlers.DUE_MAX),
@@ -73,10 +77,10 @@ def build(s: Surroundings, *, till: Till, gate: PlanGate | None) -> Module:
     return Module(
         name="billing",
         routes=[
-            *plan_routes(s.database, books, meters, plans),
+            *plan_routes(s.database, books, meters, plans, held=held),
             *invoice_routes(s.database, books),
         ],
-        consumers=[Consumer("billing", hears)] if plans else [],
+        consumers=[Consumer("billing", _hears(meters))] if plans else [],
         jobs=jobs if plans else [],
         checks=[
             Check(
@@ -87,8 +91,21 @@ def build(s: Surroundings, *, till: Till, gate: PlanGate | None) -> Module:
         ]
         if plans
         else [],
-        operated=Operated(s.database, books, meters, plans=plans, gate=gate),
+        operated=Operated(s.database, books, meters, plans=plans, gate=gate, held=held),
     )
+
+
+def _hears(meters: PostgresMeters) -> dict[type[msgspec.Struct], Hear | Outside]:
+    def added(thing: Thing, count: Callable[[Any], int]) -> Hear:
+        return partial(handlers.hear_added, meters=meters, thing=thing, added=count)
+
+    return {
+        OrderPlaced: partial(handlers.hear_order_placed, meters=meters),
+        ProductChanged: added("skus", lambda event: event.variants_added),
+        StaffInvited: added("staff", lambda event: event.takes_seat),
+        AccountChanged: added("staff", lambda event: event.takes_seat),
+        DeviceAdmitted: added("devices", lambda _event: 1),
+    }
 
 
 async def _check_sums(books: PostgresBooks, tx: Tx, tenant_id: UUID) -> list[Finding]:
@@ -109,7 +126,9 @@ class Operated:
         *,
         plans: tuple[Plan, ...],
         gate: PlanGate | None,
+        held: Sequence[Held],
     ) -> None:
+        self._held = held
         self._database = database
         self._books = books
         self._meters = meters
@@ -139,7 +158,7 @@ class Operated:
         async with self._database.transaction(home, (tenant_id,), is_read_only=True) as tx:
             try:
                 return await handlers.find_subscription(
-                    tenant_id, tx=tx, books=self._books, meters=self._meters
+                    tenant_id, tx=tx, books=self._books, meters=self._meters, held=self._held
                 )
             except NoPlan:
                 return None

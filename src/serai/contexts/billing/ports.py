@@ -5,7 +5,7 @@ from datetime import date, datetime
 from typing import Protocol
 from uuid import UUID
 
-from serai.contexts.billing.model import Account, Invoice, Segment, Terms
+from serai.contexts.billing.model import Account, Invoice, Meter, Segment, Terms
 from serai.kernel.db import Tx
 
 
@@ -30,12 +30,16 @@ class Meters(Protocol):
         """What was taken of a month's quota."""
         ...
 
-    async def count(self, counts: Mapping[tuple[UUID, datetime], int], *, tx: Tx) -> None:
-        """Adds orders to tenants' quarters of an hour."""
+    async def count(
+        self, meter: Meter, counts: Mapping[tuple[UUID, datetime], int], *, tx: Tx
+    ) -> None:
+        """Adds to a meter in tenants' quarters of an hour."""
         ...
 
-    async def sum_orders(self, tenant_id: UUID, since: datetime, until: datetime, *, tx: Tx) -> int:
-        """Orders from one moment up to another."""
+    async def sum_usage(
+        self, tenant_id: UUID, meter: Meter, since: datetime, until: datetime, *, tx: Tx
+    ) -> int:
+        """What a meter counted from one moment up to another."""
         ...
 
 

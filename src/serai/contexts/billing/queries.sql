@@ -96,12 +96,12 @@ SELECT tenant_id, id FROM {billing}.invoices WHERE try_at <= $1 ORDER BY try_at 
 -- name: lock_invoice
 -- Locks and reads an invoice.
 SELECT tenant_id, id, period, currency, total_minor, lines, status, attempt, try_at, reason,
-       closed_at, paid_at
+       closed_at, paid_at, card
 FROM {billing}.invoices WHERE tenant_id = $1 AND id = $2 FOR UPDATE;
 
 -- name: update_invoice
 -- Writes down how far the money of a locked invoice has come.
-UPDATE {billing}.invoices SET status = $3, attempt = $4, try_at = $5, reason = $6, paid_at = $7
+UPDATE {billing}.invoices SET status = $3, attempt = $4, try_at = $5, reason = $6, paid_at = $7, card = $8
 WHERE tenant_id = $1 AND id = $2;
 
 -- name: revive_invoices
@@ -113,13 +113,13 @@ WHERE tenant_id = $1 AND status <> 'paid';
 -- name: find_invoice
 -- Reads an invoice.
 SELECT tenant_id, id, period, currency, total_minor, lines, status, attempt, try_at, reason,
-       closed_at, paid_at
+       closed_at, paid_at, card
 FROM {billing}.invoices WHERE tenant_id = $1 AND id = $2;
 
 -- name: list_invoices
 -- Lists a tenant's invoices, newest first, a page at a time.
 SELECT tenant_id, id, period, currency, total_minor, lines, status, attempt, try_at, reason,
-       closed_at, paid_at
+       closed_at, paid_at, card
 FROM {billing}.invoices WHERE tenant_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3;
 
 -- name: check_invoices

@@ -1,5 +1,6 @@
 """Billing over HTTP: what a tenant's owner sees of her plan, its use and its invoices."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from litestar.params import FromPath, FromQuery, JSONBody
 from serai.contexts.billing import handlers
 from serai.contexts.billing.contract import (
     CARD_CHARS_MAX,
+    Held,
     InvoiceView,
     Plan,
     SubscriptionView,
@@ -66,8 +68,9 @@ def view_of(invoice: Invoice) -> InvoiceView:
 
 
 def plan_routes(
-    database: Database, books: Books, meters: Meters, plans: tuple[Plan, ...]
-) -> list[Any]:
+    database: Database, books: Books, meters: Meters, plans: tuple[Plan, ...], *,
+    held: Sequence[Held],
+) -> list[Any]:  # fmt: skip
     """The plans that there are, the tenant's own, and how it pays."""
 
     @get("/v1/billing/plans", guards=[requires(READ)], tags=TAGS, summary="List the plans",
@@ -84,7 +87,7 @@ def plan_routes(
         who = principal_of(request)
         async with database.transaction(who.home, (who.tenant_id,), is_read_only=True) as tx:
             view = await handlers.find_subscription(
-                who.tenant_id, tx=tx, books=books, meters=meters
+                who.tenant_id, tx=tx, books=books, meters=meters, held=held
             )
         return send_view(view)
 

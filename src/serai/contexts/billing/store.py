@@ -2,17 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from typing import Final
 from uuid import UUID
 
 import msgspec
 
 from serai.contexts.billing.contract import InvoiceLine, Plan
-from serai.contexts.billing.model import Account, Invoice, Segment, Terms
+from serai.contexts.billing.model import Account, Invoice, Meter, Segment, Terms
 from serai.kernel import queries
 from serai.kernel.db import Record, Tx
 
 SQL = queries.load(__package__)
-ORDERS = "orders"
+ORDERS: Final[Meter] = "orders"
 
 _plan = msgspec.json.Decoder(Plan).decode
 _lines = msgspec.json.Decoder(tuple[InvoiceLine, ...]).decode
@@ -45,17 +46,21 @@ class PostgresMeters:
     async def find_taken(self, tenant_id: UUID, period: date, *, tx: Tx) -> int:
         return await tx.fetchval(SQL.find_taken, tenant_id, ORDERS, period) or 0
 
-    async def count(self, counts: Mapping[tuple[UUID, datetime], int], *, tx: Tx) -> None:
+    async def count(
+        self, meter: Meter, counts: Mapping[tuple[UUID, datetime], int], *, tx: Tx
+    ) -> None:
         await tx.execute(
             SQL.count_usage,
             [tenant_id for tenant_id, _ in counts],
-            ORDERS,
+            meter,
             [slot for _, slot in counts],
             list(counts.values()),
         )
 
-    async def sum_orders(self, tenant_id: UUID, since: datetime, until: datetime, *, tx: Tx) -> int:
-        counted: int = await tx.fetchval(SQL.sum_usage, tenant_id, ORDERS, since, until)
+    async def sum_usage(
+        self, tenant_id: UUID, meter: Meter, since: datetime, until: datetime, *, tx: Tx
+    ) -> int:
+        counted: int = await tx.fetchval(SQL.sum_usage, tenant_id, meter, since, until)
         return counted
 
 
@@ -120,7 +125,7 @@ class PostgresBooks:
     async def update_invoice(self, invoice: Invoice, *, tx: Tx) -> None:
         await tx.execute(
             SQL.update_invoice, invoice.tenant_id, invoice.id, invoice.status, invoice.attempt,
-            invoice.try_at, invoice.reason, invoice.paid_at,
+            invoice.try_at, invoice.reason, invoice.paid_at, invoice.card,
         )  # fmt: skip
 
     async def revive_invoices(self, tenant_id: UUID, now: datetime, *, tx: Tx) -> None:
@@ -154,5 +159,5 @@ def _invoice(row: Record) -> Invoice:
     return Invoice(
         row["tenant_id"], row["id"], row["period"], row["currency"], row["total_minor"],
         _lines(row["lines"]), row["status"], row["attempt"], row["try_at"], row["reason"],
-        row["closed_at"], row["paid_at"],
+        row["closed_at"], row["paid_at"], row["card"],
     )  # fmt: skip

@@ -157,6 +157,7 @@ class ProductChanged(msgspec.Struct, frozen=True):
     handle: str
     status: ProductStatus
     version: int
+    variants_added: int = 0
 
 
 class VariantView(msgspec.Struct, frozen=True):

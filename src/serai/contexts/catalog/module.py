@@ -1,11 +1,12 @@
 """Wiring of the catalog. It also hands the command line what reads product files."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
 from uuid import UUID
 
+from serai.contexts.billing.contract import Quotas, Thing
 from serai.contexts.catalog.contract import (
     CategoryView,
     ProductInput,
@@ -35,8 +36,8 @@ from serai.kernel.web import answer_with
 __all__ = ["FileProduct", "build", "explain", "read_file"]
 
 
-def build(s: Surroundings) -> Module:
-    """The catalog over PostgreSQL; its offers are the contract's `Prices` and `Goods`."""
+def build(s: Surroundings, *, quotas: Quotas | None = None) -> Module:
+    """The catalog over PostgreSQL; it offers `Prices`, `Goods` and, to billing, `Held`."""
     store = PostgresProducts()
     showcase = PostgresShowcase()
     make = partial(Batch, database=s.database, queue_max=s.settings.queue_max)
@@ -45,11 +46,21 @@ def build(s: Surroundings) -> Module:
         return make(f"catalog.{name}", partial(handler, store=store), answer, **more)
 
     writers = writing.Writers(
-        create=queue("create_products", saving.create_products, _created, weigh=_weigh_product),
-        save=queue("save_products", saving.save_products, _saved, weigh=_weigh_batch),
+        create=queue(
+            "create_products",
+            partial(saving.create_products, quotas=quotas),
+            _created,
+            weigh=_weigh_product,
+        ),
+        save=queue(
+            "save_products",
+            partial(saving.save_products, quotas=quotas),
+            _saved,
+            weigh=_weigh_batch,
+        ),
         revise=queue("revise_products", changing.revise_products, _product),
         move=queue("move_products", changing.move_products, _product),
-        add_variant=queue("add_variants", changing.add_variants, _added),
+        add_variant=queue("add_variants", partial(changing.add_variants, quotas=quotas), _added),
         revise_variant=queue("revise_variants", changing.revise_variants, _variant),
         set_prices=queue("set_prices", changing.set_prices, _variant),
         create_category=queue("create_categories", changing.create_categories, _category),
@@ -84,16 +95,20 @@ def build(s: Surroundings) -> Module:
                 soundness.find_stale_indexes,
             ),
         ],
-        offers=Offers(store),
+        offers=Offers(store, quotas),
     )
 
 
 class Offers(PostgresPrices):
-    """The contract's Protocols Prices and Goods."""
+    """The contract's Protocols Prices and Goods, and billing's Held."""
 
-    def __init__(self, store: PostgresProducts) -> None:
+    def __init__(self, store: PostgresProducts, quotas: Quotas | None) -> None:
         super().__init__()
         self._store = store
+        self._quotas = quotas
+
+    async def count_held(self, tenant_id: UUID, *, tx: Tx) -> Mapping[Thing, int]:
+        return {"skus": (await self._store.count_skus([tenant_id], tx=tx))[tenant_id]}
 
     async def add_products(
         self,
@@ -113,7 +128,9 @@ class Offers(PostgresPrices):
             )
             for product in products
         ]
-        await saving.create_products(commands, tx=tx, now=now, store=self._store)
+        await saving.create_products(
+            commands, tx=tx, now=now, store=self._store, quotas=self._quotas
+        )
 
 
 def _weigh_product(command: CreateProduct) -> int:

@@ -1,6 +1,6 @@
 """What the catalog needs of the world: a place for products, lists of them, and file readers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
@@ -72,6 +72,14 @@ class Products(Protocol):
 
     async def find_sku_owners(self, keys: Sequence[SkuKey], *, tx: Tx) -> Mapping[SkuKey, UUID]:
         """The products that have these SKUs."""
+        ...
+
+    async def lock_skus(self, tenant_ids: Collection[UUID], *, tx: Tx) -> None:
+        """Keeps tenants from getting SKUs of anyone else who counts them, before any product."""
+        ...
+
+    async def count_skus(self, tenant_ids: Collection[UUID], *, tx: Tx) -> dict[UUID, int]:
+        """How many SKUs tenants have, whatever the state of their products."""
         ...
 
     async def save_products(self, changes: Sequence[Change], *, tx: Tx) -> None:

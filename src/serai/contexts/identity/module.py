@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
+from serai.contexts.billing.contract import Quotas
 from serai.contexts.identity.gateways.ceremonies import WebAuthn
 from serai.contexts.identity.gateways.guard import Guard
 from serai.contexts.identity.gateways.hashing import ArgonHashing
@@ -18,6 +19,7 @@ from serai.contexts.identity.handlers.desk import Desk
 from serai.contexts.identity.handlers.provider import ISSUERS, Provider
 from serai.contexts.identity.model.tokens import Claims
 from serai.contexts.identity.ports import FindByHost, FindHome, LiveSession, OldRows
+from serai.contexts.identity.ports.apps import LookUp
 from serai.contexts.identity.routes.apps import app_routes, consent_view_routes, secret_routes
 from serai.contexts.identity.routes.coming_in import (
     key_routes,
@@ -73,6 +75,7 @@ def build(
     find_unproven_home: FindHome,
     find_by_host: FindByHost,
     pages: Origins,
+    quotas: Quotas | None,
 ) -> Module:
     """Identity over PostgreSQL; its offers are an `Identity`.
 
@@ -84,20 +87,14 @@ def build(
     sessions, passkeys, providers = PostgresSessions(), PostgresPasskeys(), PostgresProviders()
     apps, handovers = PostgresApps(), PostgresHandovers()
     relying = OpenIdProviders(is_at_home=settings.providers_at_home)
-    safe = Safe(
-        key=settings.identity_key, key_file=settings.identity_key_file, folder=settings.data_path
-    )
+    safe = _make_safe(settings)
     keychain = Keychain(
         s.database, PostgresKeys(), sessions, safe, s.clock, issuer=settings.identity_issuer,
         app_issuers=f"{settings.public_address}{ISSUERS}",
     )  # fmt: skip
     hashing = _make_hashing(settings)
 
-    async def look_up(home: Home, claims: Claims) -> LiveSession | None:
-        async with s.database.transaction(home, (claims.tenant,), is_read_only=True) as tx:
-            rows = sessions if claims.client_id is None else apps
-            return await rows.find_live(claims.tenant, claims, now=tx.now, tx=tx)
-
+    look_up = _look_up(s.database, sessions, apps)
     news = News(s.database)
     guard = Guard(keychain.verify, look_up, find_home, s.clock, is_told=news.is_told)
     news.connect(guard, keychain)
@@ -108,11 +105,16 @@ def build(
         passkeys=passkeys, ceremonies=WebAuthn(), providers=providers, relying=relying,
         hashing=hashing, signing=keychain, mail_key=safe, seals=safe, told=guard, pages=pages,
         issuer=settings.identity_issuer, logins_per_address=settings.logins_per_address,
+        quotas=quotas,
     )  # fmt: skip
     provider = Provider(
         desk, apps, handovers, keychain.verify, look_up, public_url=settings.public_address
     )
     lobby = Lobby(RememberedNames(find_tenant), find_home, find_unproven_home, find_by_host)
+
+    office = Office(
+        desk, s.homes, guard=guard, keychain=keychain, news=news, people=people, handovers=handovers
+    )
 
     async def close() -> None:
         hashing.close()
@@ -128,9 +130,24 @@ def build(
             _pruning("identity.prune", (sessions, passkeys, providers), s.homes),
             _pruning("identity.prune_apps", (handovers,), s.homes),
         ],
-        offers=Office(desk, s.homes, guard=guard, keychain=keychain, news=news, people=people),
+        offers=office,
         personal=people,
         close=close,
+    )
+
+
+def _look_up(database: Database, sessions: PostgresSessions, apps: PostgresApps) -> LookUp:
+    async def look_up(home: Home, claims: Claims) -> LiveSession | None:
+        async with database.transaction(home, (claims.tenant,), is_read_only=True) as tx:
+            rows = sessions if claims.client_id is None else apps
+            return await rows.find_live(claims.tenant, claims, now=tx.now, tx=tx)
+
+    return look_up
+
+
+def _make_safe(settings: Settings) -> Safe:
+    return Safe(
+        key=settings.identity_key, key_file=settings.identity_key_file, folder=settings.data_path
     )
 
 

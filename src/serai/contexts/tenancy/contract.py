@@ -47,6 +47,10 @@ DOMAINS_MAX = 20
 DOMAIN_CHARS_MAX = 253
 CLAIM_TTL = timedelta(days=7)
 """How long a claim waits for its proof."""
+DOMAIN_CHECK_EVERY = timedelta(hours=6)
+"""How long a proven domain is trusted before its record is looked for again."""
+DOMAIN_MISSES_MAX = 4
+"""Checks in a row that find no record, with the last of which a domain is suspended."""
 CHALLENGE_LABEL = "_serai-challenge"
 """What stands before a domain where its proof is looked for."""
 
@@ -111,6 +115,15 @@ class TenantCreated(msgspec.Struct, frozen=True):
 
     tenant_id: UUID
     name: str
+
+
+@event(topic="tenancy", key="tenant_id")
+class DomainSuspended(msgspec.Struct, frozen=True):
+    """A domain is proven no more: its record was gone at so many checks in a row."""
+
+    tenant_id: UUID
+    domain: str
+    misses: int
 
 
 class NewKey(msgspec.Struct, frozen=True):
@@ -201,15 +214,22 @@ class IssuedKeyView(msgspec.Struct, frozen=True):
 
 
 class DomainView(msgspec.Struct, frozen=True):
-    """A domain of a tenant. While it is claimed, the TXT record proves it until `expires_at`."""
+    """A domain of a tenant. While it is claimed, the TXT record proves it until `expires_at`.
+
+    When it is proven the record must stay: `misses` are the checks in a row that have not found
+    it. A domain that is suspended opens nothing until its record is back and it is proven anew.
+    """
 
     domain: str
-    state: Literal["claimed", "proven"]
+    state: Literal["claimed", "proven", "suspended"]
     record_name: str
     record_value: str
     created_at: datetime
     expires_at: datetime | None
     proven_at: datetime | None
+    checked_at: datetime | None
+    misses: int
+    suspended_at: datetime | None
 
 
 class DomainsView(msgspec.Struct, frozen=True):
@@ -272,6 +292,26 @@ class Newcomers(Protocol):
         ...
 
 
+class DomainNames(Protocol):
+    """The domains of tenants; each call is a transaction of its own, or two around the DNS."""
+
+    async def list_domains(self, tenant_id: UUID) -> list[DomainView]:
+        """A tenant's domains by name: proven ones, claims and suspended ones."""
+        ...
+
+    async def claim_domain(self, tenant_id: UUID, domain: str, cause: Cause) -> DomainView:
+        """Claims a domain, and says what proves it; the claim that is there stays."""
+        ...
+
+    async def verify_domain(self, tenant_id: UUID, domain: str, cause: Cause) -> DomainView:
+        """Asks the DNS for the record of a claim, or of a domain that was suspended."""
+        ...
+
+    async def remove_domain(self, tenant_id: UUID, domain: str, cause: Cause) -> bool:
+        """Gives a domain up; whether it was there."""
+        ...
+
+
 class Tenancy(Protocol):
     """What tenancy offers to roles and the command line; each call is a transaction of its own."""
 
@@ -301,6 +341,11 @@ class Tenancy(Protocol):
 
     async def find_by_host(self, host: str) -> UUID | None:
         """Whose proven domain a request's `Host` names; None where it is nobody's."""
+        ...
+
+    @property
+    def domains(self) -> DomainNames:
+        """The domains of tenants."""
         ...
 
     @property

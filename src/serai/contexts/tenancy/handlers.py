@@ -1,7 +1,7 @@
 """Carries out commands about tenants and keys: load, decide, save, announce."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -10,8 +10,10 @@ import msgspec
 from serai.contexts.tenancy import model
 from serai.contexts.tenancy.contract import (
     CLAIM_TTL,
+    DOMAIN_CHECK_EVERY,
     CreateKey,
     CreateTenant,
+    DomainSuspended,
     KeyView,
     NewKey,
     OpenTenant,
@@ -22,6 +24,7 @@ from serai.contexts.tenancy.contract import (
 )
 from serai.contexts.tenancy.model import Domain
 from serai.contexts.tenancy.ports import Domains, TenantOrigins, Tenants
+from serai.kernel import ids
 from serai.kernel.changes import describe
 from serai.kernel.db import Tx
 from serai.kernel.events import Cause
@@ -182,17 +185,46 @@ async def prove_domain(
     claimed = await find_domain(tenant_id, name, tx=tx, domains=domains)
     if claimed.proven_at is not None:
         return claimed
-    await domains.prove(tx, tenant_id, name, tx.now)
+    await domains.prove(tx, tenant_id, name, now=tx.now, check_at=tx.now + DOMAIN_CHECK_EVERY)
     _record_domain("proven", tenant_id, name, cause, tx=tx)
-    return msgspec.structs.replace(claimed, proven_at=tx.now)
+    return msgspec.structs.replace(
+        claimed, proven_at=tx.now, checked_at=tx.now, misses=0, suspended_at=None
+    )
 
 
 async def remove_domain(
     tenant_id: UUID, name: str, cause: Cause, *, tx: Tx, domains: Domains
-) -> None:
-    """Ends a tenant's claim or its proof; harmless twice."""
-    if await domains.delete(tx, tenant_id, name):
+) -> bool:
+    """Ends a tenant's claim or its proof; harmless twice. Whether it was there."""
+    is_gone = await domains.delete(tx, tenant_id, name)
+    if is_gone:
         _record_domain("removed", tenant_id, name, cause, tx=tx)
+    return is_gone
+
+
+async def check_domain(asked: Domain, texts: Collection[str], *, tx: Tx, domains: Domains) -> bool:
+    """Writes down what the DNS said of a proven domain; whether it is suspended by it.
+
+    Of one that was given up, or proven anew, while the DNS was asked, nothing is said.
+    """
+    domain = await domains.lock(tx, asked.tenant_id, asked.name)
+    if domain is None or domain.proven_at is None or domain.proven_at != asked.proven_at:
+        return False
+    after = model.judge_check(domain, texts, tx.now)
+    await domains.save_check(tx, after, tx.now + DOMAIN_CHECK_EVERY)
+    if after.suspended_at is None:
+        return False
+    cause = Cause(ids.new_id())
+    tx.announce(
+        domain.tenant_id, DomainSuspended(domain.tenant_id, domain.name, after.misses), cause
+    )
+    change = describe(
+        "tenancy.domain_suspended", ("domain", domain.name), cause,
+        before={"domain": domain.name, "state": "proven"},
+        after={"domain": domain.name, "state": "suspended", "misses": after.misses},
+    )  # fmt: skip
+    tx.record(domain.tenant_id, change)
+    return True
 
 
 def _record_domain(what: str, tenant_id: UUID, name: str, cause: Cause, *, tx: Tx) -> None:

@@ -12,6 +12,7 @@ import msgspec
 from serai.contexts.tenancy.contract import (
     CHALLENGE_LABEL,
     DOMAIN_CHARS_MAX,
+    DOMAIN_MISSES_MAX,
     DOMAINS_MAX,
     KEYS_MAX,
     NAME_CHARS_MAX,
@@ -61,6 +62,9 @@ class Domain(msgspec.Struct, frozen=True):
     created_at: datetime
     expires_at: datetime
     proven_at: datetime | None = None
+    checked_at: datetime | None = None
+    misses: int = 0
+    suspended_at: datetime | None = None
 
     @property
     def record_name(self) -> str:
@@ -136,6 +140,16 @@ def find_unproven(domain: Domain, texts: Collection[str]) -> DomainUnproven | No
         "until the DNS shows it, and try again",
         record_name=domain.record_name, record_value=domain.record_value, found=len(texts),
     )  # fmt: skip
+
+
+def judge_check(domain: Domain, texts: Collection[str], now: datetime) -> Domain:
+    """A proven domain after what the DNS said at a check; suspended by one miss too many."""
+    is_there = domain.record_value in texts
+    misses = 0 if is_there else domain.misses + 1
+    checked = msgspec.structs.replace(domain, misses=misses, checked_at=now)
+    if misses < DOMAIN_MISSES_MAX:
+        return checked
+    return msgspec.structs.replace(checked, proven_at=None, suspended_at=now)
 
 
 def choose_origins(wanted: Sequence[str]) -> tuple[str, ...]:

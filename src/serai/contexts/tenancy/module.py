@@ -1,6 +1,10 @@
 """Wires tenancy: the directory of homes, the keyring, the routes and what it offers."""
 
+from datetime import timedelta
+from typing import Final
+
 from serai.contexts.tenancy.gateways.directory import Directory
+from serai.contexts.tenancy.gateways.domain_desk import DUE_MAX, DomainDesk
 from serai.contexts.tenancy.gateways.domain_records import DnsRecords, parse_servers
 from serai.contexts.tenancy.gateways.key_news import KeyNews
 from serai.contexts.tenancy.gateways.keyring import Keyring
@@ -18,8 +22,11 @@ from serai.contexts.tenancy.routes import (
 )
 from serai.contexts.tenancy.store import PostgresDomains, PostgresOrigins, PostgresTenants
 from serai.kernel.db import Database, Tx
-from serai.kernel.module import Module, Surroundings
+from serai.kernel.module import Job, Module, Surroundings
 from serai.kernel.tenant import POOLED, Home, Homes
+
+LOOK_EVERY: Final = timedelta(minutes=5)
+"""How often it is looked for domains that are to be checked."""
 
 
 def build_homes(database: Database) -> Homes:
@@ -44,6 +51,7 @@ def build(s: Surroundings) -> Module:
     origins = KnownOrigins(s.database, PostgresOrigins())
     domains = KnownDomains(s.database, PostgresDomains())
     records = DnsRecords(parse_servers(s.settings.dns_servers))
+    names = DomainDesk(s.database, store, PostgresDomains(), records, known=domains)
     standings = Standings(s.database, store)
     return Module(
         name="tenancy",
@@ -51,8 +59,9 @@ def build(s: Surroundings) -> Module:
             *reading_routes(s.database, store),
             *writing_routes(s.database, store, forget=keyring.forget),
             *origin_routes(s.database, store, PostgresOrigins(), forget=origins.forget),
-            *domain_routes(s.database, store, PostgresDomains(), records, forget=domains.forget),
+            *domain_routes(names),
         ],
+        jobs=[Job("tenancy.check_domains", LOOK_EVERY, names.check_due, chunk=DUE_MAX)],
         offers=Register(
             s.database,
             store,
@@ -60,7 +69,8 @@ def build(s: Surroundings) -> Module:
             news=KeyNews(s.database, keyring, standings),
             standings=standings,
             origins=origins,
-            domains=domains,
+            known=domains,
+            domains=names,
             newcomers=DirectoryNewcomers(s.database, store),
         ),
     )

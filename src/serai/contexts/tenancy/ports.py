@@ -151,8 +151,28 @@ class Domains(Protocol):
         """Writes a claim down, of a tenant that the transaction has locked."""
         ...
 
-    async def prove(self, tx: Tx, tenant_id: UUID, name: str, now: datetime) -> None:
-        """Makes a claim proven; DomainTaken where another tenant was first."""
+    async def prove(
+        self, tx: Tx, tenant_id: UUID, name: str, *, now: datetime, check_at: datetime
+    ) -> None:
+        """Makes what is not proven so; DomainTaken where another tenant was first."""
+        ...
+
+    async def list_due(self, tx: Tx, now: datetime, limit: int) -> list[tuple[UUID, str]]:
+        """Tenants and their proven domains that are to be checked; across tenants."""
+        ...
+
+    async def take_due(
+        self, tx: Tx, tenant_id: UUID, name: str, *, now: datetime, until: datetime
+    ) -> Domain | None:
+        """Keeps a domain that is due from other checks until then; None where it is not."""
+        ...
+
+    async def lock(self, tx: Tx, tenant_id: UUID, name: str) -> Domain | None:
+        """A domain, kept from a change by anyone else."""
+        ...
+
+    async def save_check(self, tx: Tx, domain: Domain, check_at: datetime) -> None:
+        """Writes down what a check made of a locked domain."""
         ...
 
     async def delete(self, tx: Tx, tenant_id: UUID, name: str) -> bool:

@@ -164,13 +164,14 @@ SELECT EXISTS (SELECT 1 FROM {tenancy}.cors_origins WHERE origin = $1) AS is_kno
 
 -- name: list_domains
 -- Lists the domains of a tenant by name, without claims that are over.
-SELECT domain, token, created_at, expires_at, proven_at FROM {tenancy}.domains
-WHERE tenant_id = $1 AND (proven_at IS NOT NULL OR expires_at > $2)
+SELECT domain, token, created_at, expires_at, proven_at, checked_at, misses, suspended_at
+FROM {tenancy}.domains
+WHERE tenant_id = $1 AND (proven_at IS NOT NULL OR suspended_at IS NOT NULL OR expires_at > $2)
 ORDER BY domain LIMIT $3;
 
 -- name: delete_stale_claims
 -- Drops the claims of a tenant, which the transaction has locked, that nobody proved in time.
-DELETE FROM {tenancy}.domains WHERE tenant_id = $1 AND proven_at IS NULL AND expires_at <= $2;
+DELETE FROM {tenancy}.domains WHERE tenant_id = $1 AND proven_at IS NULL AND suspended_at IS NULL AND expires_at <= $2;
 
 -- name: insert_domain
 -- Claims a domain; one that is claimed or proven already stays as it is.
@@ -179,9 +180,33 @@ VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT DO NOTHING;
 
 -- name: prove_domain
--- Makes a claim proven; the index refuses a second tenant.
-UPDATE {tenancy}.domains SET proven_at = $3
+-- Makes what is claimed or suspended proven; the index refuses a second tenant.
+UPDATE {tenancy}.domains
+SET proven_at = $3, checked_at = $3, misses = 0, suspended_at = NULL, check_at = $4
 WHERE tenant_id = $1 AND domain = $2 AND proven_at IS NULL;
+
+-- name: list_due_domains
+-- Lists proven domains that are to be checked, the longest due first; they are few.
+SELECT tenant_id, domain FROM {tenancy}.domains
+WHERE proven_at IS NOT NULL AND (check_at IS NULL OR check_at <= $1)
+ORDER BY check_at NULLS FIRST, domain LIMIT $2;
+
+-- name: take_due_domain
+-- Takes a domain that is due for a check, and reads it; of two who come for it one gets it.
+UPDATE {tenancy}.domains SET check_at = $4
+WHERE tenant_id = $1 AND domain = $2 AND proven_at IS NOT NULL AND (check_at IS NULL OR check_at <= $3)
+RETURNING domain, token, created_at, expires_at, proven_at, checked_at, misses, suspended_at;
+
+-- name: lock_domain
+-- Locks and reads a domain of a tenant.
+SELECT domain, token, created_at, expires_at, proven_at, checked_at, misses, suspended_at
+FROM {tenancy}.domains WHERE tenant_id = $1 AND domain = $2 FOR UPDATE;
+
+-- name: save_domain_check
+-- Writes down what a check made of a locked domain.
+UPDATE {tenancy}.domains
+SET proven_at = $3, checked_at = $4, misses = $5, suspended_at = $6, check_at = $7
+WHERE tenant_id = $1 AND domain = $2;
 
 -- name: delete_domain
 -- Removes a domain of a tenant.

@@ -18,6 +18,7 @@ from serai.contexts.tenancy.contract import (
     ORIGINS_MAX,
     SCOPES,
     CreateKey,
+    DomainNames,
     DomainsView,
     DomainView,
     IssuedKeyView,
@@ -27,8 +28,7 @@ from serai.contexts.tenancy.contract import (
     RevokeKey,
     WhoView,
 )
-from serai.contexts.tenancy.model import Domain
-from serai.contexts.tenancy.ports import DomainRecords, Domains, TenantOrigins, Tenants
+from serai.contexts.tenancy.ports import TenantOrigins, Tenants
 from serai.kernel import ids
 from serai.kernel.db import Database
 from serai.kernel.failure import NotFound, Refused
@@ -199,22 +199,16 @@ def origin_routes(
     return [list_origins, replace_origins]
 
 
-def domain_routes(
-    database: Database, tenants: Tenants, domains: Domains, records: DomainRecords, *,
-    forget: Callable[[str], None],
-) -> list[Any]:  # fmt: skip
-    """The domains that a tenant is known by. `forget` tells this process's memory of a change."""
+def domain_routes(names: DomainNames) -> list[Any]:
+    """The domains that a tenant is known by."""
     shown = {201: ResponseSpec(data_container=DomainView)}
 
     @get("/v1/tenant/domains", guards=[requires("tenancy:read")], return_dto=None, tags=TAGS,
          responses={200: ResponseSpec(data_container=DomainsView)},
          summary="List the tenant's domains")  # fmt: skip
     async def list_domains(request: Request[Any, Any, Any]) -> Response[bytes]:
-        """Proven ones, by which open routes know the tenant, and claims with what proves them."""
-        who = principal_of(request)
-        async with database.transaction(POOLED, (who.tenant_id,), is_read_only=True) as tx:
-            found = await domains.list_of(tx, who.tenant_id, tx.now)
-        return send_view(DomainsView([_domain_view(one) for one in found]))
+        """Proven ones, by which open routes know the tenant, claims, and those suspended."""
+        return send_view(DomainsView(await names.list_domains(principal_of(request).tenant_id)))
 
     @post("/v1/tenant/domains", guards=[requires("tenancy:write")], dto=json_body(DomainBody),
           return_dto=None, status_code=201, tags=TAGS, summary="Claim a domain", opt=KEYLESS,
@@ -223,14 +217,9 @@ def domain_routes(
         request: Request[Any, Any, Any], data: JSONBody[DomainBody]
     ) -> Response[bytes]:
         """Says which TXT record proves it. One that is there is shown again; it lasts a week."""
-        who, name = principal_of(request), model.choose_domain(data.domain)
-        async with database.transaction(POOLED, (who.tenant_id,), is_transport=True) as tx:
-            claimed = await handlers.claim_domain(
-                who.tenant_id, name, secrets.token_urlsafe(model.SECRET_BYTES), cause_of(request),
-                tx=tx, tenants=tenants, domains=domains,
-            )  # fmt: skip
-        location = f"/v1/tenant/domains/{name}"
-        return send(answer_with(_domain_view(claimed), status=201, location=location))
+        tenant_id = principal_of(request).tenant_id
+        view = await names.claim_domain(tenant_id, data.domain, cause_of(request))
+        return send(answer_with(view, status=201, location=f"/v1/tenant/domains/{view.domain}"))
 
     @post("/v1/tenant/domains/{domain:str}/verifications", guards=[requires("tenancy:write")],
           return_dto=None, status_code=200, tags=TAGS, summary="Prove a domain", opt=KEYLESS,
@@ -238,42 +227,18 @@ def domain_routes(
     async def verify_domain(
         request: Request[Any, Any, Any], domain: FromPath[str]
     ) -> Response[bytes]:
-        """Asks the DNS for the record. Of several who claim a domain, the first to prove has it."""
-        who, name = principal_of(request), model.choose_domain(domain)
-        async with database.transaction(POOLED, (who.tenant_id,), is_read_only=True) as tx:
-            found = await handlers.find_domain(who.tenant_id, name, tx=tx, domains=domains)
-        if found.proven_at is None:
-            # No transaction is open while others are asked (ADR 0008).
-            refusal = model.find_unproven(found, await records.find_texts(found.record_name))
-            if refusal is not None:
-                raise refusal
-            async with database.transaction(POOLED, (who.tenant_id,)) as tx:
-                found = await handlers.prove_domain(
-                    who.tenant_id, name, cause_of(request), tx=tx, tenants=tenants,
-                    domains=domains,
-                )  # fmt: skip
-            forget(name)
-        return send_view(_domain_view(found))
+        """Asks the DNS for the record. Of several who claim a domain, the first to prove has it.
+
+        The record must stay: it is looked for again every six hours, and after four checks in a row
+        without it the domain is suspended, until it is proven here anew.
+        """
+        tenant_id = principal_of(request).tenant_id
+        return send_view(await names.verify_domain(tenant_id, domain, cause_of(request)))
 
     @delete("/v1/tenant/domains/{domain:str}", guards=[requires("tenancy:write")], return_dto=None,
             status_code=204, tags=TAGS, summary="Give a domain up")  # fmt: skip
     async def remove_domain(request: Request[Any, Any, Any], domain: FromPath[str]) -> None:
         """Within five seconds no process knows the tenant by it any more; harmless twice."""
-        who, name = principal_of(request), model.domain_of_host(domain)
-        if name is None:
-            return
-        async with database.transaction(POOLED, (who.tenant_id,)) as tx:
-            await handlers.remove_domain(
-                who.tenant_id, name, cause_of(request), tx=tx, domains=domains
-            )
-        forget(name)
+        await names.remove_domain(principal_of(request).tenant_id, domain, cause_of(request))
 
     return [list_domains, claim_domain, verify_domain, remove_domain]
-
-
-def _domain_view(domain: Domain) -> DomainView:
-    is_proven = domain.proven_at is not None
-    return DomainView(
-        domain.name, "proven" if is_proven else "claimed", domain.record_name, domain.record_value,
-        domain.created_at, None if is_proven else domain.expires_at, domain.proven_at,
-    )  # fmt: skip

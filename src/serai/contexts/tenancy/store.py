@@ -189,11 +189,7 @@ class PostgresDomains:
 
     async def list_of(self, tx: Tx, tenant_id: UUID, now: datetime) -> list[Domain]:
         rows = await tx.fetch(SQL.list_domains, tenant_id, now, DOMAINS_MAX)
-        return [
-            Domain(tenant_id, row["domain"], row["token"], row["created_at"], row["expires_at"],
-                   row["proven_at"])
-            for row in rows
-        ]  # fmt: skip
+        return [_domain(tenant_id, row) for row in rows]
 
     async def claim(self, tx: Tx, domain: Domain) -> None:
         await tx.execute(SQL.delete_stale_claims, domain.tenant_id, domain.created_at)
@@ -202,11 +198,33 @@ class PostgresDomains:
             domain.expires_at,
         )  # fmt: skip
 
-    async def prove(self, tx: Tx, tenant_id: UUID, name: str, now: datetime) -> None:
+    async def prove(
+        self, tx: Tx, tenant_id: UUID, name: str, *, now: datetime, check_at: datetime
+    ) -> None:
         try:
-            await tx.execute(SQL.prove_domain, tenant_id, name, now)
+            await tx.execute(SQL.prove_domain, tenant_id, name, now, check_at)
         except asyncpg.UniqueViolationError as error:
             raise DomainTaken("another tenant has proven this domain meanwhile") from error
+
+    async def list_due(self, tx: Tx, now: datetime, limit: int) -> list[tuple[UUID, str]]:
+        rows = await tx.fetch(SQL.list_due_domains, now, limit)
+        return [(row["tenant_id"], row["domain"]) for row in rows]
+
+    async def take_due(
+        self, tx: Tx, tenant_id: UUID, name: str, *, now: datetime, until: datetime
+    ) -> Domain | None:
+        row = await tx.fetchrow(SQL.take_due_domain, tenant_id, name, now, until)
+        return None if row is None else _domain(tenant_id, row)
+
+    async def lock(self, tx: Tx, tenant_id: UUID, name: str) -> Domain | None:
+        row = await tx.fetchrow(SQL.lock_domain, tenant_id, name)
+        return None if row is None else _domain(tenant_id, row)
+
+    async def save_check(self, tx: Tx, domain: Domain, check_at: datetime) -> None:
+        await tx.execute(
+            SQL.save_domain_check, domain.tenant_id, domain.name, domain.proven_at,
+            domain.checked_at, domain.misses, domain.suspended_at, check_at,
+        )  # fmt: skip
 
     async def delete(self, tx: Tx, tenant_id: UUID, name: str) -> bool:
         return await tx.execute(SQL.delete_domain, tenant_id, name) > 0
@@ -214,6 +232,13 @@ class PostgresDomains:
     async def find_owner(self, tx: Tx, name: str) -> UUID | None:
         found: UUID | None = await tx.fetchval(SQL.find_domain_owner, name)
         return found
+
+
+def _domain(tenant_id: UUID, row: Record) -> Domain:
+    return Domain(
+        tenant_id, row["domain"], row["token"], row["created_at"], row["expires_at"],
+        row["proven_at"], row["checked_at"], row["misses"], row["suspended_at"],
+    )  # fmt: skip
 
 
 def _home(row: Record) -> Home:

@@ -6,13 +6,13 @@ plan. No request waits for a look-up: one whose plan is not known yet passes mea
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
 from serai.contexts.billing import model
-from serai.contexts.billing.contract import Granted
+from serai.contexts.billing.contract import Ceiling, Granted, QuotaExceeded, Thing
 from serai.contexts.billing.model import Terms
 from serai.contexts.billing.ports import Meters
 from serai.kernel.db import Database, Tx
@@ -103,6 +103,16 @@ class PlanGate:
             )
             for tenant_id, (one, _) in limited.items()
         }
+
+    async def find_ceilings(
+        self, thing: Thing, tenant_ids: Collection[UUID], *, tx: Tx
+    ) -> Mapping[UUID, Ceiling]:
+        terms = await self._terms_of(list(tenant_ids), tx=tx)
+        found = {tenant_id: model.find_ceiling(one, thing) for tenant_id, one in terms.items()}
+        return {tenant_id: one for tenant_id, one in found.items() if one is not None}
+
+    def judge(self, ceiling: Ceiling, *, used: int, wanted: int = 1) -> QuotaExceeded | None:
+        return model.judge_level(ceiling, used=used, wanted=wanted)
 
     def forget(self, tenant_id: UUID) -> None:
         """Drops what this process remembers of a tenant whose plan has changed."""

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Protocol, TypeVar
 from uuid import UUID
 
+from serai.contexts.billing.contract import Quotas
 from serai.contexts.catalog.contract import (
     CategoryExists,
     CategoryView,
@@ -21,6 +22,7 @@ from serai.contexts.catalog.handlers.commands import (
     ReviseVariant,
     SetPrices,
 )
+from serai.contexts.catalog.handlers.counting import open_shelves
 from serai.contexts.catalog.model import fields, products, snapshots
 from serai.contexts.catalog.model.products import Change, Product
 from serai.contexts.catalog.ports import ProductKey, Products
@@ -110,9 +112,12 @@ async def move_products(
 
 
 async def add_variants(
-    commands: Sequence[AddVariant], *, tx: Tx, now: datetime, store: Products
-) -> list[VariantView | Refused]:
-    """Adds variants; refuses a SKU that is taken."""
+    commands: Sequence[AddVariant], *, tx: Tx, now: datetime, store: Products,
+    quotas: Quotas | None = None,
+) -> list[VariantView | Refused]:  # fmt: skip
+    """Adds variants; refuses a SKU that is taken, and one beyond the plan."""
+    growing = {command.tenant_id for command in commands}
+    shelves = await open_shelves(growing, tx=tx, store=store, quotas=quotas)
     owners = dict(await store.find_sku_owners([(c.tenant_id, c.body.sku) for c in commands], tx=tx))
 
     def decide(command: AddVariant, product: Product) -> Product:
@@ -123,6 +128,7 @@ async def add_variants(
         larger = products.add_variant(
             product, command.body, command.variant_id, version=command.version, now=now
         )
+        shelves.add(command.tenant_id, ["sku"])
         owners[command.tenant_id, command.body.sku] = product.product_id
         return larger
 
@@ -247,8 +253,9 @@ async def _change(
             before.setdefault(key, target)
             after[key] = changed
             event = ProductChanged(
-                changed.product_id, changed.handle, changed.status, changed.version
-            )
+                changed.product_id, changed.handle, changed.status, changed.version,
+                len(changed.variants) - len(current.variants),
+            )  # fmt: skip
             tx.announce(changed.tenant_id, event, command.cause)
             change = describe(
                 name(changed), ("product", changed.product_id), command.cause,

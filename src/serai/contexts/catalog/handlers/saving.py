@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 
+from serai.contexts.billing.contract import Quotas
 from serai.contexts.catalog.contract import (
     HANDLE_CHARS_MAX,
     Fault,
@@ -21,6 +22,7 @@ from serai.contexts.catalog.contract import (
     SkuTaken,
 )
 from serai.contexts.catalog.handlers.commands import CreateProduct, SaveProducts
+from serai.contexts.catalog.handlers.counting import Shelves, open_shelves
 from serai.contexts.catalog.model import fields, products, snapshots
 from serai.contexts.catalog.model.products import Change, NewIds, Product
 from serai.contexts.catalog.ports import HandleKey, Products, SkuKey
@@ -50,11 +52,12 @@ class _Outcome(msgspec.Struct, frozen=True):
 
 
 async def create_products(
-    commands: Sequence[CreateProduct], *, tx: Tx, now: datetime, store: Products
-) -> list[ProductView | Refused]:
-    """Adds products; refuses a handle or SKU that is taken."""
+    commands: Sequence[CreateProduct], *, tx: Tx, now: datetime, store: Products,
+    quotas: Quotas | None = None,
+) -> list[ProductView | Refused]:  # fmt: skip
+    """Adds products; refuses a handle or SKU that is taken, and SKUs beyond the plan."""
     drafts = [_Draft(c.tenant_id, "create", c.new, c.body, c.cause) for c in commands]
-    outcomes = await _save(drafts, tx=tx, now=now, store=store)
+    outcomes = await _save(drafts, tx=tx, now=now, store=store, quotas=quotas)
     return [
         outcome if isinstance(outcome, Refused) else products.view_of(outcome.change.new)
         for outcome in outcomes
@@ -62,8 +65,9 @@ async def create_products(
 
 
 async def save_products(
-    commands: Sequence[SaveProducts], *, tx: Tx, now: datetime, store: Products
-) -> list[SavedBatch | Refused]:
+    commands: Sequence[SaveProducts], *, tx: Tx, now: datetime, store: Products,
+    quotas: Quotas | None = None,
+) -> list[SavedBatch | Refused]:  # fmt: skip
     """Saves each product of each command by itself; one that is refused leaves no trace."""
     drafts = [
         _Draft(command.tenant_id, command.mode, *item, command.cause)
@@ -71,7 +75,7 @@ async def save_products(
         for item in command.items
         if not isinstance(item, SavedItem)
     ]
-    outcomes = iter(await _save(drafts, tx=tx, now=now, store=store))
+    outcomes = iter(await _save(drafts, tx=tx, now=now, store=store, quotas=quotas))
     results: list[SavedBatch | Refused] = []
     for command in commands:
         items = [
@@ -92,11 +96,13 @@ async def save_products(
 
 
 async def _save(
-    drafts: Sequence[_Draft], *, tx: Tx, now: datetime, store: Products
+    drafts: Sequence[_Draft], *, tx: Tx, now: datetime, store: Products, quotas: Quotas | None
 ) -> list[_Outcome | Refused]:
     """Saves drafts in their order, each as if those before it were there already."""
     faults = [fields.find_product_faults(draft.body) for draft in drafts]
     sound = [draft for draft, found in zip(drafts, faults, strict=True) if not found]
+    growing = {draft.tenant_id for draft in sound if draft.body.variants}
+    shelves = await open_shelves(growing, tx=tx, store=store, quotas=quotas)
     known = dict(await store.lock_by_handle(list({draft.key for draft in sound}), tx=tx))
     skus = {(draft.tenant_id, v.sku) for draft in sound for v in draft.body.variants}
     owners = dict(await store.find_sku_owners(list(skus), tx=tx)) if skus else {}
@@ -107,7 +113,7 @@ async def _save(
             outcomes.append(products.refuse_faults(found, what="product"))
             continue
         try:
-            outcome = _decide(draft, known.get(draft.key), owners, now)
+            outcome = _decide(draft, known.get(draft.key), owners, shelves, now=now)
         except Refused as refusal:
             outcomes.append(refusal)
             continue
@@ -115,9 +121,10 @@ async def _save(
         outcomes.append(outcome)
         if outcome.status != "unchanged":
             new = outcome.change.new
-            event = ProductChanged(new.product_id, new.handle, new.status, new.version)
-            tx.announce(new.tenant_id, event, draft.cause)
             old = outcome.change.old
+            added = len(new.variants) - (0 if old is None else len(old.variants))
+            event = ProductChanged(new.product_id, new.handle, new.status, new.version, added)
+            tx.announce(new.tenant_id, event, draft.cause)
             change = describe(
                 f"catalog.product_{outcome.status}", ("product", new.product_id), draft.cause,
                 before=None if old is None else snapshots.snapshot(old),
@@ -133,8 +140,9 @@ async def _save(
 
 
 def _decide(
-    draft: _Draft, known: Product | None, owners: dict[SkuKey, UUID], now: datetime
-) -> _Outcome:
+    draft: _Draft, known: Product | None, owners: dict[SkuKey, UUID], shelves: Shelves, *,
+    now: datetime,
+) -> _Outcome:  # fmt: skip
     if known is not None and draft.mode == "create":
         raise HandleTaken(f"the handle {known.handle} is taken", handle=known.handle)
     product_id = draft.new.product_id if known is None else known.product_id
@@ -147,6 +155,9 @@ def _decide(
         new = products.make_product(draft.body, draft.new, draft.tenant_id, now)
     else:
         new = products.merge_product(known, draft.body, draft.new, now)
+    had = {variant.sku for variant in known.variants} if known is not None else set()
+    fresh = [f"variants[{i}].sku" for i, v in enumerate(draft.body.variants) if v.sku not in had]
+    shelves.add(draft.tenant_id, fresh)
     for variant in draft.body.variants:
         owners[draft.tenant_id, variant.sku] = product_id
     if known is None:
@@ -171,4 +182,6 @@ def _report(body: ProductInput, outcome: _Outcome | Refused) -> SavedItem:
 def _faults_of(refusal: Refused) -> list[Fault]:
     if errors := refusal.facts.get("errors"):
         return [Fault(**error) for error in errors]
+    if places := refusal.facts.get("fields"):
+        return [Fault(place, refusal.code, refusal.detail) for place in places]
     return [Fault(str(refusal.facts.get("field", "")), refusal.code, refusal.detail)]

@@ -1,6 +1,18 @@
 -- Where keys come as arrays, LATERAL with LIMIT 1 makes each of them one probe of an index: a plain
 -- join may be planned, while the table is small, as a comparison of every row with every key.
 
+-- name: lock_skus
+-- Keeps tenants' numbers of SKUs to this transaction until it ends; before any product is locked.
+SELECT pg_advisory_xact_lock(hashtextextended('serai_catalog_skus ' || t.tenant_id::text, 0))
+FROM (SELECT w.tenant_id FROM unnest($1::uuid[]) AS w(tenant_id) ORDER BY w.tenant_id OFFSET 0) AS t;
+
+-- name: count_skus
+-- Counts the SKUs that tenants have.
+SELECT t.tenant_id, (
+  SELECT count(*)::int FROM {catalog}.variants v WHERE v.tenant_id = t.tenant_id
+) AS counted
+FROM unnest($1::uuid[]) AS t(tenant_id);
+
 -- name: lock_products
 -- Locks products in the order of their ids.
 SELECT p.product_id

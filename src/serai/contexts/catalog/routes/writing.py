@@ -42,6 +42,7 @@ from serai.contexts.catalog.routes.bodies import (
 from serai.kernel import ids
 from serai.kernel.batch import Batch
 from serai.kernel.web import (
+    METERED,
     VERSION_OPTIONAL,
     VERSION_REQUIRED,
     carry_out,
@@ -77,7 +78,7 @@ def product_routes(writers: Writers) -> list[Any]:
     changed = {200: ResponseSpec(data_container=ProductView)}
 
     @post("/v1/products", guards=guards, dto=json_body(ProductInput), return_dto=None, tags=TAGS,
-          responses=one, summary="Create a product")  # fmt: skip
+          responses=one, opt={METERED: True}, summary="Create a product")  # fmt: skip
     async def create_product(
         request: Request[Any, Any, Any], data: JSONBody[ProductInput]
     ) -> Response[bytes]:
@@ -158,7 +159,7 @@ def variant_routes(writers: Writers) -> list[Any]:
 
     @post("/v1/products/{product_id:uuid}/variants", guards=guards, dto=json_body(VariantInput),
           return_dto=None, tags=TAGS, responses={201: ResponseSpec(data_container=VariantView)},
-          opt=VERSION_OPTIONAL, summary="Add a variant")  # fmt: skip
+          opt={**VERSION_OPTIONAL, METERED: True}, summary="Add a variant")  # fmt: skip
     async def add_variant(
         request: Request[Any, Any, Any], product_id: FromPath[UUID], data: JSONBody[VariantInput]
     ) -> Response[bytes]:

@@ -1,6 +1,6 @@
 """Keeps products: loads them whole, and writes only what differs."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, TypeVar
 from uuid import UUID
@@ -65,6 +65,13 @@ class PostgresProducts:
     async def find_sku_owners(self, keys: Sequence[SkuKey], *, tx: Tx) -> Mapping[SkuKey, UUID]:
         rows = await tx.fetch(SQL.find_sku_owners, *_columns(keys, 2))
         return {(row["tenant_id"], row["sku"]): row["product_id"] for row in rows}
+
+    async def lock_skus(self, tenant_ids: Collection[UUID], *, tx: Tx) -> None:
+        await tx.execute(SQL.lock_skus, list(tenant_ids))
+
+    async def count_skus(self, tenant_ids: Collection[UUID], *, tx: Tx) -> dict[UUID, int]:
+        rows = await tx.fetch(SQL.count_skus, list(tenant_ids))
+        return {row["tenant_id"]: row["counted"] for row in rows}
 
     async def save_products(self, changes: Sequence[Change], *, tx: Tx) -> None:
         await _write_products(changes, tx=tx)

@@ -135,6 +135,8 @@ class StaffInvited(msgspec.Struct, frozen=True):
     token_id: UUID
     email: str
     name: str = ""
+    takes_seat: bool = True
+    """Whether there is one more of the staff by it; not where one who is there is invited again."""
 
 
 @event(topic="identity", key="account_id")
@@ -161,6 +163,17 @@ class AccountChanged(msgspec.Struct, frozen=True):
     kind: AccountKind
     roles: tuple[str, ...]
     is_suspended: bool
+    takes_seat: bool = False
+    """Whether there is one more of the staff by it."""
+
+
+@event(topic="identity", key="session_id")
+class DeviceAdmitted(msgspec.Struct, frozen=True):
+    """A device that showed a code was let in by who typed it, and has a session."""
+
+    session_id: UUID
+    account_id: UUID
+    app_id: UUID
 
 
 @event(topic="identity", key="account_id")

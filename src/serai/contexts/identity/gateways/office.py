@@ -1,8 +1,10 @@
 """What identity offers to roles and the command line."""
 
 import asyncio
+from collections.abc import Mapping
 from uuid import UUID
 
+from serai.contexts.billing.contract import Thing
 from serai.contexts.identity.contract import InvitedStaff, SignedIn
 from serai.contexts.identity.gateways.guard import Guard
 from serai.contexts.identity.gateways.keychain import Keychain
@@ -12,6 +14,7 @@ from serai.contexts.identity.handlers.changing import InviteStaff
 from serai.contexts.identity.handlers.desk import Desk
 from serai.contexts.identity.model import accounts, tokens
 from serai.contexts.identity.ports import ACCOUNT, FoundPeople
+from serai.contexts.identity.ports.apps import Handovers
 from serai.kernel import ids
 from serai.kernel.db import Tx
 from serai.kernel.events import Cause
@@ -21,18 +24,25 @@ from serai.kernel.web import Authenticator
 
 
 class Office:
-    """The contract's Protocol Identity."""
+    """The contract's Protocol Identity, and billing's Held."""
 
     def __init__(
         self, desk: Desk, homes: Homes, *, guard: Guard, keychain: Keychain, news: News,
-        people: FoundPeople,
+        people: FoundPeople, handovers: Handovers,
     ) -> None:  # fmt: skip
+        self._handovers = handovers
         self._people = people
         self._desk = desk
         self._homes = homes
         self._guard = guard
         self._keychain = keychain
         self._news = news
+
+    async def count_held(self, tenant_id: UUID, *, tx: Tx) -> Mapping[Thing, int]:
+        return {
+            "staff": await self._desk.accounts.count_seats(tenant_id, tx=tx),
+            "devices": await self._handovers.count_admitted(tenant_id, tx=tx),
+        }
 
     @property
     def owners(self) -> "FirstOwners":

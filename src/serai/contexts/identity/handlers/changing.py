@@ -1,6 +1,7 @@
 """Changing accounts and roles: nobody gives, or takes from another, what she may not do herself."""
 
 from collections.abc import Collection, Sequence
+from functools import partial
 from uuid import UUID
 
 import msgspec
@@ -89,8 +90,11 @@ async def invite_staff(
             await _drop_factors(account, command.cause, desk=desk, tx=tx)
             await desk.providers.delete_links(tenant_id, account.id, tx=tx)
             await desk.sessions.tell(ACCOUNT, account.id, tx=tx)
+        takes_seat = there is None or there.suspended_at is not None
+        if takes_seat:
+            await _take_seat(tenant_id, desk=desk, tx=tx)
         token, rests = await write_invitation(account, desk=desk, tx=tx)
-        event = StaffInvited(account.id, token.id, rests.email, rests.name)
+        event = StaffInvited(account.id, token.id, rests.email, rests.name, takes_seat)
         tx.announce(tenant_id, event, command.cause)
         _record("identity.staff_invited", there, account, command.cause, tx=tx)
     await desk.spread(ACCOUNT, account.id, home=home)
@@ -117,6 +121,10 @@ async def change_account(command: ChangeAccount, *, desk: Desk, home: Home) -> A
         )
         await _keep_an_owner(account, changed, desk=desk, tx=tx)
         await desk.accounts.update(changed, tx=tx)
+        is_back = account.suspended_at is not None and changed.suspended_at is None
+        takes_seat = is_back and account.kind == "staff"
+        if takes_seat:
+            await _take_seat(tenant_id, desk=desk, tx=tx)
         if changed.suspended_at is not None:
             await desk.end_sessions(
                 tenant_id, account.id, reason="suspended", cause=command.cause, tx=tx
@@ -124,7 +132,7 @@ async def change_account(command: ChangeAccount, *, desk: Desk, home: Home) -> A
         else:
             await desk.sessions.tell(ACCOUNT, account.id, tx=tx)
         event = AccountChanged(
-            account.id, account.kind, changed.roles, changed.suspended_at is not None
+            account.id, account.kind, changed.roles, changed.suspended_at is not None, takes_seat
         )
         tx.announce(tenant_id, event, command.cause)
         if accounts.trace_of(changed) != accounts.trace_of(account):
@@ -215,6 +223,12 @@ async def delete_role(
         change = describe("identity.role_deleted", ("role", name), cause, before=gone)
         tx.record(tenant_id, change)
     await desk.spread(TENANT, tenant_id, home=home)
+
+
+async def _take_seat(tenant_id: UUID, *, desk: Desk, tx: Tx) -> None:
+    """Refuses one more of the staff, who is there already, beyond the plan; roles are locked."""
+    count = partial(desk.accounts.count_seats, tenant_id, tx=tx)
+    await desk.refuse_beyond_plan("staff", tenant_id, count, tx=tx)
 
 
 async def _drop_factors(account: Account, cause: Cause, *, desk: Desk, tx: Tx) -> None:

@@ -6,11 +6,12 @@ Anyone may call the open routes. However many do at once, only a few of them hol
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from serai.contexts.billing.contract import Quotas, Thing
 from serai.contexts.identity.model import throttle
 from serai.contexts.identity.model.throttle import Allowance
 from serai.contexts.identity.ports import (
@@ -86,6 +87,8 @@ class Desk:
     issuer: str
     logins_per_address: int
     """Tries to sign in that one network address has at once; 0: they are not counted."""
+    quotas: Quotas | None = None
+    """What holds tenants to their plans; None where there are no plans."""
     turnstile: Turnstile = dataclasses.field(default_factory=Turnstile)
 
     @contextlib.asynccontextmanager
@@ -107,6 +110,22 @@ class Desk:
                 raise spent
             after[bucket] = spent
         await self.throttles.update(tenant_id, after, tx=tx)
+
+    async def refuse_beyond_plan(
+        self, thing: Thing, tenant_id: UUID, count: Callable[[], Awaitable[int]], *, tx: Tx
+    ) -> None:
+        """Refuses one more of something where the tenant's plan has no room for it.
+
+        What was added counts already, and nobody else adds meanwhile. Without a limit nothing is
+        counted.
+        """
+        if self.quotas is None:
+            return
+        ceilings = await self.quotas.find_ceilings(thing, [tenant_id], tx=tx)
+        if (ceiling := ceilings.get(tenant_id)) is not None:
+            refusal = self.quotas.judge(ceiling, used=await count() - 1)
+            if refusal is not None:
+                raise refusal
 
     async def end_sessions(
         self, tenant_id: UUID, account_id: UUID, *, reason: str, cause: Cause, tx: Tx,

@@ -3,12 +3,13 @@
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 from uuid import UUID
 
 import msgspec
 
-from serai.contexts.identity.contract import ACCESS_S, SessionReused
+from serai.contexts.identity.contract import ACCESS_S, DeviceAdmitted, SessionReused
 from serai.contexts.identity.handlers.provider import Credentials, Place, Provider, recognise
 from serai.contexts.identity.handlers.signing_in import begin_session
 from serai.contexts.identity.model import apps, grants, protocol, sessions, throttle, tokens
@@ -178,7 +179,6 @@ async def _redeem_device(
     fields: Mapping[str, str], app: App, *, signs: Signs, provider: Provider, place: Place,
     cause: Cause, tx: Tx,
 ) -> Outcome:  # fmt: skip
-    del cause
     digest = apps.digest_of(protocol.need(fields, "device_code"))
     found = await provider.handovers.lock_device(place.tenant_id, digest, tx=tx)
     device, refusal = grants.poll(found, app_id=app.id, now=tx.now)
@@ -190,10 +190,20 @@ async def _redeem_device(
     if account is None or not await _allows(account, app, device.scopes, provider=provider, tx=tx):
         return Outcome(refusal=InvalidGrant(_NO_GOOD))
     session, refresh = await _begin(app, account, device.scopes, provider=provider, tx=tx)
-    used = msgspec.structs.replace(device, session_id=session.id)
+    kept_until = session.expires_at if refresh is None else tx.now + sessions.SESSION_MAX
+    used = msgspec.structs.replace(device, session_id=session.id, expires_at=kept_until)
     await provider.handovers.update_device(place.tenant_id, used, tx=tx)
+    count = partial(_count_admitted, place.tenant_id, provider=provider, tx=tx)
+    await provider.desk.refuse_beyond_plan("devices", place.tenant_id, count, tx=tx)
+    tx.announce(place.tenant_id, DeviceAdmitted(session.id, account.id, app.id), cause)
     granted = Granted(account.id, session.id, session.scopes, device.signed_in_at)
     return Outcome(_write(app, granted, refresh, signs=signs, place=place, now=tx.now))
+
+
+async def _count_admitted(tenant_id: UUID, *, provider: Provider, tx: Tx) -> int:
+    # Of two that are in and not committed, the second to lock sees the first.
+    await provider.handovers.lock_admitted(tenant_id, tx=tx)
+    return await provider.handovers.count_admitted(tenant_id, tx=tx)
 
 
 async def _refresh(

@@ -52,7 +52,10 @@ class Code(msgspec.Struct, frozen=True):
 
 
 class Device(msgspec.Struct, frozen=True):
-    """A device that waits for an answer, as it is kept."""
+    """A device that waits for an answer, or was let in; then it is kept while its session may be.
+
+    It is counted against the plan for as long as that session lives.
+    """
 
     digest: bytes
     app_id: UUID

@@ -91,6 +91,10 @@ class Accounts(Protocol):
         """Accounts of a kind with an id below `before`, newest first."""
         ...
 
+    async def count_seats(self, tenant_id: UUID, *, tx: Tx) -> int:
+        """How many of the staff are not suspended."""
+        ...
+
     async def count_with_role(
         self, tenant_id: UUID, role: str, *, is_everyone: bool, but: UUID, tx: Tx
     ) -> int:

@@ -107,6 +107,14 @@ class Handovers(Protocol):
         """Writes a locked device down."""
         ...
 
+    async def lock_admitted(self, tenant_id: UUID, *, tx: Tx) -> None:
+        """Keeps a tenant's devices from being let in by anyone else who counts them."""
+        ...
+
+    async def count_admitted(self, tenant_id: UUID, *, tx: Tx) -> int:
+        """How many devices are in now."""
+        ...
+
 
 class Verify(Protocol):
     """Reads access tokens."""

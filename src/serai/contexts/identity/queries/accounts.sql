@@ -37,6 +37,11 @@ SELECT tenant_id, id, kind, email, name, password_hash, roles, version, created_
 FROM {identity}.accounts WHERE tenant_id = $1 AND kind = $2 AND id < $3
 ORDER BY id DESC LIMIT $4;
 
+-- name: count_seats
+-- Counts the members of the staff who are not suspended.
+SELECT count(*)::int AS counted FROM {identity}.accounts
+WHERE tenant_id = $1 AND kind = 'staff' AND suspended_at IS NULL;
+
 -- name: count_accounts_with_role
 -- Counts, up to a bound, the accounts but one that have a role: all, or those who can sign in.
 SELECT count(*)::int AS found FROM (

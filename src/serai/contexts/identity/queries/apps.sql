@@ -92,8 +92,19 @@ UPDATE {identity}.codes SET session_id = $3 WHERE tenant_id = $1 AND digest = $2
 -- Counts, up to a bound, the devices of an app that may still be answered.
 SELECT count(*)::int AS found FROM (
   SELECT digest FROM {identity}.devices
-  WHERE tenant_id = $1 AND app_id = $2 AND expires_at > $3 LIMIT $4
+  WHERE tenant_id = $1 AND app_id = $2 AND expires_at > $3 AND session_id IS NULL LIMIT $4
 ) AS waiting;
+
+-- name: lock_admitted
+-- Keeps the number of devices that are in to this transaction until it ends; after its own device.
+SELECT pg_advisory_xact_lock(hashtextextended('serai_identity_devices ' || $1::uuid::text, 0));
+
+-- name: count_admitted
+-- Counts the devices that were let in, whose sessions have not ended and whose apps are not off.
+SELECT count(*)::int AS counted FROM {identity}.devices d
+JOIN {identity}.sessions s ON s.tenant_id = d.tenant_id AND s.id = d.session_id
+JOIN {identity}.apps p ON p.tenant_id = d.tenant_id AND p.id = d.app_id
+WHERE d.tenant_id = $1 AND s.ended_at IS NULL AND s.expires_at > $2 AND p.disabled_at IS NULL;
 
 -- name: insert_device
 -- Adds a device that waits for an answer unless its user code is taken.
@@ -119,7 +130,7 @@ FROM {identity}.devices WHERE tenant_id = $1 AND user_code = $2 FOR UPDATE;
 -- Writes a locked device down.
 UPDATE {identity}.devices
 SET scopes = $3, interval_s = $4, polled_at = $5, answer = $6, account_id = $7, signed_in_at = $8,
-  session_id = $9
+  session_id = $9, expires_at = $10
 WHERE tenant_id = $1 AND digest = $2;
 
 -- name: prune_codes

@@ -26,6 +26,7 @@ from serai.kernel.failure import NotFound
 from serai.kernel.text import Email, Line
 from serai.kernel.web import (
     KEYLESS,
+    METERED,
     VERSION_OPTIONAL,
     Page,
     answer_with,
@@ -106,7 +107,8 @@ def account_routes(desk: Desk, kind: AccountKind, path: str) -> list[Any]:
         return send_view(view_of(account), version=account.version)
 
     @patch(f"{path}/{{account_id:uuid}}", guards=[requires("identity:write")],
-           dto=json_body(AccountBody), return_dto=None, responses=shown, opt=VERSION_OPTIONAL,
+           dto=json_body(AccountBody), return_dto=None, responses=shown,
+           opt={**VERSION_OPTIONAL, **({METERED: True} if kind == "staff" else {})},
            tags=TAGS, operation_id=f"Change{kind.title()}",
            summary=f"Change a {word}")  # fmt: skip
     async def change_account(
@@ -159,7 +161,8 @@ def staff_routes(desk: Desk) -> list[Any]:
 
     @post("/v1/staff", guards=[requires("identity:write")], dto=json_body(StaffBody),
           return_dto=None, responses={201: ResponseSpec(data_container=AccountView)},
-          opt=KEYLESS, tags=TAGS, summary="Invite a member of the staff")  # fmt: skip
+          opt={**KEYLESS, METERED: True}, tags=TAGS,
+          summary="Invite a member of the staff")  # fmt: skip
     async def invite_staff(
         request: Request[Any, Any, Any], data: JSONBody[StaffBody]
     ) -> Response[bytes]:

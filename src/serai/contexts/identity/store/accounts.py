@@ -62,6 +62,10 @@ class PostgresAccounts:
         rows = await tx.fetch(SQL.list_accounts, tenant_id, kind, before, limit)
         return await _open(rows, tx=tx)
 
+    async def count_seats(self, tenant_id: UUID, *, tx: Tx) -> int:
+        found: int = await tx.fetchval(SQL.count_seats, tenant_id)
+        return found
+
     async def count_with_role(
         self, tenant_id: UUID, role: str, *, is_everyone: bool, but: UUID, tx: Tx
     ) -> int:

@@ -137,8 +137,15 @@ class PostgresHandovers:
         await tx.execute(
             SQL.update_device, tenant_id, device.digest, list(device.scopes), device.interval_s,
             device.polled_at, device.answer, device.account_id, device.signed_in_at,
-            device.session_id,
+            device.session_id, device.expires_at,
         )  # fmt: skip
+
+    async def lock_admitted(self, tenant_id: UUID, *, tx: Tx) -> None:
+        await tx.execute(SQL.lock_admitted, tenant_id)
+
+    async def count_admitted(self, tenant_id: UUID, *, tx: Tx) -> int:
+        found: int = await tx.fetchval(SQL.count_admitted, tenant_id, tx.now)
+        return found
 
     async def prune(
         self, tenants: Sequence[UUID], *, before: datetime, now: datetime, limit: int, tx: Tx

@@ -11,6 +11,7 @@ from serai.contexts.tenancy.contract import (
     SCOPES,
     CreateKey,
     CreateTenant,
+    DomainNames,
     IssuedKeyView,
     IssuedTenant,
     Newcomers,
@@ -52,8 +53,10 @@ class Register:
         origins: Origins,
         standings: Standings,
         newcomers: Newcomers,
-        domains: KnownDomains,
+        known: KnownDomains,
+        domains: DomainNames,
     ) -> None:
+        self._known = known
         self._domains = domains
         self._standings = standings
         self._newcomers = newcomers
@@ -68,7 +71,11 @@ class Register:
         return self._origins
 
     async def find_by_host(self, host: str) -> UUID | None:
-        return await self._domains.find_by_host(host)
+        return await self._known.find_by_host(host)
+
+    @property
+    def domains(self) -> DomainNames:
+        return self._domains
 
     @property
     def newcomers(self) -> Newcomers:
