@@ -101,10 +101,6 @@ class ExpiredToken(ProtocolRefused):
     """The time to answer a device is over."""
 
 
-class UnsupportedTokenType(ProtocolRefused):
-    """A token of a kind that cannot be revoked."""
-
-
 class InvalidToken(ProtocolRefused):
     """The access token is not good here."""
 

@@ -42,6 +42,10 @@ class Apps(Protocol):
         """Whose an app's token is and what it opens now; None where it is over."""
         ...
 
+    async def revoke_token(self, claims: Claims, *, most: int, tx: Tx) -> bool:
+        """Ends a token of an app that came by itself; False where so many of it are ended."""
+        ...
+
     async def list_consents(
         self, tenant_id: UUID, account_id: UUID, *, tx: Tx
     ) -> list[ConsentView]:
