@@ -27,12 +27,9 @@ from serai.contexts.identity.routes.coming_in import (
 from serai.contexts.identity.routes.edge import Lobby
 from serai.contexts.identity.routes.factors import factor_routes
 from serai.contexts.identity.routes.oauth import insight_routes, metadata_routes, token_routes
-from serai.contexts.identity.routes.oauth_consent import (
-    consent_routes,
-    device_routes,
-    sign_in_routes,
-)
+from serai.contexts.identity.routes.oauth_consent import consent_routes, device_routes
 from serai.contexts.identity.routes.oauth_edge import Doors
+from serai.contexts.identity.routes.oauth_sign_in import sign_in_routes
 from serai.contexts.identity.routes.others import (
     account_routes,
     lost_factor_routes,

@@ -107,7 +107,7 @@ async def revoke(
 async def _revoke_alone(
     claims: Claims, *, cause: Cause, desk: Desk, provider: Provider, place: Place
 ) -> None:
-    """Ends the token of an app that came by itself; every process forgets what it has read of it."""
+    """Ends the token of an app that came by itself, in every process."""
     itself = msgspec.structs.replace(cause, actor=Actor("app", claims.sub, cause.actor.address))
     async with desk.open(place.home, place.tenant_id) as tx:
         if not await provider.apps.revoke_token(claims, most=REVOKED_MAX, tx=tx):
