@@ -34,6 +34,14 @@ async def forge(ground: Ground, token: str, typ: str = tokens.TYPE, **changed: A
     return str(sign(msgspec.structs.replace(claims, **changed)))
 
 
+async def forge_id(ground: Ground, token: str, **changed: Any) -> str:
+    """The same of an ID token."""
+    keychain = ground.shop.house.identity._keychain  # noqa: SLF001 - the key is what a test has
+    claims = await keychain.read_hint(token)
+    sign = await keychain.prepare("JWT")
+    return str(sign(msgspec.structs.replace(claims, **changed)))
+
+
 async def test_a_token_that_is_for_someone_else_is_refused_by_the_api(ground: Ground) -> None:
     app, other = await ground.make(), await ground.make()
     given = await ground.tokens(app)

@@ -30,6 +30,7 @@ from serai.contexts.identity.routes.oauth import insight_routes, metadata_routes
 from serai.contexts.identity.routes.oauth_consent import consent_routes, device_routes
 from serai.contexts.identity.routes.oauth_edge import Doors
 from serai.contexts.identity.routes.oauth_sign_in import sign_in_routes
+from serai.contexts.identity.routes.oauth_sign_out import sign_out_routes
 from serai.contexts.identity.routes.others import (
     account_routes,
     lost_factor_routes,
@@ -107,8 +108,9 @@ def build(
         issuer=settings.identity_issuer, logins_per_address=settings.logins_per_address,
     )  # fmt: skip
     provider = Provider(
-        desk, apps, handovers, keychain.verify, look_up, public_url=settings.public_address
-    )
+        desk, apps, handovers, keychain.verify, look_up, keychain.read_hint,
+        public_url=settings.public_address,
+    )  # fmt: skip
     lobby = Lobby(RememberedNames(find_tenant), find_home, find_unproven_home, find_by_host)
 
     async def close() -> None:
@@ -175,6 +177,7 @@ def _provider_routes(provider: Provider, doors: Doors, guard: Guard, clock: Cloc
         *consent_routes(doors, provider, clock),
         *sign_in_routes(doors, provider),
         *device_routes(doors, provider),
+        *sign_out_routes(doors, provider),
         *token_routes(doors, provider),
         *insight_routes(doors, provider, guard),
         *app_routes(provider),

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from serai.contexts.identity.model.apps import App, ConsentView
 from serai.contexts.identity.model.grants import Code, Device
+from serai.contexts.identity.model.protocol import IdClaims
 from serai.contexts.identity.model.tokens import Claims
 from serai.contexts.identity.ports import LiveSession
 from serai.kernel.db import Tx
@@ -117,6 +118,14 @@ class Verify(Protocol):
 
     async def __call__(self, token: str) -> Claims | None:
         """What a token says, if it is ours and good now."""
+        ...
+
+
+class ReadHint(Protocol):
+    """Reads ID tokens that come back."""
+
+    async def __call__(self, token: str) -> IdClaims | None:
+        """What an ID token says that is signed by a key of ours, also after its time."""
         ...
 
 

@@ -121,6 +121,19 @@ def device(*, action: str, hidden: Mapping[str, str], typed: str, error: str = "
 </form>"""
 
 
+def farewell(
+    *, action: str, hidden: Mapping[str, str], app: str | None, shop: str, email: str
+) -> str:
+    """Whether she wants to be signed out, as an app says."""
+    asked = "" if app is None else f"<p>{escape(app)} asks for it.</p>"
+    return f"""<h1>Sign out of {escape(shop)}?</h1>
+<p>You are signed in as <strong>{escape(email)}</strong>.</p>
+{asked}<form method="post" action="{escape(action)}">{_hidden(hidden)}
+<button type="submit" name="decision" value="leave">Sign out</button>
+<button type="submit" name="decision" value="stay" class="second">Stay signed in</button>
+</form>"""
+
+
 def notice(title: str, text: str, *, is_error: bool = False) -> str:
     """A page that says one thing."""
     said = _error(text) if is_error else f"<p>{escape(text)}</p>"
