@@ -30,8 +30,8 @@ async def ground(database: Database, tmp_path: Path) -> AsyncIterator[Ground]:
         yield opened
 
 
-async def make(ground: Ground, **given: object) -> AnApp:
-    return await ground.make(post_logout_redirect_uris=[AFTER], **given)
+async def make(ground: Ground, *, tenant: str = "acme") -> AnApp:
+    return await ground.make(tenant=tenant, post_logout_redirect_uris=[AFTER])
 
 
 async def sign_in(ground: Ground, app: AnApp, browser: Browser) -> str:

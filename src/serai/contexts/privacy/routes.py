@@ -9,6 +9,7 @@ from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, JSONBody
 
 from serai.contexts.identity.contract import SELF, SignedIn
+from serai.contexts.identity.contract.credentials import AssertionBody, Proof
 from serai.contexts.privacy import handlers
 from serai.contexts.privacy.contract import (
     CONSENTS_TOLD_MAX,
@@ -50,10 +51,21 @@ Days = Annotated[int, msgspec.Meta(ge=DAYS_MIN, le=DAYS_MAX)]
 
 
 class OwnErasureBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Her password once more, and a code where she has a second factor."""
+    """Who she is once more: a passkey, or her password, with a code where she has a second factor.
 
-    current_password: Annotated[Text, msgspec.Meta(min_length=1, max_length=SECRET_CHARS_MAX)]
+    Who has neither a passkey nor a password sends nothing, and has to have just signed in.
+    """
+
+    current_password: (
+        Annotated[Text, msgspec.Meta(min_length=1, max_length=SECRET_CHARS_MAX)] | None
+    ) = None
     code: Annotated[Line, msgspec.Meta(min_length=6, max_length=32)] | None = None
+    passkey: AssertionBody | None = None
+
+    def read(self) -> Proof:
+        """As identity takes it."""
+        passkey = None if self.passkey is None else self.passkey.read()
+        return Proof(self.current_password, self.code, passkey)
 
 
 class PersonBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -117,12 +129,9 @@ def own_routes(counter: Counter) -> list[Any]:
         """My account and all that names me, for ever. My orders stay, without me."""
         who, person = await _who(request, counter)
         address = None if request.client is None else request.client.host
-        await counter.people.show_again(
-            who, password=data.current_password, code=data.code, address=address
-        )
-        view = await handlers.erase_person(
-            person, cause=cause_of(request), counter=counter, home=who.home
-        )
+        cause = cause_of(request)
+        await counter.people.show_again(who, data.read(), address=address, cause=cause)
+        view = await handlers.erase_person(person, cause=cause, counter=counter, home=who.home)
         return send(answer_with(view, status=202))
 
     @get("/v1/me/consents", guards=guards, responses=listed, tags=TAGS,

@@ -4,6 +4,7 @@ import asyncio
 from uuid import UUID
 
 from serai.contexts.identity.contract import InvitedStaff, SignedIn
+from serai.contexts.identity.contract.credentials import Proof
 from serai.contexts.identity.gateways.guard import Guard
 from serai.contexts.identity.gateways.keychain import Keychain
 from serai.contexts.identity.gateways.news import News
@@ -63,12 +64,9 @@ class Office:
         return await self._people.find_by_email(tenant_id, email, tx=tx)
 
     async def show_again(
-        self, who: SignedIn, *, password: str, code: str | None, address: str | None
+        self, who: SignedIn, proof: Proof, *, address: str | None, cause: Cause
     ) -> None:
-        await factors.show_again(
-            who.tenant_id, who.actor.id, password=password, code=code, address=address,
-            desk=self._desk, home=who.home,
-        )  # fmt: skip
+        await factors.show_again(who, proof, address=address, cause=cause, desk=self._desk)
 
     async def spread(self, account_id: UUID, *, home: Home) -> None:
         await self._desk.spread(ACCOUNT, account_id, home=home)

@@ -12,6 +12,7 @@ from uuid import UUID
 import msgspec
 
 from serai.contexts.identity.contract import AccountKind, TokensView, WrongCredentials
+from serai.contexts.identity.contract.credentials import Assertion
 from serai.contexts.identity.contract.passkeys import (
     CHALLENGE_S,
     FRESH_S,
@@ -39,13 +40,6 @@ from serai.kernel.failure import NotFound
 from serai.kernel.tenant import Home
 
 _WRONG = "the passkey was not accepted: ask for a new challenge"
-
-
-class Assertion(msgspec.Struct, frozen=True):
-    """A passkey's answer to a challenge, as the browser gives it."""
-
-    challenge_id: UUID
-    credential: dict[str, Any]
 
 
 class Owner(msgspec.Struct, frozen=True):
