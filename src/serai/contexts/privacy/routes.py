@@ -221,6 +221,29 @@ def staff_routes(counter: Counter) -> list[Any]:
     return [export_person, erase_person, show_erasure]
 
 
+def leaving_routes(counter: Counter) -> list[Any]:
+    """Erasing a member of the staff."""
+    erased = {202: ResponseSpec(data_container=ErasureView)}
+
+    @post("/v1/staff/{account_id:uuid}/erasure", guards=[requires("identity:write")],
+          status_code=202, opt=KEYLESS, responses=erased, tags=TAGS,
+          summary="Erase a member of the staff")  # fmt: skip
+    async def erase_staff(
+        request: Request[Any, Any, Any], account_id: FromPath[UUID]
+    ) -> Response[bytes]:
+        """Takes `privacy:write` too, and all that she may do. The audit trail keeps her id only."""
+        who = principal_of(request)
+        if WRITE not in who.scopes:
+            raise MissingScope(f"this needs the scope {WRITE} too", scope=WRITE)
+        view = await handlers.erase_staff(
+            who.tenant_id, account_id, held=who.scopes, cause=cause_of(request), counter=counter,
+            home=who.home,
+        )  # fmt: skip
+        return send(answer_with(view, status=202, location=f"/v1/erasures/{view.id}"))
+
+    return [erase_staff]
+
+
 def rule_routes(counter: Counter) -> list[Any]:
     """For how long things about people are kept."""
     rules = {200: ResponseSpec(data_container=Page[RetentionRuleView])}

@@ -296,6 +296,15 @@ class People(Protocol):
         """The buyer of an address, with an account or as a guest; the transaction may write."""
         ...
 
+    async def let_go(
+        self, tenant_id: UUID, account_id: UUID, *, held: frozenset[str], tx: Tx
+    ) -> Somebody:
+        """The member of the staff of an account, locked until the transaction ends.
+
+        Refuses who does not hold what she may do, and the last owner.
+        """
+        ...
+
     async def show_again(
         self, who: SignedIn, proof: Proof, *, address: str | None, cause: Cause
     ) -> None:

@@ -79,9 +79,9 @@ WITH wanted AS (
 )
 DELETE FROM {identity}.devices t USING wanted w WHERE t.tenant_id = w.tenant_id AND t.digest = w.digest;
 
--- name: erase_customer
--- Deletes a customer's account.
-DELETE FROM {identity}.accounts WHERE tenant_id = $1 AND id = $2 AND kind = 'customer';
+-- name: erase_account
+-- Deletes the account of a customer, or of a member of the staff.
+DELETE FROM {identity}.accounts WHERE tenant_id = $1 AND id = $2;
 
 -- name: lock_clear_accounts
 -- Locks and reads a chunk of tenants' accounts whose addresses are in clear.

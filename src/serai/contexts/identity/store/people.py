@@ -26,9 +26,9 @@ TOLD_OF_ACCOUNT = {
 """What is told of an account beside itself: names and times, and nothing that lets anyone in."""
 OF_ACCOUNT = (
     SQL.delete_factor, SQL.delete_passkeys, SQL.erase_challenges, SQL.delete_links,
-    SQL.erase_consents, SQL.erase_codes, SQL.erase_devices, SQL.erase_sessions, SQL.erase_customer,
+    SQL.erase_consents, SQL.erase_codes, SQL.erase_devices, SQL.erase_sessions, SQL.erase_account,
 )  # fmt: skip
-"""What deletes all that is kept by a customer's account, and the account at last."""
+"""What deletes all that is kept by an account, and the account at last."""
 
 
 class PostgresPeople:
