@@ -29,6 +29,7 @@ from serai.contexts.identity.routes.factors import factor_routes
 from serai.contexts.identity.routes.oauth import insight_routes, metadata_routes, token_routes
 from serai.contexts.identity.routes.oauth_consent import consent_routes, device_routes
 from serai.contexts.identity.routes.oauth_edge import Doors
+from serai.contexts.identity.routes.oauth_passkeys import own_page_routes, script_routes
 from serai.contexts.identity.routes.oauth_sign_in import sign_in_routes
 from serai.contexts.identity.routes.oauth_sign_out import sign_out_routes
 from serai.contexts.identity.routes.others import (
@@ -105,7 +106,8 @@ def build(
         throttles=PostgresThrottles(), roles=PostgresRoles(), factors=PostgresFactors(),
         passkeys=passkeys, ceremonies=WebAuthn(), providers=providers, relying=relying,
         hashing=hashing, signing=keychain, mail_key=safe, seals=safe, told=guard, pages=pages,
-        issuer=settings.identity_issuer, logins_per_address=settings.logins_per_address,
+        own_page=settings.public_address, issuer=settings.identity_issuer,
+        logins_per_address=settings.logins_per_address,
     )  # fmt: skip
     provider = Provider(
         desk, apps, handovers, keychain.verify, look_up, keychain.read_hint,
@@ -178,6 +180,8 @@ def _provider_routes(provider: Provider, doors: Doors, guard: Guard, clock: Cloc
         *sign_in_routes(doors, provider),
         *device_routes(doors, provider),
         *sign_out_routes(doors, provider),
+        *script_routes(doors, provider),
+        *own_page_routes(doors, provider, clock),
         *token_routes(doors, provider),
         *insight_routes(doors, provider, guard),
         *app_routes(provider),

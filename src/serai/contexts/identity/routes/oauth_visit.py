@@ -1,6 +1,8 @@
 """One request of a browser to the provider's pages, and what every page of them needs."""
 
+from collections.abc import Mapping
 from typing import Any, Final, Literal
+from urllib.parse import urlencode
 
 import msgspec
 from litestar import Request, Response
@@ -20,7 +22,13 @@ from serai.kernel.events import Cause
 from serai.kernel.failure import Refused, Throttled
 from serai.kernel.web import cause_of
 
-To = Literal["authorize", "device"]
+To = Literal["authorize", "device", "account"]
+PLACES: Final[dict[str, str]] = {
+    "authorize": "oauth/authorize",
+    "device": "device",
+    "account": "account",
+}
+"""Where she goes on after she has signed in or out, below the tenant's own path."""
 SEE_OTHER: Final = 303
 HOW: Final[dict[str, Any]] = {
     "opt": PAGE,
@@ -40,6 +48,7 @@ class Visit:
         self.provider = provider
         self.browser = Browser(request, place, public_url=provider.public_url)
         self.base = f"/t/{place.name}"
+        self.asking = pages.Asking(provider.public_url, f"{self.base}/oauth/passkey-challenges")
 
     async def visitor(self) -> Visitor | None:
         """Who is signed in."""
@@ -65,15 +74,16 @@ class Visit:
         cookie = self.browser.hold()
         body = pages.sign_in(
             action=f"{self.base}/oauth/sign-in", hidden=self.carried(query, to=to),
-            asks=None if app is None else app.name, email=email,
+            asks=None if app is None else app.name, asking=self.asking, email=email,
             error="" if error is None else words_of(error),
         )  # fmt: skip
         headers = {}
         if isinstance(error, Throttled):
             headers["Retry-After"] = str(error.facts["retry_after_s"])
         return pages.answer(
-            "Sign in", body, status=200 if error is None else error.status, target=target,
-            cookie=cookie, headers=headers,
+            "Sign in" if error is None else "Error: Sign in", body,
+            status=200 if error is None else error.status, target=target, cookie=cookie,
+            headers=headers, asking=self.asking,
         )  # fmt: skip
 
     def ask_to_allow(self, asked: AuthorizeRequest, visitor: Visitor, query: str) -> Response[str]:
@@ -85,6 +95,11 @@ class Visit:
             scopes=apps.narrow(asked.scopes, person=visitor.scopes),
         )  # fmt: skip
         return pages.answer(f"Allow {asked.app.name}?", body, target=asked.redirect_uri)
+
+    def after(self, to: To, fields: Mapping[str, str]) -> str:
+        """Where she goes on."""
+        there = f"{self.base}/{PLACES[to]}"
+        return f"{there}?{urlencode(fields)}" if fields else there
 
     def send_back(self, redirect_uri: str, state: str | None, **answer: str) -> Response[bytes]:
         """To the app, with what came of it, and who says so (RFC 9207)."""
@@ -100,10 +115,23 @@ class Visit:
         )
 
 
+def read_to(form: Mapping[str, str]) -> To:
+    """What a form of ours says that she came for."""
+    match form.get("to"):
+        case "device":
+            return "device"
+        case "account":
+            return "account"
+    return "authorize"
+
+
 def words_of(error: Refused) -> str:
     """A refusal as a sentence on a page."""
     if isinstance(error, SecondFactorRequired):
-        return "Type your password again, and the code of your authenticator too."
+        return (
+            "Your password is not enough here. Use your passkey, or type the password again, "
+            "and the code of your authenticator too."
+        )
     if isinstance(error, Throttled):
         return f"Too many tries. Wait {error.facts['retry_after_s']} seconds."
     return f"{error.detail[:1].upper()}{error.detail[1:]}."
