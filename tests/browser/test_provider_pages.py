@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 import asyncpg
 import httpx
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, Route
 
 from serai.kernel.embedded import EmbeddedPostgres
@@ -25,7 +26,8 @@ from tests.browser.windows import (
 from tests.e2e.shop import Shop
 from tests.integration.provider_shop import challenge_of
 
-pytestmark = needs_chromium
+# One browser for all: it takes a second to start.
+pytestmark = [needs_chromium, pytest.mark.asyncio(loop_scope="module")]
 
 EMAIL = "buyer@example.com"
 PASSWORD = "seven brass lanterns"
@@ -120,7 +122,7 @@ def open_ground(
         shop.stop()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def ground(open_ground: Ground) -> Ground:
     """The shop with a customer who has a password only, and has allowed nothing."""
     await open_ground.change_rows("DELETE FROM identity.consents")
@@ -129,7 +131,7 @@ async def ground(open_ground: Ground) -> Ground:
     return open_ground
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
     async with open_browser() as opened:
         yield opened
