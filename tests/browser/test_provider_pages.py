@@ -271,7 +271,7 @@ async def test_a_passkey_is_made_by_keyboard_and_signs_her_in(
         told = await decide(window, "Allow")
         assert ground.redeem(told["code"], verifier)["token_type"] == "Bearer"
         await window.open(f"{ground.base}/t/acme/account")
-        await window.tab_to("Take My phone away")
+        await window.tab_to("Take away My phone")
         await window.go()
         assert await window.page.get_by_text("You have no passkey yet").is_visible()
 

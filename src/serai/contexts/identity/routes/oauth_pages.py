@@ -141,7 +141,7 @@ def _passkey(base: str, hidden: Mapping[str, str], passkey: PasskeyView) -> str:
     return f"""<li><strong>{name}</strong>, for {escape(passkey.rp_id)},
  since {passkey.created_at:%Y-%m-%d}
 <form method="post" action="{escape(base)}/account/passkeys/removals">{carried}
-<button type="submit" class="second" aria-label="Take {name} away">Take away</button>
+<button type="submit" class="second" aria-label="Take away {name}">Take away</button>
 </form></li>"""
 
 
