@@ -239,3 +239,24 @@ async def test_the_script_has_an_address_of_its_own_and_is_kept(ground: Ground) 
         assert word not in answer.text
     assert EMAIL not in answer.text
     assert PASSWORD not in answer.text
+
+
+async def test_the_pages_are_of_the_topmost_domain_that_the_tenant_names(
+    database: Database, tmp_path: Path
+) -> None:
+    own = "https://id.shop.example"
+    async with open_ground(database, tmp_path, public_url=own) as ground:
+
+        async def site_of(origin: str) -> str:
+            asked = await ground.shop.post("/v1/sessions/passkey-challenges", {"origin": origin})
+            told = asked.json()
+            return str(told["public_key"]["rpId"] if asked.is_success else told["code"])
+
+        assert await site_of(own) == "id.shop.example"
+        body = {"origins": ["https://shop.example"]}
+        key = ground.shop.keys["acme"]
+        assert (await ground.shop.call("PUT", "/v1/tenant/origins", key, body)).is_success
+        assert await site_of(own) == "shop.example"
+        assert await site_of("https://shop.example") == "shop.example"
+        for other in ("https://www.shop.example", "http://id.shop.example", f"{own}:8443"):
+            assert await site_of(other) == "origin_unknown"
