@@ -1,7 +1,7 @@
 """The provider's pages in a real browser: by keyboard, at a desk and on a phone, with passkeys."""
 
 import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Route
 
+from serai.kernel.db import Database
 from serai.kernel.embedded import EmbeddedPostgres
 from tests.browser.windows import (
     DESKTOP,
@@ -24,6 +25,7 @@ from tests.browser.windows import (
     open_window,
 )
 from tests.e2e.shop import Shop
+from tests.integration import identity_shop
 from tests.integration.provider_shop import challenge_of
 
 # One browser for all: it takes a second to start.
@@ -52,16 +54,6 @@ class Ground:
             answer = http.post("/v1/apps", json=body)
             assert answer.status_code == 201, answer.text
             self.app_id = answer.json()["app"]["id"]
-
-    def register(self) -> None:
-        """The one customer that there is."""
-        headers = {"Serai-Tenant": "acme"}
-        with self.shop.client() as http:
-            body = {"email": EMAIL, "password": PASSWORD, "name": "A Buyer"}
-            assert http.post("/v1/customers", json=body, headers=headers).status_code == 202
-            token = self.shop.command("identity", "mail-token", "acme", EMAIL, "--json").document
-            answer = http.post("/v1/customers/verifications", json=token, headers=headers)
-            assert answer.status_code == 201, answer.text
 
     def authorize_url(self, verifier: str) -> str:
         """Where the app sends her."""
@@ -99,10 +91,10 @@ class Ground:
             await connection.close()
 
 
-@pytest.fixture(scope="module")
-def open_ground(
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def open_ground(
     postgres: EmbeddedPostgres, template: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Ground]:
+) -> AsyncIterator[Ground]:
     folder: Path = tmp_path_factory.mktemp("shop")
     name = "test_browser"
     postgres.create_database(name, template=template)
@@ -111,13 +103,18 @@ def open_ground(
         "argon2_memory_kib": "8192", "argon2_passes": "1", "logins_per_address": "0",
         "public_url": f"http://localhost:{shop.api_port}",
     }  # fmt: skip
+    database = Database(postgres.app_url(name), pool_max=4)
+    await database.open()
+    # Made without a process: a command takes two seconds to start.
+    async with identity_shop.open_shop(database, folder / "data", is_watching=False) as made:
+        await made.add_tenant("acme")
+        await made.register(EMAIL, PASSWORD)
+        shop.key = made.keys["acme"]
+    await database.close()
     shop.start("api")
     try:
-        shop.open("acme")
         with App().serve() as app:
-            opened = Ground(shop, app, postgres.admin_url(name))
-            opened.register()
-            yield opened
+            yield Ground(shop, app, postgres.admin_url(name))
     finally:
         shop.stop()
 

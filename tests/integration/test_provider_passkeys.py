@@ -235,6 +235,8 @@ async def test_the_script_has_an_address_of_its_own_and_is_kept(ground: Ground) 
     assert "immutable" in answer.headers["cache-control"]
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.text == oauth_pages.SCRIPT
+    other = await ground.shop.http.get(f"{oauth_pages.SCRIPTS}/passkeys-0123456789abcdef.js")
+    assert (other.status_code, "immutable" in str(other.headers)) == (404, False)
     for word in ("innerHTML", "eval(", "document.write", "outerHTML"):
         assert word not in answer.text
     assert EMAIL not in answer.text

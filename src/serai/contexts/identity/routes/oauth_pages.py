@@ -28,8 +28,10 @@ assert _STYLE is not None, "the page has its style"
 SCRIPT: Final = (
     files("serai.contexts.identity").joinpath("templates", "passkeys.js").read_text("utf-8")
 )
-# Another script has another address, so that a browser may keep it for ever.
-SCRIPT_PATH: Final = f"/oauth/passkeys-{hashlib.sha256(SCRIPT.encode()).hexdigest()[:16]}.js"
+SCRIPTS: Final = "/oauth/scripts"
+SCRIPT_NAME: Final = f"passkeys-{hashlib.sha256(SCRIPT.encode()).hexdigest()[:16]}.js"
+"""Another script has another name, so that a browser may keep it for ever."""
+SCRIPT_PATH: Final = f"{SCRIPTS}/{SCRIPT_NAME}"
 _STYLE_HASH: Final = base64.b64encode(hashlib.sha256(_STYLE[1].encode()).digest()).decode()
 
 MEANINGS: Final[Mapping[str, str]] = {

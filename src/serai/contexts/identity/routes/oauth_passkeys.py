@@ -49,10 +49,12 @@ _REFUSED: Final = (
 def script_routes(doors: Doors, provider: Provider) -> list[Any]:
     """What the script is, and what it asks."""
 
-    @get(pages.SCRIPT_PATH, opt={OPEN: "to be read by anyone"}, include_in_schema=False,
-         tags=TAGS, summary="Show the script of the pages")  # fmt: skip
-    async def show_script() -> Response[str]:
-        """For passkeys; its address changes with it."""
+    @get(pages.SCRIPTS + "/{name:str}", opt={OPEN: "to be read by anyone"},
+         include_in_schema=False, tags=TAGS, summary="Show the script of the pages")  # fmt: skip
+    async def show_script(name: FromPath[str]) -> Response[str]:
+        """For passkeys. Of another release's page it is not here, and that page asks for none."""
+        if name != pages.SCRIPT_NAME:
+            raise NotFound("there is no such script")
         kept = {"Cache-Control": f"public, max-age={SCRIPT_KEPT_S}, immutable"}
         return Response(pages.SCRIPT, media_type="text/javascript", headers=kept)
 
