@@ -58,7 +58,7 @@ async def test_her_address_and_name_are_in_no_dump_and_what_she_did_is_in_the_tr
     await shop.do("POST", "/v1/customers", body, **HOUSE)
     await shop.do("POST", "/v1/categories", {"path": "lamps"}, **hers)
     older = await dump(admin_url)
-    begun = await shop.do("POST", f"/v1/staff/{member}/erasure")
+    begun = await shop.do("DELETE", f"/v1/staff/{member}")
     assert begun["keys_erased"] == 1
     assert (await shop.send("GET", "/v1/me", **hers)).status_code == 401
     while await run_job(shop, "privacy.erase"):
@@ -111,10 +111,10 @@ async def test_nobody_erases_the_last_owner_one_more_powerful_or_a_customer(
         (support, keys["identity"], (403, "missing_scope")),
         (customer, {}, (404, "not_found")),
     ):
-        refused = await shop.send("POST", f"/v1/staff/{account_id}/erasure", **headers)
+        refused = await shop.send("DELETE", f"/v1/staff/{account_id}", **headers)
         assert (refused.status_code, refused.json()["code"]) == wanted
     rows = await shop.house.rows("SELECT count(*) AS n FROM identity.accounts")
     assert rows[0]["n"] == 3
     assert await shop.house.rows("SELECT 1 FROM privacy.erasures") == []
     await hire(shop, "second@underhill.example", "owner")
-    await shop.do("POST", f"/v1/staff/{owner}/erasure", None, **hers)
+    await shop.do("DELETE", f"/v1/staff/{owner}", None, **hers)

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 import msgspec
-from litestar import Request, Response, get, post, put
+from litestar import Request, Response, delete, get, post, put
 from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, JSONBody
 
@@ -225,9 +225,8 @@ def leaving_routes(counter: Counter) -> list[Any]:
     """Erasing a member of the staff."""
     erased = {202: ResponseSpec(data_container=ErasureView)}
 
-    @post("/v1/staff/{account_id:uuid}/erasure", guards=[requires("identity:write")],
-          status_code=202, opt=KEYLESS, responses=erased, tags=TAGS,
-          summary="Erase a member of the staff")  # fmt: skip
+    @delete("/v1/staff/{account_id:uuid}", guards=[requires("identity:write")], status_code=202,
+            responses=erased, tags=TAGS, summary="Erase a member of the staff")  # fmt: skip
     async def erase_staff(
         request: Request[Any, Any, Any], account_id: FromPath[UUID]
     ) -> Response[bytes]:
