@@ -333,6 +333,11 @@ async def post_erasure(shop: AuditedShop) -> Asked:
     return "/v1/erasures", {"customer_id": account_id}, {}
 
 
+async def delete_staff(shop: AuditedShop) -> Asked:
+    account_id, _ = await _member(shop)
+    return f"/v1/staff/{account_id}", None, {}
+
+
 async def put_retention_rule(_: AuditedShop) -> Asked:
     return "/v1/retention-rules/orders.email", {"days": 90}, {}
 
@@ -377,6 +382,7 @@ SCENARIOS: dict[tuple[str, str], Scenario] = {
     ("POST", "/v1/me/consents"): post_consent,
     ("POST", "/v1/personal-data-exports"): post_export,
     ("POST", "/v1/erasures"): post_erasure,
+    ("DELETE", "/v1/staff/{account_id}"): delete_staff,
     ("PUT", "/v1/retention-rules/{name}"): put_retention_rule,
     ("POST", "/v1/returns/{return_id}/accept"): lambda shop: _decide(shop, "accept", {}),
     ("POST", "/v1/returns/{return_id}/decline"): lambda shop: _decide(shop, "decline", None),

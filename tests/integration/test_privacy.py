@@ -27,6 +27,7 @@ from tests.integration.copied_shop import (
     GUEST,
     HOUSE,
     NAME,
+    OF_ACCOUNT,
     break_open,
     dump,
     keys_of,
@@ -90,27 +91,6 @@ async def test_who_is_erased_is_in_no_dump_and_no_older_copy(
     answer = await shop.send("GET", "/v1/me", **headers)
     assert answer.status_code == 401
     assert await shop.house.findings() == []
-
-
-OF_ACCOUNT = """
-INSERT INTO identity.second_factors (tenant_id, account_id, sealed_secret, last_step, spares,
-  created_at)
-  VALUES ($1, $2, 'x', 0, '{}', now());
-INSERT INTO identity.passkeys (tenant_id, id, account_id, credential_id, public_key, rp_id,
-  sign_count, is_backed_up, name, created_at)
-  VALUES ($1, $2, $2, 'x', 'x', 'shop', 0, false, 'hers', now());
-INSERT INTO identity.passkey_challenges (tenant_id, id, account_id, challenge, origin, rp_id,
-  expires_at) VALUES ($1, $2, $2, 'x', 'https://shop', 'shop', now());
-INSERT INTO identity.provider_links (tenant_id, kind, issuer, subject, account_id, created_at)
-  VALUES ($1, 'customer', 'https://else', 'hers', $2, now());
-INSERT INTO identity.consents (tenant_id, account_id, app_id, scopes, given_at)
-  VALUES ($1, $2, $2, '{}', now());
-INSERT INTO identity.codes (tenant_id, digest, app_id, account_id, redirect_uri, challenge, scopes,
-  signed_in_at, expires_at)
-  VALUES ($1, sha256('c'), $2, $2, 'https://app', 'x', '{}', now(), now());
-INSERT INTO identity.devices (tenant_id, digest, user_code, app_id, scopes, interval_s, expires_at,
-  account_id) VALUES ($1, sha256('d'), sha256('u'), $2, '{}', 5, now(), $2)
-"""
 
 
 async def test_nothing_that_hangs_on_her_account_outlives_it(

@@ -1,6 +1,8 @@
 """Tokens of apps that are not for who brings them, and what the protocol takes at all."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -8,9 +10,13 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from serai.contexts.identity.handlers import inspecting
 from serai.contexts.identity.model import tokens
 from serai.contexts.identity.model.apps import OWN
+from serai.contexts.identity.store.apps import PostgresHandovers
 from serai.kernel.db import Database
+from serai.kernel.tenant import POOLED
+from tests.integration.identity_shop import open_shop
 from tests.integration.provider_shop import BASE, EMAIL, ISSUER, Ground, error_of, open_ground
 
 
@@ -25,6 +31,14 @@ async def forge(ground: Ground, token: str, typ: str = tokens.TYPE, **changed: A
     keychain = ground.shop.house.identity._keychain  # noqa: SLF001 - the key is what a test has
     claims = await keychain.verify(token)
     sign = await keychain.prepare(typ)
+    return str(sign(msgspec.structs.replace(claims, **changed)))
+
+
+async def forge_id(ground: Ground, token: str, **changed: Any) -> str:
+    """The same of an ID token."""
+    keychain = ground.shop.house.identity._keychain  # noqa: SLF001 - the key is what a test has
+    claims = await keychain.read_hint(token)
+    sign = await keychain.prepare("JWT")
     return str(sign(msgspec.structs.replace(claims, **changed)))
 
 
@@ -75,9 +89,60 @@ async def test_a_stranger_learns_nothing_of_a_token_and_ends_none(ground: Ground
         answer = await ground.ask("introspect", one, token=given["access_token"])
         assert error_of(answer) == (401, "invalid_client")
     alone = (await ground.ask("token", app, grant_type=OWN)).json()["access_token"]
-    assert error_of(await ground.ask("revoke", app, token=alone)) == (
-        400, "unsupported_token_type",
-    )  # fmt: skip
+    assert (await ground.ask("revoke", other, token=alone)).status_code == 200
+    assert await ground.use(alone, "/v1/products") == 200, "only its own app ends it"
+
+
+async def test_a_token_of_an_app_that_came_by_itself_is_ended_alone_and_at_once(
+    ground: Ground, database: Database, tmp_path: Path
+) -> None:
+    app = await ground.make()
+    async with open_shop(database, tmp_path, public_url=BASE) as elsewhere:
+        one, other = [
+            (await ground.ask("token", app, grant_type=OWN)).json()["access_token"]
+            for _ in range(2)
+        ]
+        for token in (one, other):
+            assert await ground.use(token, "/v1/products") == 200
+            assert (await elsewhere.call("GET", "/v1/products", token)).status_code == 200
+        for _ in range(2):
+            revoked = await ground.ask("revoke", app, token=one)
+            assert (revoked.status_code, revoked.json()) == (200, {})
+        assert await ground.use(one, "/v1/products") == 401
+        assert await ground.use(other, "/v1/products") == 200
+        async with asyncio.timeout(2):
+            while (await elsewhere.call("GET", "/v1/products", one)).status_code == 200:
+                await asyncio.sleep(0.01)
+        assert (await elsewhere.call("GET", "/v1/products", other)).status_code == 200
+    assert (await ground.ask("introspect", app, token=one)).json() == {"active": False}
+    assert (await ground.ask("introspect", app, token=other)).json()["active"] is True
+    (row,) = await ground.rows("SELECT app_id, id FROM identity.revoked_tokens")
+    assert str(row["app_id"]) == app.id
+    (change,) = [c for c in await ground.changes() if c["action"] == "identity.token_revoked"]
+    assert (change["subject_id"], change["before"]["token_id"]) == (app.id, str(row["id"]))
+
+
+async def test_few_tokens_of_an_app_are_revoked_alone_and_the_list_forgets_them(
+    ground: Ground, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inspecting, "REVOKED_MAX", 1)
+    app, other = await ground.make(), await ground.make()
+    one, two = [
+        (await ground.ask("token", app, grant_type=OWN)).json()["access_token"] for _ in range(2)
+    ]
+    assert (await ground.ask("revoke", app, token=one)).status_code == 200
+    refused = await ground.ask("revoke", app, token=two)
+    assert error_of(refused) == (429, "temporarily_unavailable")
+    assert await ground.use(two, "/v1/products") == 200
+    theirs = (await ground.ask("token", other, grant_type=OWN)).json()["access_token"]
+    assert (await ground.ask("revoke", other, token=theirs)).status_code == 200
+    clock = ground.shop.house.clock.now()
+    for age, left in ((timedelta(seconds=0), 2), (timedelta(days=365), 0)):
+        async with database.transaction(POOLED, (ground.shop.tenants["acme"],)) as tx:
+            await PostgresHandovers().prune(
+                [ground.shop.tenants["acme"]], before=clock + age, now=clock, limit=10, tx=tx
+            )
+        assert len(await ground.rows("SELECT 1 FROM identity.revoked_tokens")) == left
 
 
 async def test_userinfo_is_for_apps_that_she_lets_know_her(ground: Ground) -> None:

@@ -48,8 +48,8 @@ def desk_of(heard: Heard) -> Desk:
     return Desk(
         database=stub, accounts=stub, sessions=stub, throttles=stub, roles=stub, factors=stub,
         passkeys=stub, ceremonies=stub, providers=stub, relying=stub, pages=stub, hashing=stub,
-        signing=stub, mail_key=stub, seals=stub, told=stub, issuer="serai",
-        logins_per_address=1,
+        signing=stub, mail_key=stub, seals=stub, told=stub, own_page="http://serai.test",
+        issuer="serai", logins_per_address=1,
     )  # fmt: skip
 
 

@@ -29,12 +29,11 @@ from serai.contexts.identity.routes.coming_in import (
 from serai.contexts.identity.routes.edge import Lobby
 from serai.contexts.identity.routes.factors import factor_routes
 from serai.contexts.identity.routes.oauth import insight_routes, metadata_routes, token_routes
-from serai.contexts.identity.routes.oauth_consent import (
-    consent_routes,
-    device_routes,
-    sign_in_routes,
-)
+from serai.contexts.identity.routes.oauth_consent import consent_routes, device_routes
 from serai.contexts.identity.routes.oauth_edge import Doors
+from serai.contexts.identity.routes.oauth_passkeys import own_page_routes, script_routes
+from serai.contexts.identity.routes.oauth_sign_in import sign_in_routes
+from serai.contexts.identity.routes.oauth_sign_out import sign_out_routes
 from serai.contexts.identity.routes.others import (
     account_routes,
     lost_factor_routes,
@@ -104,12 +103,13 @@ def build(
         throttles=PostgresThrottles(), roles=PostgresRoles(), factors=PostgresFactors(),
         passkeys=passkeys, ceremonies=WebAuthn(), providers=providers, relying=relying,
         hashing=hashing, signing=keychain, mail_key=safe, seals=safe, told=guard, pages=pages,
-        issuer=settings.identity_issuer, logins_per_address=settings.logins_per_address,
-        quotas=quotas,
+        own_page=settings.public_address, issuer=settings.identity_issuer,
+        logins_per_address=settings.logins_per_address, quotas=quotas,
     )  # fmt: skip
     provider = Provider(
-        desk, apps, handovers, keychain.verify, look_up, public_url=settings.public_address
-    )
+        desk, apps, handovers, keychain.verify, look_up, keychain.read_hint,
+        public_url=settings.public_address,
+    )  # fmt: skip
     lobby = Lobby(RememberedNames(find_tenant), find_home, find_unproven_home, find_by_host)
 
     office = Office(
@@ -195,6 +195,9 @@ def _provider_routes(provider: Provider, doors: Doors, guard: Guard, clock: Cloc
         *consent_routes(doors, provider, clock),
         *sign_in_routes(doors, provider),
         *device_routes(doors, provider),
+        *sign_out_routes(doors, provider),
+        *script_routes(doors, provider),
+        *own_page_routes(doors, provider, clock),
         *token_routes(doors, provider),
         *insight_routes(doors, provider, guard),
         *app_routes(provider),

@@ -111,18 +111,35 @@ async def export_person(
 async def erase_person(who: Somebody, *, cause: Cause, counter: Counter, home: Home) -> ErasureView:
     """Erases her key at once, and what rows hold a chunk of each context now, the rest by a job."""
     async with counter.database.transaction(home, (who.tenant_id,)) as tx:
-        begun = Erasure(
-            who.tenant_id, ids.new_id(), who.subject, who.account_id, tx.now, cause.actor.kind, 0,
-            model.begin([one.holds for one in counter.knowing]), {},
-        )  # fmt: skip
-        await counter.records.insert_erasure(begun, tx=tx)
-        erasure = await _go_on(begun, counter=counter, tx=tx)
-        kept = {"keys_erased": erasure.keys_erased}
-        change = describe("privacy.person_erased", ("erasure", erasure.id), cause, after=kept)
-        tx.record(who.tenant_id, change)
+        erasure = await _begin(who, cause=cause, counter=counter, tx=tx)
     if who.account_id is not None:
         await counter.people.spread(who.account_id, home=home)
     return erasure.view()
+
+
+async def erase_staff(
+    tenant_id: UUID, account_id: UUID, *, held: frozenset[str], cause: Cause, counter: Counter,
+    home: Home,
+) -> ErasureView:  # fmt: skip
+    """The same for a member of the staff. What she did stays in the audit trail, by her id."""
+    async with counter.database.transaction(home, (tenant_id,)) as tx:
+        who = await counter.people.let_go(tenant_id, account_id, held=held, tx=tx)
+        erasure = await _begin(who, cause=cause, counter=counter, tx=tx)
+    await counter.people.spread(account_id, home=home)
+    return erasure.view()
+
+
+async def _begin(who: Somebody, *, cause: Cause, counter: Counter, tx: Tx) -> Erasure:
+    begun = Erasure(
+        who.tenant_id, ids.new_id(), who.subject, who.account_id, tx.now, cause.actor.kind, 0,
+        model.begin([one.holds for one in counter.knowing]), {},
+    )  # fmt: skip
+    await counter.records.insert_erasure(begun, tx=tx)
+    erasure = await _go_on(begun, counter=counter, tx=tx)
+    kept = {"keys_erased": erasure.keys_erased, "account_id": who.account_id}
+    change = describe("privacy.person_erased", ("erasure", erasure.id), cause, after=kept)
+    tx.record(who.tenant_id, change)
+    return erasure
 
 
 async def _go_on(erasure: Erasure, *, counter: Counter, tx: Tx) -> Erasure:

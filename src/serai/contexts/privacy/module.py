@@ -41,6 +41,7 @@ def build(
         routes=[
             *routes.own_routes(counter),
             *routes.staff_routes(counter),
+            *routes.leaving_routes(counter),
             *routes.rule_routes(counter),
         ],
         jobs=[

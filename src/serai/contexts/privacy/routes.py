@@ -4,11 +4,12 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 import msgspec
-from litestar import Request, Response, get, post, put
+from litestar import Request, Response, delete, get, post, put
 from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, JSONBody
 
 from serai.contexts.identity.contract import SELF, SignedIn
+from serai.contexts.identity.contract.credentials import AssertionBody, Proof
 from serai.contexts.privacy import handlers
 from serai.contexts.privacy.contract import (
     CONSENTS_TOLD_MAX,
@@ -50,10 +51,21 @@ Days = Annotated[int, msgspec.Meta(ge=DAYS_MIN, le=DAYS_MAX)]
 
 
 class OwnErasureBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Her password once more, and a code where she has a second factor."""
+    """Who she is once more: a passkey, or her password, with a code where she has a second factor.
 
-    current_password: Annotated[Text, msgspec.Meta(min_length=1, max_length=SECRET_CHARS_MAX)]
+    Who has neither a passkey nor a password sends nothing, and has to have just signed in.
+    """
+
+    current_password: (
+        Annotated[Text, msgspec.Meta(min_length=1, max_length=SECRET_CHARS_MAX)] | None
+    ) = None
     code: Annotated[Line, msgspec.Meta(min_length=6, max_length=32)] | None = None
+    passkey: AssertionBody | None = None
+
+    def read(self) -> Proof:
+        """As identity takes it."""
+        passkey = None if self.passkey is None else self.passkey.read()
+        return Proof(self.current_password, self.code, passkey)
 
 
 class PersonBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -117,12 +129,9 @@ def own_routes(counter: Counter) -> list[Any]:
         """My account and all that names me, for ever. My orders stay, without me."""
         who, person = await _who(request, counter)
         address = None if request.client is None else request.client.host
-        await counter.people.show_again(
-            who, password=data.current_password, code=data.code, address=address
-        )
-        view = await handlers.erase_person(
-            person, cause=cause_of(request), counter=counter, home=who.home
-        )
+        cause = cause_of(request)
+        await counter.people.show_again(who, data.read(), address=address, cause=cause)
+        view = await handlers.erase_person(person, cause=cause, counter=counter, home=who.home)
         return send(answer_with(view, status=202))
 
     @get("/v1/me/consents", guards=guards, responses=listed, tags=TAGS,
@@ -210,6 +219,28 @@ def staff_routes(counter: Counter) -> list[Any]:
         return send_view(view)
 
     return [export_person, erase_person, show_erasure]
+
+
+def leaving_routes(counter: Counter) -> list[Any]:
+    """Erasing a member of the staff."""
+    erased = {202: ResponseSpec(data_container=ErasureView)}
+
+    @delete("/v1/staff/{account_id:uuid}", guards=[requires("identity:write")], status_code=202,
+            responses=erased, tags=TAGS, summary="Erase a member of the staff")  # fmt: skip
+    async def erase_staff(
+        request: Request[Any, Any, Any], account_id: FromPath[UUID]
+    ) -> Response[bytes]:
+        """Takes `privacy:write` too, and all that she may do. The audit trail keeps her id only."""
+        who = principal_of(request)
+        if WRITE not in who.scopes:
+            raise MissingScope(f"this needs the scope {WRITE} too", scope=WRITE)
+        view = await handlers.erase_staff(
+            who.tenant_id, account_id, held=who.scopes, cause=cause_of(request), counter=counter,
+            home=who.home,
+        )  # fmt: skip
+        return send(answer_with(view, status=202, location=f"/v1/erasures/{view.id}"))
+
+    return [erase_staff]
 
 
 def rule_routes(counter: Counter) -> list[Any]:

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from serai.contexts.identity.contract.credentials import Proof
 from serai.kernel.db import Tx
 from serai.kernel.events import Cause, event
 from serai.kernel.failure import Refused, Unprocessable
@@ -35,6 +36,9 @@ ROLES_MAX: Final = 50
 ACCOUNT_ROLES_MAX: Final = 10
 PASSWORD_CHARS_MIN: Final = 10
 PASSWORD_CHARS_MAX: Final = 128
+ERASURE_FRESH_S: Final = 300
+"""How long after signing in she may erase herself who has neither a password nor a passkey to show
+again: only a provider's word lets her in."""
 SESSIONS_MAX: Final = 20
 """Sessions of one account at the same time; with the next, the oldest ends."""
 
@@ -47,6 +51,12 @@ class WrongCredentials(Refused):
 
 class SecondFactorRequired(Refused):
     """The password is right, and this account is asked for a code too."""
+
+    status = 401
+
+
+class ProofRequired(Refused):
+    """Who is signed in has to show once more that it is she: by a password, or by a passkey."""
 
     status = 401
 
@@ -299,10 +309,23 @@ class People(Protocol):
         """The buyer of an address, with an account or as a guest; the transaction may write."""
         ...
 
+    async def let_go(
+        self, tenant_id: UUID, account_id: UUID, *, held: frozenset[str], tx: Tx
+    ) -> Somebody:
+        """The member of the staff of an account, locked until the transaction ends.
+
+        Refuses who does not hold what she may do, and the last owner.
+        """
+        ...
+
     async def show_again(
-        self, who: SignedIn, *, password: str, code: str | None, address: str | None
+        self, who: SignedIn, proof: Proof, *, address: str | None, cause: Cause
     ) -> None:
-        """Refuses her who does not show her password, and her second factor where she has one."""
+        """Refuses her who does not show again that it is she.
+
+        By a password and a second factor where she has one, by a passkey, or, where she has
+        neither, by having come in a moment ago.
+        """
         ...
 
     async def spread(self, account_id: UUID, *, home: Home) -> None:

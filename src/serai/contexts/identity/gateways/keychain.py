@@ -15,6 +15,7 @@ from serai.contexts.identity.gateways.safe import Safe
 from serai.contexts.identity.model import keys as model
 from serai.contexts.identity.model import tokens
 from serai.contexts.identity.model.keys import PLATFORM, SIGNS_AFTER, SigningKey
+from serai.contexts.identity.model.protocol import IdClaims, IdHeader
 from serai.contexts.identity.model.tokens import ALGORITHM, TYPE, Claims, Header
 from serai.contexts.identity.ports import KEYS, Keys, Sessions
 from serai.kernel import ids
@@ -33,6 +34,8 @@ TRIES_MAX: Final = 3
 _encode = msgspec.json.Encoder().encode
 _header = msgspec.json.Decoder(Header)
 _claims = msgspec.json.Decoder(Claims)
+_id_header = msgspec.json.Decoder(IdHeader)
+_id_claims = msgspec.json.Decoder(IdClaims)
 _NOTHING: Final[tuple[SigningKey, ...]] = ()
 
 
@@ -74,22 +77,33 @@ class Keychain:
 
     async def verify(self, token: str) -> Claims | None:
         """What a token says, if it is ours, for us and good now; None for any other text."""
-        text = tokens.header_text(token)
-        if text is None:
-            return None
-        try:
-            header: Header = decode_json(_header, text)
-            public = await self._find_public(header.kid)
-            if public is None:
-                return None
-            signed = jws.deserialize_compact(token, public, algorithms=[ALGORITHM])
-            claims: Claims = decode_json(_claims, signed.payload)
-        except (Invalid, JoseError, ValueError):
+        claims: Claims | None = await self._read_signed(token, _header, _claims)
+        if claims is None:
             return None
         is_timely = tokens.is_timely(
             claims, issuer=self._issuer, app_issuers=self._app_issuers, now=self._clock.now()
         )
         return claims if is_timely and tokens.is_whole(claims) else None
+
+    async def read_hint(self, token: str) -> IdClaims | None:
+        """What an ID token of ours says, whether or not its time is over."""
+        claims: IdClaims | None = await self._read_signed(token, _id_header, _id_claims)
+        return claims
+
+    async def _read_signed(
+        self, token: str, headers: msgspec.json.Decoder[Any], claims: msgspec.json.Decoder[Any]
+    ) -> Any:
+        text = tokens.header_text(token)
+        if text is None:
+            return None
+        try:
+            public = await self._find_public(decode_json(headers, text).kid)
+            if public is None:
+                return None
+            signed = jws.deserialize_compact(token, public, algorithms=[ALGORITHM])
+            return decode_json(claims, signed.payload)
+        except (Invalid, JoseError, ValueError):
+            return None
 
     async def publish(self) -> list[dict[str, Any]]:
         """The public halves of all keys whose tokens may be good, as JWKs (RFC 7517)."""

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from serai.contexts.billing.contract import Thing
 from serai.contexts.identity.contract import InvitedStaff, SignedIn
+from serai.contexts.identity.contract.credentials import Proof
 from serai.contexts.identity.gateways.guard import Guard
 from serai.contexts.identity.gateways.keychain import Keychain
 from serai.contexts.identity.gateways.news import News
@@ -72,13 +73,15 @@ class Office:
     async def find_by_email(self, tenant_id: UUID, email: str, *, tx: Tx) -> Somebody:
         return await self._people.find_by_email(tenant_id, email, tx=tx)
 
+    async def let_go(
+        self, tenant_id: UUID, account_id: UUID, *, held: frozenset[str], tx: Tx
+    ) -> Somebody:
+        return await changing.let_go(tenant_id, account_id, held=held, desk=self._desk, tx=tx)
+
     async def show_again(
-        self, who: SignedIn, *, password: str, code: str | None, address: str | None
+        self, who: SignedIn, proof: Proof, *, address: str | None, cause: Cause
     ) -> None:
-        await factors.show_again(
-            who.tenant_id, who.actor.id, password=password, code=code, address=address,
-            desk=self._desk, home=who.home,
-        )  # fmt: skip
+        await factors.show_again(who, proof, address=address, cause=cause, desk=self._desk)
 
     async def spread(self, account_id: UUID, *, home: Home) -> None:
         await self._desk.spread(ACCOUNT, account_id, home=home)

@@ -40,6 +40,7 @@ class CreateApp(msgspec.Struct, frozen=True):
     held: frozenset[str]
     """The scopes of whoever makes it: an app gets no other ones."""
     cause: Cause
+    post_logout_redirect_uris: tuple[str, ...] = ()
 
 
 class ChangeApp(msgspec.Struct, frozen=True):
@@ -55,6 +56,7 @@ class ChangeApp(msgspec.Struct, frozen=True):
     held: frozenset[str]
     expected: int | None
     cause: Cause
+    post_logout_redirect_uris: tuple[str, ...] | None = None
 
 
 async def create_app(command: CreateApp, *, provider: Provider, home: Home) -> IssuedAppView:
@@ -65,6 +67,7 @@ async def create_app(command: CreateApp, *, provider: Provider, home: Home) -> I
             command.tenant_id, ids.new_id(), command.name, command.is_public,
             command.redirect_uris, _in_order(command.grants), apps.choose_scopes(command.scopes),
             None if secret is None else apps.digest_of(secret), 1, tx.now,
+            post_logout_redirect_uris=command.post_logout_redirect_uris,
         )  # fmt: skip
         _check(app, held=command.held)
         await provider.apps.lock_all(command.tenant_id, tx=tx)
@@ -83,6 +86,7 @@ async def change_app(command: ChangeApp, *, provider: Provider, home: Home) -> A
         given = {
             "name": command.name,
             "redirect_uris": command.redirect_uris,
+            "post_logout_redirect_uris": command.post_logout_redirect_uris,
             "grants": None if command.grants is None else _in_order(command.grants),
             "scopes": None if command.scopes is None else apps.choose_scopes(command.scopes),
         }
@@ -156,6 +160,7 @@ async def _lock(
 
 def _check(app: App, *, held: Collection[str]) -> None:
     apps.check_redirects(app.redirect_uris)
+    apps.check_redirects(app.post_logout_redirect_uris)
     apps.check_whole(app)
     refusal = accounts.refuse_more_powerful(set(app.scopes) - set(OPENID_SCOPES), held=held)
     if refusal is not None:

@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
+from uuid import UUID
 
 import msgspec
 
@@ -12,7 +13,7 @@ from serai.contexts.identity.model import apps, grants, protocol, roles, session
 from serai.contexts.identity.model.accounts import Account
 from serai.contexts.identity.model.apps import App
 from serai.contexts.identity.model.grants import Code, Device
-from serai.contexts.identity.model.protocol import CODE_S, AuthorizeRequest
+from serai.contexts.identity.model.protocol import CODE_S, AuthorizeRequest, InvalidRequest
 from serai.contexts.identity.model.sessions import PAGES, Session
 from serai.contexts.identity.model.throttle import Allowance
 from serai.contexts.identity.ports import ACCOUNT
@@ -38,6 +39,17 @@ class Visitor(msgspec.Struct, frozen=True):
     @property
     def signed_in_at(self) -> datetime:
         return self.session.created_at
+
+
+class Farewell(msgspec.Struct, frozen=True):
+    """What an app asks for that wants her signed out (OpenID RP-Initiated Logout)."""
+
+    app: App | None
+    target: str | None
+    """Where she goes then."""
+    state: str | None
+    account_id: UUID | None
+    """Whom the ID token means that the app has shown."""
 
 
 async def open_request(
@@ -136,6 +148,27 @@ async def answer_device(
             account_id=visitor.account.id, signed_in_at=visitor.signed_in_at,
         )  # fmt: skip
         await provider.handovers.update_device(place.tenant_id, answered, tx=tx)
+
+
+async def open_farewell(fields: Mapping[str, str], *, provider: Provider, place: Place) -> Farewell:
+    """What an app asks for that wants her signed out; refuses an address that is not its own.
+
+    An ID token that cannot be read, as after a rotation of keys, is none: she is asked.
+    """
+    hint = None
+    if "id_token_hint" in fields:
+        hint = await provider.read_hint(fields["id_token_hint"])
+    if hint is not None and hint.iss != place.issuer:
+        hint = None
+    named = fields.get("client_id", None if hint is None else str(hint.aud))
+    if hint is not None and str(hint.aud) != named:
+        raise InvalidRequest("client_id is not the app that the id_token_hint was given to")
+    app = None
+    if named is not None:
+        async with provider.desk.open(place.home, place.tenant_id) as tx:
+            app = await find_app(named, provider=provider, place=place, tx=tx)
+    target = protocol.check_after_sign_out(app, fields)
+    return Farewell(app, target, fields.get("state"), None if hint is None else hint.sub)
 
 
 async def sign_out(visitor: Visitor, *, cause: Cause, provider: Provider, place: Place) -> None:

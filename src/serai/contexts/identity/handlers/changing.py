@@ -31,6 +31,7 @@ from serai.kernel.changes import describe
 from serai.kernel.db import Tx
 from serai.kernel.events import Cause
 from serai.kernel.failure import NotFound, find_stale
+from serai.kernel.person import Somebody
 from serai.kernel.tenant import Home
 
 Own = dict[str, tuple[str, ...]]
@@ -170,6 +171,23 @@ async def drop_factors_of(
         await _drop_factors(account, cause, desk=desk, tx=tx)
         await desk.end_sessions(tenant_id, account_id, reason="factors_lost", cause=cause, tx=tx)
     await desk.spread(ACCOUNT, account_id, home=home)
+
+
+async def let_go(
+    tenant_id: UUID, account_id: UUID, *, held: frozenset[str], desk: Desk, tx: Tx
+) -> Somebody:
+    """Who a member of the staff is, for who erases her in this transaction."""
+    await desk.roles.lock_all(tenant_id, tx=tx)
+    account = await desk.accounts.lock(tenant_id, account_id, tx=tx)
+    if account is None or account.kind != "staff":
+        raise NotFound("no member of the staff has this id")
+    own = await _read_own(tenant_id, desk=desk, tx=tx)
+    _check_power(account.roles, own=own, held=held)
+    gone = accounts.change(account, roles=None, is_suspended=True, now=tx.now)
+    await _keep_an_owner(account, gone, desk=desk, tx=tx)
+    person = accounts.person_of(tenant_id, "staff", account.email)
+    (subject,) = await tx.find_subjects([person])
+    return Somebody(tenant_id, subject, account.id)
 
 
 async def save_role(

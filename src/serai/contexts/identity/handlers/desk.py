@@ -84,6 +84,8 @@ class Desk:
     told: Told
     pages: Origins
     """Of which origins the pages are that a tenant names."""
+    own_page: str
+    """The origin of the provider's pages, which are pages of every tenant."""
     issuer: str
     logins_per_address: int
     """Tries to sign in that one network address has at once; 0: they are not counted."""

@@ -2,18 +2,24 @@
 
 import base64
 import secrets
+from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
 from serai.contexts.identity.contract import (
+    ERASURE_FRESH_S,
     FactorSetUpView,
+    ProofRequired,
     SecondFactorExists,
     SecondFactorRequired,
     SecondFactorUnfit,
+    SignedIn,
     SpareCodesView,
     WrongCredentials,
 )
-from serai.contexts.identity.handlers import demanding
+from serai.contexts.identity.contract.credentials import Proof
+from serai.contexts.identity.contract.passkeys import SignInTooLongAgo
+from serai.contexts.identity.handlers import demanding, passkeys
 from serai.contexts.identity.handlers.desk import Desk
 from serai.contexts.identity.handlers.signing_in import login_buckets
 from serai.contexts.identity.model import factors, passwords
@@ -111,13 +117,41 @@ async def remove(
 
 
 async def show_again(
-    tenant_id: UUID, account_id: UUID, *, password: str, code: str | None, address: str | None,
-    desk: Desk, home: Home,
-) -> None:  # fmt: skip
-    """Refuses who is signed in and does not show once more who she is."""
-    account = await _show(tenant_id, account_id, password, address, desk=desk, home=home)
-    async with desk.database.transaction(home, (tenant_id,)) as tx:
-        await check(account, code, shown=None, desk=desk, tx=tx)
+    who: SignedIn, proof: Proof, *, address: str | None, cause: Cause, desk: Desk
+) -> None:
+    """Refuses who is signed in and does not show once more who she is.
+
+    A passkey is enough, and so is a password, with the second factor where she has one. Who has
+    neither is let in by a provider only: that she came in a moment ago stands for both.
+    """
+    tenant_id, account_id, home = who.tenant_id, who.actor.id, who.home
+    shown = None
+    if proof.passkey is not None:
+        shown = await passkeys.show(tenant_id, proof.passkey, desk=desk, home=home, cause=cause)
+        if shown.account_id != account_id:
+            raise WrongCredentials("the passkey was not accepted: ask for a new challenge")
+    if proof.password is not None:
+        account = await _show(tenant_id, account_id, proof.password, address, desk=desk, home=home)
+        async with desk.database.transaction(home, (tenant_id,)) as tx:
+            await check(account, proof.code, shown=shown, desk=desk, tx=tx)
+    elif shown is None:
+        await _refuse_long_ago(who, desk=desk)
+
+
+async def _refuse_long_ago(who: SignedIn, *, desk: Desk) -> None:
+    async with desk.database.transaction(who.home, (who.tenant_id,)) as tx:
+        account = await desk.accounts.lock(who.tenant_id, who.actor.id, tx=tx)
+        session = await desk.sessions.lock(who.tenant_id, who.session_id, tx=tx)
+        if account is None or session is None or session.account_id != account.id:
+            raise NotFound("this account is gone")
+        if account.password_hash is not None:
+            raise ProofRequired("send your `current_password`, or show a `passkey`")
+        if await desk.passkeys.list_of(account.tenant_id, account.id, tx=tx):
+            raise ProofRequired("show a `passkey`")
+        if tx.now - session.created_at > timedelta(seconds=ERASURE_FRESH_S):
+            raise SignInTooLongAgo(
+                f"sign in again: this takes a session of at most {ERASURE_FRESH_S} seconds"
+            )
 
 
 def _record(action: str, tenant_id: UUID, account_id: UUID, cause: Cause, *, tx: Tx) -> None:

@@ -4,21 +4,24 @@ from uuid import UUID
 
 import msgspec
 
-from serai.contexts.identity.contract import SignedIn
+from serai.contexts.identity.contract import ACCESS_S, SignedIn
+from serai.contexts.identity.handlers.desk import Desk
 from serai.contexts.identity.handlers.provider import Credentials, Place, Provider, recognise
 from serai.contexts.identity.model import sessions
-from serai.contexts.identity.model.apps import OPENID, App
+from serai.contexts.identity.model.apps import OPENID, REVOKED_MAX, App
 from serai.contexts.identity.model.protocol import (
     InsufficientScope,
     InvalidClient,
     InvalidToken,
-    UnsupportedTokenType,
 )
 from serai.contexts.identity.model.sessions import RefreshToken, Session
 from serai.contexts.identity.model.tokens import Claims
 from serai.contexts.identity.ports import ACCOUNT, LiveSession
+from serai.kernel.actor import Actor
+from serai.kernel.changes import describe
 from serai.kernel.db import Tx
 from serai.kernel.events import Cause
+from serai.kernel.failure import Throttled
 from serai.kernel.web import Authenticator, Unauthenticated
 
 
@@ -78,8 +81,7 @@ async def revoke(
 ) -> None:
     """Ends what a token was given with, both kinds at once; nothing where it is not the app's.
 
-    The token of an app that came by itself stays what it is: it is over in minutes, and whoever
-    must not wait disables the app.
+    The token of an app that came by itself is ended alone, in every process at once.
     """
     desk = provider.desk
     async with desk.open(place.home, place.tenant_id) as tx:
@@ -92,13 +94,29 @@ async def revoke(
             return
         claims, _ = found
         if claims.sid is None:
-            raise UnsupportedTokenType("this token ends by itself, or with its app")
+            await _revoke_alone(claims, cause=cause, desk=desk, provider=provider, place=place)
+            return
         ended = (claims.sub, claims.sid)
     async with desk.open(place.home, place.tenant_id) as tx:
         await desk.end_sessions(
             place.tenant_id, ended[0], only=ended[1], reason="revoked", cause=cause, tx=tx
         )
     await desk.spread(ACCOUNT, ended[0], home=place.home)
+
+
+async def _revoke_alone(
+    claims: Claims, *, cause: Cause, desk: Desk, provider: Provider, place: Place
+) -> None:
+    """Ends the token of an app that came by itself, in every process."""
+    itself = msgspec.structs.replace(cause, actor=Actor("app", claims.sub, cause.actor.address))
+    async with desk.open(place.home, place.tenant_id) as tx:
+        if not await provider.apps.revoke_token(claims, most=REVOKED_MAX, tx=tx):
+            raise Throttled("too many tokens of this app are revoked", retry_after_s=ACCESS_S)
+        told = {"token_id": claims.jti}
+        change = describe("identity.token_revoked", ("app", claims.sub), itself, before=told)
+        tx.record(place.tenant_id, change)
+        await desk.sessions.tell(ACCOUNT, claims.sub, tx=tx)
+    await desk.spread(ACCOUNT, claims.sub, home=place.home)
 
 
 async def tell_user(

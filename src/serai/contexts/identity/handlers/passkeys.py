@@ -12,6 +12,7 @@ from uuid import UUID
 import msgspec
 
 from serai.contexts.identity.contract import AccountKind, TokensView, WrongCredentials
+from serai.contexts.identity.contract.credentials import Assertion
 from serai.contexts.identity.contract.passkeys import (
     CHALLENGE_S,
     FRESH_S,
@@ -39,13 +40,6 @@ from serai.kernel.failure import NotFound
 from serai.kernel.tenant import Home
 
 _WRONG = "the passkey was not accepted: ask for a new challenge"
-
-
-class Assertion(msgspec.Struct, frozen=True):
-    """A passkey's answer to a challenge, as the browser gives it."""
-
-    challenge_id: UUID
-    credential: dict[str, Any]
 
 
 class Owner(msgspec.Struct, frozen=True):
@@ -122,9 +116,9 @@ async def show(
 
 async def sign_in(
     tenant_id: UUID, kind: AccountKind, assertion: Assertion, *, desk: Desk, home: Home,
-    cause: Cause,
+    cause: Cause, app_id: UUID | None = None,
 ) -> TokensView:  # fmt: skip
-    """A new session for who has shown a passkey, and needs nothing else."""
+    """A new session for who has shown a passkey, and needs nothing else; of an app, `PAGES`."""
     shown = await show(tenant_id, assertion, desk=desk, home=home, cause=cause)
     sign = await desk.signing.prepare()
     async with desk.open(home, tenant_id) as tx:
@@ -133,7 +127,9 @@ async def sign_in(
             raise WrongCredentials(_WRONG)
         if await desk.passkeys.lock(tenant_id, shown.id, account.id, tx=tx) is None:
             raise WrongCredentials(_WRONG)
-        return await open_session(account, sign=sign, by="passkey", cause=cause, desk=desk, tx=tx)
+        return await open_session(
+            account, sign=sign, by="passkey", cause=cause, desk=desk, tx=tx, app_id=app_id
+        )
 
 
 async def begin_adding(owner: Owner, origin: str, *, shop: str, desk: Desk) -> ChallengeView:
@@ -229,8 +225,11 @@ async def _access(owner: Owner, passkey_id: UUID, *, desk: Desk, tx: Tx) -> Pass
 
 
 async def _find_site(tenant_id: UUID, origin: str, *, desk: Desk) -> str:
-    """The topmost domain of an origin that the tenant has a page on: its passkeys are for that."""
-    if not await desk.pages.allows(origin, tenant_id):
+    """The topmost domain of an origin that the tenant has a page on: its passkeys are for that.
+
+    The provider's own pages are every tenant's: they run no script but ours.
+    """
+    if origin != desk.own_page and not await desk.pages.allows(origin, tenant_id):
         raise OriginUnknown("the tenant names no page of this origin")
     for site in model.list_sites(origin):
         if await desk.pages.allows(site, tenant_id):

@@ -8,7 +8,7 @@ from serai.contexts.identity.handlers.desk import Desk
 from serai.contexts.identity.model import apps
 from serai.contexts.identity.model.apps import App
 from serai.contexts.identity.model.protocol import InvalidClient, read_id
-from serai.contexts.identity.ports.apps import Apps, Handovers, LookUp, Verify
+from serai.contexts.identity.ports.apps import Apps, Handovers, LookUp, ReadHint, Verify
 from serai.kernel.db import Tx
 from serai.kernel.tenant import Home
 
@@ -25,6 +25,7 @@ class Provider:
     handovers: Handovers
     verify: Verify
     look_up: LookUp
+    read_hint: ReadHint
     public_url: str
     """Where browsers and apps reach this installation: scheme and host, no path."""
 

@@ -37,6 +37,8 @@ APPS_MAX: Final = 50
 REDIRECTS_MAX: Final = 10
 REDIRECT_CHARS_MAX: Final = 500
 APP_NAME_CHARS_MAX: Final = 80
+REVOKED_MAX: Final = 1_000
+"""Tokens of one app that came by itself which are revoked alone and not over by themselves."""
 OLD_SECRET_MAX: Final = timedelta(days=1)
 """How long the secret before the current one may go on being good."""
 SECRET_BYTES: Final = 32
@@ -74,6 +76,8 @@ class App(msgspec.Struct, frozen=True):
     old_secret: bytes | None = None
     old_secret_until: datetime | None = None
     disabled_at: datetime | None = None
+    post_logout_redirect_uris: tuple[str, ...] = ()
+    """Where the provider may send her after the app has signed her out."""
 
 
 class AppView(msgspec.Struct, frozen=True):
@@ -88,6 +92,7 @@ class AppView(msgspec.Struct, frozen=True):
     is_disabled: bool
     version: int
     created_at: datetime
+    post_logout_redirect_uris: list[str]
 
 
 class IssuedAppView(msgspec.Struct, frozen=True):
@@ -111,6 +116,7 @@ def view_of(app: App) -> AppView:
     return AppView(
         app.id, app.name, app.is_public, list(app.redirect_uris), list(app.grants),
         list(app.scopes), app.disabled_at is not None, app.version, app.created_at,
+        list(app.post_logout_redirect_uris),
     )  # fmt: skip
 
 
@@ -120,6 +126,7 @@ def trace_of(app: App) -> dict[str, object]:
         "name": app.name,
         "is_public": app.is_public,
         "redirect_uris": list(app.redirect_uris),
+        "post_logout_redirect_uris": list(app.post_logout_redirect_uris),
         "grants": list(app.grants),
         "scopes": list(app.scopes),
         "is_disabled": app.disabled_at is not None,

@@ -101,10 +101,6 @@ class ExpiredToken(ProtocolRefused):
     """The time to answer a device is over."""
 
 
-class UnsupportedTokenType(ProtocolRefused):
-    """A token of a kind that cannot be revoked."""
-
-
 class InvalidToken(ProtocolRefused):
     """The access token is not good here."""
 
@@ -154,6 +150,14 @@ class IdClaims(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     nonce: str | None = None
 
 
+class IdHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The header of an ID token of ours; nothing else may stand in it."""
+
+    alg: Literal["Ed25519"]
+    kid: UUID
+    typ: Literal["JWT"]
+
+
 def read_fields(text: str, *, value_chars_max: int = VALUE_CHARS_MAX) -> dict[str, str]:
     """The fields of a form or a query; refuses one that stands twice. Empty ones are left out."""
     try:
@@ -201,6 +205,23 @@ def check_redirect(app: App, redirect_uri: str | None) -> str:
     if redirect_uri is None or redirect_uri not in app.redirect_uris:
         raise InvalidRequest("redirect_uri is not, to the letter, one that the app has named")
     return redirect_uri
+
+
+def check_after_sign_out(app: App | None, fields: Mapping[str, str]) -> str | None:
+    """Where she goes after the app has signed her out: where it has named, to the letter, or None.
+
+    RP-Initiated Logout 1.0, 3.
+    """
+    target = fields.get("post_logout_redirect_uri")
+    if target is None:
+        return None
+    if app is None:
+        raise InvalidRequest("post_logout_redirect_uri needs a client_id, or an id_token_hint")
+    if target not in app.post_logout_redirect_uris:
+        raise InvalidRequest(
+            "post_logout_redirect_uri is not, to the letter, one that the app has named"
+        )
+    return target
 
 
 def read_request(fields: Mapping[str, str], app: App, redirect_uri: str) -> AuthorizeRequest:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from serai.contexts.identity.model.apps import App, ConsentView
 from serai.contexts.identity.model.grants import Code, Device
+from serai.contexts.identity.model.protocol import IdClaims
 from serai.contexts.identity.model.tokens import Claims
 from serai.contexts.identity.ports import LiveSession
 from serai.kernel.db import Tx
@@ -40,6 +41,10 @@ class Apps(Protocol):
         self, tenant_id: UUID, claims: Claims, *, now: datetime, tx: Tx
     ) -> LiveSession | None:
         """Whose an app's token is and what it opens now; None where it is over."""
+        ...
+
+    async def revoke_token(self, claims: Claims, *, most: int, tx: Tx) -> bool:
+        """Ends a token of an app that came by itself; False where so many of it are ended."""
         ...
 
     async def list_consents(
@@ -121,6 +126,14 @@ class Verify(Protocol):
 
     async def __call__(self, token: str) -> Claims | None:
         """What a token says, if it is ours and good now."""
+        ...
+
+
+class ReadHint(Protocol):
+    """Reads ID tokens that come back."""
+
+    async def __call__(self, token: str) -> IdClaims | None:
+        """What an ID token says that is signed by a key of ours, also after its time."""
         ...
 
 

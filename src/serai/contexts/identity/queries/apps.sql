@@ -7,27 +7,48 @@ SELECT pg_advisory_xact_lock(hashtextextended('serai_identity_apps ' || $1::uuid
 -- name: insert_app
 -- Adds an app.
 INSERT INTO {identity}.apps
-  (tenant_id, id, name, is_public, redirect_uris, grants, scopes, secret, created_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9);
+  (tenant_id, id, name, is_public, redirect_uris, grants, scopes, secret, created_at,
+   post_logout_redirect_uris)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
 
 -- name: find_app
 -- Reads one app.
 SELECT tenant_id, id, name, is_public, redirect_uris, grants, scopes, secret, old_secret,
-  old_secret_until, version, created_at, disabled_at
+  old_secret_until, version, created_at, disabled_at, post_logout_redirect_uris
 FROM {identity}.apps WHERE tenant_id = $1 AND id = $2;
 
 -- name: list_apps
 -- Lists a tenant's apps, oldest first.
 SELECT tenant_id, id, name, is_public, redirect_uris, grants, scopes, secret, old_secret,
-  old_secret_until, version, created_at, disabled_at
+  old_secret_until, version, created_at, disabled_at, post_logout_redirect_uris
 FROM {identity}.apps WHERE tenant_id = $1 ORDER BY id LIMIT $2;
 
 -- name: update_app
 -- Writes down what can change of an app, whose tenant's apps are locked.
 UPDATE {identity}.apps
 SET name = $3, redirect_uris = $4, grants = $5, scopes = $6, secret = $7, old_secret = $8,
-  old_secret_until = $9, version = $10, disabled_at = $11
+  old_secret_until = $9, version = $10, disabled_at = $11, post_logout_redirect_uris = $12
 WHERE tenant_id = $1 AND id = $2;
+
+-- name: is_revoked
+-- Tells whether a token of an app that came by itself was revoked.
+SELECT EXISTS (
+  SELECT FROM {identity}.revoked_tokens WHERE tenant_id = $1 AND app_id = $2 AND id = $3
+) AS is_revoked;
+
+-- name: count_revoked
+-- Counts, up to a bound, the tokens of an app that were revoked and are not over by themselves.
+SELECT count(*)::int AS found FROM (
+  SELECT id FROM {identity}.revoked_tokens
+  WHERE tenant_id = $1 AND app_id = $2 AND expires_at > $3 LIMIT $4
+) AS revoked;
+
+-- name: insert_revoked
+-- Notes that a token of an app is revoked; again, that changes nothing.
+INSERT INTO {identity}.revoked_tokens (tenant_id, app_id, id, expires_at)
+VALUES ($1, $2, $3, $4)
+ON CONFLICT DO NOTHING
+RETURNING id;
 
 -- name: find_live_grant
 -- Reads, for an app's token, whose it is, what was granted, and what person and app may do now.
@@ -160,3 +181,17 @@ USING (
   ORDER BY d.tenant_id, d.digest LIMIT $3
 ) gone
 WHERE v.tenant_id = gone.tenant_id AND v.digest = gone.digest;
+
+-- name: prune_revoked
+-- Deletes revoked tokens that are over by themselves, a chunk at a time.
+DELETE FROM {identity}.revoked_tokens r
+USING (
+  SELECT d.tenant_id, d.app_id, d.id FROM unnest($1::uuid[]) AS t(tenant_id)
+  CROSS JOIN LATERAL (
+    SELECT q.tenant_id, q.app_id, q.id FROM {identity}.revoked_tokens q
+    WHERE q.tenant_id = t.tenant_id AND q.expires_at > '-infinity' AND q.expires_at < $2
+    ORDER BY q.expires_at LIMIT $3
+  ) AS d
+  ORDER BY d.tenant_id, d.app_id, d.id LIMIT $3
+) gone
+WHERE r.tenant_id = gone.tenant_id AND r.app_id = gone.app_id AND r.id = gone.id;

@@ -10,8 +10,26 @@ WHERE tenant_id = $1 AND kind = 'customer' AND email_key = ANY ($2::text[]) LIMI
 
 -- name: list_sessions_of_account
 -- Lists what is kept of an account's sessions, newest first.
-SELECT id, created_at, used_at, expires_at, ended_at, reason
+SELECT id, app_id, created_at, used_at, expires_at, ended_at, reason
 FROM {identity}.sessions WHERE tenant_id = $1 AND account_id = $2 ORDER BY id DESC LIMIT $3;
+
+-- name: tell_passkeys
+-- Lists what a person may know of her passkeys, oldest first.
+SELECT id, name, rp_id, is_backed_up, created_at, used_at
+FROM {identity}.passkeys WHERE tenant_id = $1 AND account_id = $2 ORDER BY id LIMIT $3;
+
+-- name: tell_factor
+-- Tells since when a person has an authenticator, and how many spare codes are left.
+SELECT created_at, confirmed_at, cardinality(spares) AS spare_codes
+FROM {identity}.second_factors WHERE tenant_id = $1 AND account_id = $2;
+
+-- name: tell_links
+-- Lists the providers that let a person in, and by which subject, with the names that are known.
+SELECT p.name AS provider, l.issuer, l.subject, l.created_at
+FROM {identity}.provider_links l
+LEFT JOIN {identity}.providers p
+  ON p.tenant_id = l.tenant_id AND p.kind = l.kind AND p.issuer = l.issuer
+WHERE l.tenant_id = $1 AND l.account_id = $2 ORDER BY l.issuer, l.subject LIMIT $3;
 
 -- name: erase_mail_tokens
 -- Deletes what was mailed to a person.
@@ -61,9 +79,9 @@ WITH wanted AS (
 )
 DELETE FROM {identity}.devices t USING wanted w WHERE t.tenant_id = w.tenant_id AND t.digest = w.digest;
 
--- name: erase_customer
--- Deletes a customer's account.
-DELETE FROM {identity}.accounts WHERE tenant_id = $1 AND id = $2 AND kind = 'customer';
+-- name: erase_account
+-- Deletes the account of a customer, or of a member of the staff.
+DELETE FROM {identity}.accounts WHERE tenant_id = $1 AND id = $2;
 
 -- name: lock_clear_accounts
 -- Locks and reads a chunk of tenants' accounts whose addresses are in clear.

@@ -60,6 +60,7 @@ class NewAppBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     scopes: Scopes
     redirect_uris: Redirects = ()
     is_public: bool = False
+    post_logout_redirect_uris: Redirects = ()
 
 
 class AppBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,6 +71,7 @@ class AppBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     grants: Grants | None = None
     scopes: Scopes | None = None
     is_disabled: bool | None = None
+    post_logout_redirect_uris: Redirects | None = None
 
 
 class RotationBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -111,12 +113,14 @@ def app_routes(provider: Provider) -> list[Any]:
     ) -> Response[bytes]:
         """What it may no more holds at once; a disabled app and its tokens are out at once."""
         refuse_nothing_to_change(
-            data.name, data.redirect_uris, data.grants, data.scopes, data.is_disabled
-        )
+            data.name, data.redirect_uris, data.grants, data.scopes, data.is_disabled,
+            data.post_logout_redirect_uris,
+        )  # fmt: skip
         who = principal_of(request)
         command = ChangeApp(
             who.tenant_id, app_id, data.name, data.redirect_uris, data.grants, data.scopes,
             data.is_disabled, who.scopes, expected_version(request), cause_of(request),
+            data.post_logout_redirect_uris,
         )  # fmt: skip
         view = await apps.change_app(command, provider=provider, home=who.home)
         return send_view(view, version=view.version)
@@ -138,7 +142,7 @@ def secret_routes(provider: Provider) -> list[Any]:
         who = principal_of(request)
         command = CreateApp(
             who.tenant_id, data.name, data.is_public, data.redirect_uris, data.grants, data.scopes,
-            who.scopes, cause_of(request),
+            who.scopes, cause_of(request), data.post_logout_redirect_uris,
         )  # fmt: skip
         view = await apps.create_app(command, provider=provider, home=who.home)
         return send(answer_with(view, status=201, location=f"/v1/apps/{view.app.id}"))

@@ -14,8 +14,8 @@ from serai.contexts.identity.contract import (
     AccountKind,
     SignedIn,
 )
+from serai.contexts.identity.contract.credentials import AssertionBody
 from serai.contexts.identity.ports import FindByHost, FindHome, TenantNames
-from serai.contexts.identity.routes.credentials import AssertionBody
 from serai.contexts.tenancy.contract import NAME_CHARS_MAX as TENANT_CHARS_MAX
 from serai.kernel.failure import Invalid
 from serai.kernel.problems import MEDIA_TYPE, Problem

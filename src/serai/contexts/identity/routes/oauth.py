@@ -66,6 +66,7 @@ def metadata_of(place: Place, *, public_url: str) -> dict[str, Any]:
         "revocation_endpoint": f"{at}/revoke",
         "introspection_endpoint": f"{at}/introspect",
         "device_authorization_endpoint": f"{at}/device_authorization",
+        "end_session_endpoint": f"{at}/logout",
         "jwks_uri": f"{public_url}/.well-known/jwks.json",
         "scopes_supported": list(APP_SCOPES),
         "response_types_supported": ["code"],

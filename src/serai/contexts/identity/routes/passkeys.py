@@ -15,13 +15,13 @@ from serai.contexts.identity.contract import (
     AccountKind,
     TokensView,
 )
+from serai.contexts.identity.contract.credentials import AssertionBody, MadeCredential
 from serai.contexts.identity.contract.passkeys import ChallengeView, FactorRolesView, PasskeyView
 from serai.contexts.identity.handlers import demanding, passkeys
 from serai.contexts.identity.handlers.desk import Desk
 from serai.contexts.identity.handlers.passkeys import AddPasskey, Owner
 from serai.contexts.identity.model import roles as model
 from serai.contexts.identity.model.passkeys import view_of
-from serai.contexts.identity.routes.credentials import AssertionBody, MadeCredential
 from serai.contexts.identity.routes.edge import (
     ANYONE,
     TAGS,

@@ -9,6 +9,7 @@ from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, JSONBody
 
 from serai.contexts.identity.contract import AccountKind, TokensView
+from serai.contexts.identity.contract.credentials import AssertionBody
 from serai.contexts.identity.contract.providers import (
     EMAIL_DOMAINS_MAX,
     ProviderChoiceView,
@@ -20,7 +21,6 @@ from serai.contexts.identity.handlers.configuring import AddProvider, ChangeProv
 from serai.contexts.identity.handlers.desk import Desk
 from serai.contexts.identity.handlers.providers import Begin, Complete
 from serai.contexts.identity.model.providers import URL_CHARS_MAX, view_of
-from serai.contexts.identity.routes.credentials import AssertionBody
 from serai.contexts.identity.routes.edge import (
     ANYONE,
     TAGS,

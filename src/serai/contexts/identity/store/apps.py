@@ -1,7 +1,7 @@
 """Apps, consents, codes and devices in PostgreSQL."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 from serai.contexts.identity.model import apps
@@ -26,7 +26,7 @@ class PostgresApps:
         await tx.execute(
             SQL.insert_app, app.tenant_id, app.id, app.name, app.is_public,
             list(app.redirect_uris), list(app.grants), list(app.scopes), app.secret,
-            app.created_at,
+            app.created_at, list(app.post_logout_redirect_uris),
         )  # fmt: skip
 
     async def find(self, tenant_id: UUID, app_id: UUID, *, tx: Tx) -> App | None:
@@ -40,7 +40,7 @@ class PostgresApps:
         await tx.execute(
             SQL.update_app, app.tenant_id, app.id, app.name, list(app.redirect_uris),
             list(app.grants), list(app.scopes), app.secret, app.old_secret, app.old_secret_until,
-            app.version, app.disabled_at,
+            app.version, app.disabled_at, list(app.post_logout_redirect_uris),
         )  # fmt: skip
 
     async def find_live(
@@ -53,6 +53,8 @@ class PostgresApps:
             app = await self.find(tenant_id, claims.client_id, tx=tx)
             if app is None or app.disabled_at is not None or apps.OWN not in app.grants:
                 return None
+            if await tx.fetchval(SQL.is_revoked, tenant_id, app.id, claims.jti):
+                return None
             return LiveSession(app.id, "app", apps.scopes_alone(app) & frozenset(asked))
         row = await tx.fetchrow(
             SQL.find_live_grant, tenant_id, claims.sid, claims.sub, claims.client_id, now
@@ -62,6 +64,14 @@ class PostgresApps:
         person = await open_scopes(tenant_id, row, tx=tx)
         opened = apps.effective(asked, row["granted"], row["allowed"], person=person)
         return LiveSession(claims.sub, "customer", opened)
+
+    async def revoke_token(self, claims: Claims, *, most: int, tx: Tx) -> bool:
+        tenant_id, app_id = claims.tenant, claims.client_id
+        if await tx.fetchval(SQL.count_revoked, tenant_id, app_id, tx.now, most) >= most:
+            return False
+        over_at = datetime.fromtimestamp(claims.exp, UTC)
+        await tx.fetchval(SQL.insert_revoked, tenant_id, app_id, claims.jti, over_at)
+        return True
 
     async def list_consents(
         self, tenant_id: UUID, account_id: UUID, *, tx: Tx
@@ -154,6 +164,7 @@ class PostgresHandovers:
         return max(
             await tx.execute(SQL.prune_codes, tenants, before, limit),
             await tx.execute(SQL.prune_devices, tenants, before, limit),
+            await tx.execute(SQL.prune_revoked, tenants, before, limit),
         )
 
 
@@ -164,6 +175,7 @@ def _app(row: Record) -> App:
         scopes=tuple(row["scopes"]), secret=row["secret"], version=row["version"],
         created_at=row["created_at"], old_secret=row["old_secret"],
         old_secret_until=row["old_secret_until"], disabled_at=row["disabled_at"],
+        post_logout_redirect_uris=tuple(row["post_logout_redirect_uris"]),
     )  # fmt: skip
 
 

@@ -15,12 +15,20 @@ from serai.kernel.person import Somebody, Step, Told
 from serai.kernel.sealed import Sealed
 
 SQL = queries.load("serai.contexts.identity")
-SESSIONS_TOLD_MAX = 1_000
+TOLD_MAX = 1_000
+"""Things of one kind that an export tells."""
+TOLD_OF_ACCOUNT = {
+    "session": SQL.list_sessions_of_account,
+    "passkey": SQL.tell_passkeys,
+    "provider_link": SQL.tell_links,
+    "app_consent": SQL.list_consents,
+}
+"""What is told of an account beside itself: names and times, and nothing that lets anyone in."""
 OF_ACCOUNT = (
     SQL.delete_factor, SQL.delete_passkeys, SQL.erase_challenges, SQL.delete_links,
-    SQL.erase_consents, SQL.erase_codes, SQL.erase_devices, SQL.erase_sessions, SQL.erase_customer,
+    SQL.erase_consents, SQL.erase_codes, SQL.erase_devices, SQL.erase_sessions, SQL.erase_account,
 )  # fmt: skip
-"""What deletes all that is kept by a customer's account, and the account at last."""
+"""What deletes all that is kept by an account, and the account at last."""
 
 
 class PostgresPeople:
@@ -53,10 +61,14 @@ class PostgresPeople:
         row = await tx.fetchrow(SQL.find_customer, who.tenant_id, who.account_id)
         if row is None:
             return Told([], None)
-        sessions = await tx.fetch(
-            SQL.list_sessions_of_account, who.tenant_id, who.account_id, SESSIONS_TOLD_MAX
-        )
-        return Told([await _account(row, tx=tx), *map(_session, sessions)], None)
+        told = [await _account(row, tx=tx)]
+        for what, statement in TOLD_OF_ACCOUNT.items():
+            rows = await tx.fetch(statement, who.tenant_id, who.account_id, TOLD_MAX)
+            told += [{"what": what, **dict(found)} for found in rows]
+        factor = await tx.fetchrow(SQL.tell_factor, who.tenant_id, who.account_id)
+        if factor is not None:
+            told.append({"what": "second_factor", **dict(factor)})
+        return Told(told, None)
 
     async def erase(self, who: Somebody, *, after: UUID, tx: Tx) -> Step:
         del after
@@ -105,7 +117,3 @@ async def _account(row: Record, *, tx: Tx) -> dict[str, Any]:
         "created_at": row["created_at"], "has_password": row["password_hash"] is not None,
         "suspended_at": row["suspended_at"],
     }  # fmt: skip
-
-
-def _session(row: Record) -> dict[str, Any]:
-    return {"what": "session", **dict(row)}

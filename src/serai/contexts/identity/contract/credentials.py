@@ -1,11 +1,10 @@
 """What a browser's `PublicKeyCredential` is as JSON, in the bodies that hold one."""
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
 import msgspec
 
-from serai.contexts.identity.handlers.passkeys import Assertion
 from serai.kernel.text import END
 
 ID_CHARS_MAX: Final = 1400
@@ -50,6 +49,21 @@ class MadeCredential(msgspec.Struct, frozen=True):
     raw_id: Id = msgspec.field(name="rawId")
     type: Literal["public-key"]
     response: MadeResponse
+
+
+class Assertion(msgspec.Struct, frozen=True):
+    """A passkey's answer to a challenge, as the browser gives it."""
+
+    challenge_id: UUID
+    credential: dict[str, Any]
+
+
+class Proof(msgspec.Struct, frozen=True):
+    """What somebody who is signed in shows once more to show that it is she."""
+
+    password: str | None
+    code: str | None
+    passkey: Assertion | None
 
 
 class AssertionBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
