@@ -35,7 +35,7 @@ SETTINGS = Settings(payment_deadline_s=12.0, payment_timeout_s=4.0, log_level="c
                     privacy_key="A" * 43)  # fmt: skip
 POOL_MAX = 6
 LETTERS = "kernel.dead_letters"
-NOTHING_TO_DO = ("identity.", "signup.", "privacy.")
+NOTHING_TO_DO = ("identity.", "signup.", "privacy.", "tenancy.")
 _WORLD_FAILS = (Unavailable, LostLease, asyncpg.PostgresError, asyncpg.InterfaceError, OSError,
                 asyncio.CancelledError)  # fmt: skip
 
@@ -135,7 +135,7 @@ class Process(Owner):
         """What a scheduler does until it ends."""
         composition = self.composition
         await run_jobs(
-            # Histories go in below HTTP, so nobody signs in or up: there is nothing to take away.
+            # Histories go in below HTTP: nobody signs anything, in or up, so nothing is taken away.
             [job for job in composition.jobs if not job.name.startswith(NOTHING_TO_DO)],
             database=composition.database,
             homes=composition.homes,
