@@ -67,7 +67,7 @@ class Settings(msgspec.Struct, frozen=True):
     """The `iss` of access tokens: what others know this installation by, best its URL."""
     public_url: str = ""
     """Where browsers and apps reach the API, such as https://api.shop.example: a scheme and a host,
-    no path. The issuer of a tenant's apps begins with it; empty: http://host:port."""
+    no path. The issuer of a tenant's apps begins with it; empty: http(s)://host:port."""
     privacy_key: str = ""
     """What wraps the keys of personal data: 32 bytes in base64, or several, the newest first. The
     same for every process; empty: a file `privacy.key` that is made in `data_dir`."""
@@ -127,7 +127,12 @@ class Settings(msgspec.Struct, frozen=True):
     @property
     def public_address(self) -> str:
         """`public_url`, or where the API listens."""
-        return self.public_url or f"http://{self.host}:{self.port}"
+        return self.public_url or f"{self.scheme}://{self.host}:{self.port}"
+
+    @property
+    def scheme(self) -> str:
+        """What the API itself speaks."""
+        return "http" if self.tls is None else "https"
 
     @property
     def data_path(self) -> Path:

@@ -44,7 +44,9 @@ async def find_installation(own: Settings) -> AsyncIterator[tuple[str, Settings]
         yield runtime.api_url, walled
         return
     port, worker_port = _free_ports()
-    ours = msgspec.structs.replace(own, host="127.0.0.1", port=port, worker_port=worker_port)
+    ours = msgspec.structs.replace(
+        own, host="127.0.0.1", port=port, worker_port=worker_port, tls_certificate="", tls_key=""
+    )
     supervisor = Supervisor(ours, has_log_files=True)
     try:
         await supervisor.start()
