@@ -99,7 +99,9 @@ def build_app(
         debug=False,
         logging_config=None,
     )
-    outermost = Edge(has_tls=settings.has_tls, origins=composition.tenancy.origins)
+    outermost = Edge(
+        has_tls=settings.has_tls, origins=composition.tenancy.origins, proxies=settings.proxies
+    )
     app.state[EDGE] = outermost
     # Around the routing, so that an answer which no route gives has its headers too.
     app.asgi_handler = outermost(app.asgi_handler)
