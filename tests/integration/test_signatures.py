@@ -16,11 +16,15 @@ from serai.kernel.db import Database
 from serai.kernel.signatures import AGE_MAX, AHEAD_MAX, KEPT_LONGER
 from serai.kernel.tenant import POOLED
 from serai.kernel.web import Rule
+from serai.roles.api import build_app
+from serai.settings import Settings
+from tests.integration import audited_shop
 from tests.integration.fulfilment_shop import code_of
 from tests.integration.signing_shop import (
     ORDER,
     Signatory,
     SigningShop,
+    make_signatory,
     open_signing_shop,
     pem_of,
 )
@@ -96,6 +100,24 @@ async def test_every_route_refuses_what_is_not_signed(shop: SigningShop) -> None
                 let_in.append((method, path, answer.text))
     assert let_in == []
     assert await shop.house.rows("SELECT count(*) FROM kernel.outbox") == before
+
+
+async def test_every_writing_route_takes_what_is_signed(database: Database, tmp_path: Path) -> None:
+    """The guard has read the body by then, of whatever kind it is: the route still finds it."""
+    async for shop in audited_shop.open_shop(database, tmp_path):
+        app: Any = build_app(Settings(), shop.house.composition)
+        own = await make_signatory(shop.house, shop.house.tenant, shop.key, app)
+
+        async def sign(request: httpx.Request, own: Signatory = own, shop: Any = shop) -> None:
+            request.headers["authorization"] = f"Bearer {own.key}"
+            own.sign(request, at=shop.house.clock.now())
+
+        shop.http.event_hooks["request"].append(sign)
+        for (method, _), ask in audited_shop.SCENARIOS.items():
+            path, body, headers = await ask(shop)
+            answer = await shop.send(method, path, body, **headers)
+            assert answer.is_success, f"{method} {path}: {answer.text}"
+            await shop.rest()
 
 
 async def test_what_was_touched_is_refused_and_nothing_is_changed(shop: SigningShop) -> None:
