@@ -27,7 +27,14 @@ class Secured(Installation):
         return {**super().settings, **own, "public_url": f"https://localhost:{self.port}"}
 
 
-def test_a_whole_shop_speaks_tls() -> None:
+GOODS = "handle,title,status,sku,price:USD\ntent,Tent,published,TENT,10.00\n"
+TRADE = (
+    "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n"
+    "1,TENT,Tent,1,2010-12-01 08:26:00,2.55,17850,United Kingdom\n"
+)
+
+
+def test_a_whole_shop_speaks_tls(monkeypatch: pytest.MonkeyPatch) -> None:
     with tempfile.TemporaryDirectory(prefix="serai-tls-") as name:
         Path(name).chmod(0o755)  # the server of a test run as root is another user's
         shop = Secured(Path(name))
@@ -50,6 +57,7 @@ def test_a_whole_shop_speaks_tls() -> None:
                 with pytest.raises(httpx.ConnectError, match=r"(?i)certificate"):
                     httpx.get(f"{url}/readyz")
                 assert shop.worker("/readyz").status == 200, "probes of the worker stay as they are"
+                _ask_by_commands(shop, monkeypatch)
 
                 died = shop.runtime()["api_pid"]
                 os.kill(died, signal.SIGKILL)
@@ -57,6 +65,19 @@ def test_a_whole_shop_speaks_tls() -> None:
                 wait_until(lambda: _answers(http, url), "it answers again")
         finally:
             assert shop.stop() == 0
+
+
+def _ask_by_commands(shop: Secured, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One goes by the certificate that it is told to trust; one says that it cannot."""
+    goods, trade = shop.folder / "goods.csv", shop.folder / "trade.csv"
+    goods.write_text(GOODS)
+    trade.write_text(TRADE)
+    words = ("import", str(goods), "--tenant", "acme", "--json")
+    monkeypatch.setenv("SSL_CERT_FILE", str(shop.certificate))
+    done = serai(*words, cwd=shop.folder, **shop.settings)
+    assert done.code == 0, done.err
+    refused = serai("replay", str(trade), cwd=shop.folder, **shop.settings)
+    assert (refused.code, "TLS" in refused.err) == (1, True), refused.err
 
 
 def _answers(http: httpx.Client, url: str) -> bool:
