@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Mapping
 from importlib import metadata
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
 import msgspec
@@ -67,7 +68,7 @@ class Settings(msgspec.Struct, frozen=True):
     """The `iss` of access tokens: what others know this installation by, best its URL."""
     public_url: str = ""
     """Where browsers and apps reach the API, such as https://api.shop.example: a scheme and a host,
-    no path. The issuer of a tenant's apps begins with it; empty: http://host:port."""
+    no path. The issuer of a tenant's apps begins with it; empty: http(s)://host:port."""
     privacy_key: str = ""
     """What wraps the keys of personal data: 32 bytes in base64, or several, the newest first. The
     same for every process; empty: a file `privacy.key` that is made in `data_dir`."""
@@ -93,6 +94,9 @@ class Settings(msgspec.Struct, frozen=True):
     logins_per_address: int = 60
     """Tries to sign in that one network address has, and one more every two seconds; 0: any number,
     for where a proxy hides the addresses. The tries of one account are always counted."""
+    trusted_proxies: str = ""
+    """The networks of the proxies before us, such as 10.0.0.0/8,192.0.2.7: whoever they say in
+    `X-Forwarded-For` that they were called by is who calls. Empty: whoever connects is."""
     providers_at_home: bool = False
     """Whether OpenID Connect providers may be inside: at private addresses, and on this machine
     without TLS. For development, and for an installation whose provider is in its own network."""
@@ -121,13 +125,23 @@ class Settings(msgspec.Struct, frozen=True):
         return Path(self.tls_certificate), Path(self.tls_key)
 
     @property
+    def proxies(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """The networks of the proxies whose word is taken."""
+        return tuple(ip_network(part.strip()) for part in self.trusted_proxies.split(",") if part)
+
+    @property
     def has_tls(self) -> bool:
         return self.tls_in_front or self.tls is not None
 
     @property
     def public_address(self) -> str:
         """`public_url`, or where the API listens."""
-        return self.public_url or f"http://{self.host}:{self.port}"
+        return self.public_url or f"{self.scheme}://{self.host}:{self.port}"
+
+    @property
+    def scheme(self) -> str:
+        """What the API itself speaks."""
+        return "http" if self.tls is None else "https"
 
     @property
     def data_path(self) -> Path:
@@ -228,6 +242,14 @@ def _check_words(settings: Settings) -> None:
         raise SettingsError(
             "SERAI_DNS_SERVERS must be IP addresses, like 192.0.2.53,192.0.2.54#5353"
         )
+    try:
+        trusts_all = any(network.prefixlen == 0 for network in settings.proxies)
+    except ValueError as error:
+        raise SettingsError(
+            f"SERAI_TRUSTED_PROXIES must be networks, like 10.0.0.0/8,192.0.2.7: {error}"
+        ) from error
+    if trusts_all:
+        raise SettingsError("SERAI_TRUSTED_PROXIES must not trust everybody: name your proxies")
     if settings.log_level.upper() not in logging.getLevelNamesMapping():
         raise SettingsError(f"SERAI_LOG_LEVEL is {settings.log_level!r}; `info` is a usual one")
 

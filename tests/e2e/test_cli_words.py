@@ -127,13 +127,17 @@ def test_an_expected_failure_says_what_to_do(
     assert done.out == ""
 
 
-def test_run_does_not_pretend_to_speak_tls(say: Say, tmp_path: Path) -> None:
+@pytest.mark.parametrize("words", [(), ("--demo",), ("--sandbox-port", "1")])
+def test_run_refuses_tls_that_it_cannot_speak(
+    say: Say, tmp_path: Path, words: tuple[str, ...]
+) -> None:
     for name in ("pem", "key"):
         (tmp_path / name).write_text("x")
     files = {"tls_certificate": str(tmp_path / "pem"), "tls_key": str(tmp_path / "key")}
-    done = say("run", **files)
+    done = say("run", *words, **files)
     assert (done.code, done.out) == (2, "")
-    assert "SERAI_TLS_IN_FRONT" in done.err
+    assert "SERAI_TLS_CERTIFICATE" in done.err
+    assert "Traceback" not in done.err
 
 
 def test_a_failure_is_one_json_document_for_a_script(say: Say) -> None:

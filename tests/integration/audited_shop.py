@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import httpx
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from serai.contexts.audit.contract import HeadView, Verified
 from serai.contexts.payments.gateways import sandbox_cards as cards
@@ -20,6 +21,7 @@ from serai.roles.api import build_app
 from serai.settings import Settings
 from tests.integration.dns_zone import Zone, serve_zone
 from tests.integration.house import House
+from tests.integration.signing_shop import pem_of
 
 PEER = "192.0.2.7"
 RESTS_MAX = 200
@@ -321,6 +323,12 @@ async def delete_key(shop: AuditedShop) -> Asked:
     return f"/v1/api-keys/{made['id']}", None, {}
 
 
+async def put_signer(shop: AuditedShop) -> Asked:
+    made = await shop.do("POST", "/v1/api-keys", {"scopes": ["orders:read"]})
+    body = {"signer": pem_of(Ed25519PrivateKey.generate())}
+    return f"/v1/api-keys/{made['id']}/signer", body, {}
+
+
 SCENARIOS: dict[tuple[str, str], Scenario] = {
     ("POST", "/v1/products"): post_product,
     ("POST", "/v1/products:batch"): post_products,
@@ -352,5 +360,6 @@ SCENARIOS: dict[tuple[str, str], Scenario] = {
     ("PUT", "/v1/notification-templates/{kind}"): put_template,
     ("POST", "/v1/api-keys"): post_key,
     ("DELETE", "/v1/api-keys/{key_id}"): delete_key,
+    ("PUT", "/v1/api-keys/{key_id}/signer"): put_signer,
 }
 """What is asked of each route so that it changes something; a route that writes is in it."""

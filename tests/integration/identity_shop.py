@@ -107,15 +107,20 @@ class Shop:
 
 @contextlib.asynccontextmanager
 async def open_shop(
-    database: Database, folder: Path, *, is_watching: bool = True, **given: Any
+    database: Database,
+    folder: Path,
+    *,
+    is_watching: bool = True,
+    peer: str = "127.0.0.1",
+    **given: Any,
 ) -> AsyncIterator[Shop]:
-    """One process; with `is_watching` it is told what others change."""
+    """One process that `peer` calls; with `is_watching` it is told what others change."""
     composition = compose(settings_of(folder, **given), database)
     app: Any = build_app(composition.surroundings.settings, composition)
     watching = asyncio.create_task(composition.identity.watch()) if is_watching else None
     if watching is not None:
         await asyncio.wait_for(composition.identity.watching.wait(), 5)
-    transport = httpx.ASGITransport(app)
+    transport = httpx.ASGITransport(app, client=(peer, 40_000))
     try:
         async with httpx.AsyncClient(transport=transport, base_url="http://shop.test") as http:
             yield Shop(composition, http)

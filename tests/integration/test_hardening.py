@@ -4,15 +4,15 @@ import asyncio
 import base64
 import hashlib
 import re
-import shutil
 import ssl
-import subprocess
+import warnings
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives import serialization
 from litestar import Litestar
 
 from serai.contexts.tenancy.contract import SCOPES
@@ -23,7 +23,8 @@ from serai.kernel.db import Database
 from serai.roles.api import build_app
 from serai.roles.html import policy_of
 from serai.roles.server import serve_app
-from serai.settings import Settings
+from serai.settings import Settings, SettingsError
+from tests.e2e.certificates import make_certificate
 from tests.e2e.processes import free_ports
 from tests.integration.fulfilment_shop import Client, code_of
 from tests.integration.house import House
@@ -216,16 +217,7 @@ async def test_what_is_remembered_of_origins_ends_and_is_bounded(
 
 
 async def test_with_a_certificate_the_api_speaks_tls_and_nothing_else(tmp_path: Path) -> None:
-    program = shutil.which("openssl")
-    if program is None:
-        pytest.skip("openssl makes the certificate")
-    certificate, key = tmp_path / "tls.pem", tmp_path / "tls.key"
-    subprocess.run(
-        [program, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
-         "-nodes", "-keyout", str(key), "-out", str(certificate), "-days", "2",
-         "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"],
-        check=True, capture_output=True,
-    )  # fmt: skip
+    tls = make_certificate(tmp_path)
     (port,) = free_ports(1)
     stop = asyncio.Event()
 
@@ -233,12 +225,11 @@ async def test_with_a_certificate_the_api_speaks_tls_and_nothing_else(tmp_path: 
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"well"})
 
-    tls = (certificate, key)
     serving = asyncio.create_task(
         serve_app(answer, host="127.0.0.1", port=port, stop=stop, tls=tls)
     )
     try:
-        trust = ssl.create_default_context(cafile=str(certificate))
+        trust = ssl.create_default_context(cafile=str(tls[0]))
         async with httpx.AsyncClient(verify=trust) as http:
             for _ in range(50):
                 try:
@@ -250,6 +241,41 @@ async def test_with_a_certificate_the_api_speaks_tls_and_nothing_else(tmp_path: 
             assert said.content == b"well"
             with pytest.raises(httpx.TransportError):
                 await http.get(f"http://127.0.0.1:{port}/")
+        for wanted in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            assert await shake_hands(port, tls[0], wanted) == wanted.name.replace("_", ".")
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            await shake_hands(port, tls[0], ssl.TLSVersion.TLSv1_1)
     finally:
         stop.set()
         await serving
+
+
+async def shake_hands(port: int, certificate: Path, version: ssl.TLSVersion) -> str | None:
+    """What is spoken with a client that knows one version only."""
+    trust = ssl.create_default_context(cafile=str(certificate))
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+        trust.minimum_version = trust.maximum_version = version
+    # Old versions need old ciphers: our server is to refuse them, not this client.
+    trust.set_ciphers("ALL:@SECLEVEL=0")
+    _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=trust)
+    spoken: str | None = writer.get_extra_info("ssl_object").version()
+    writer.close()
+    await writer.wait_closed()
+    return spoken
+
+
+async def test_a_certificate_that_cannot_be_used_is_refused_before_anything_listens(
+    tmp_path: Path,
+) -> None:
+    (certificate, key), (_, other) = (make_certificate(tmp_path, name=n) for n in ("a", "b"))
+    sealed = tmp_path / "sealed.key"
+    private = serialization.load_pem_private_key(key.read_bytes(), None)
+    sealed.write_bytes(private.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(b"x"),
+    ))  # fmt: skip
+    for pair in ((certificate, other), (key, key), (certificate, certificate),
+                 (certificate, sealed), (certificate, tmp_path)):  # fmt: skip
+        with pytest.raises(SettingsError, match="SERAI_TLS_KEY"):
+            await serve_app(None, host="127.0.0.1", port=free_ports(1)[0], stop=asyncio.Event(),
+                            tls=pair)  # fmt: skip

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -149,6 +150,49 @@ async def test_tries_of_an_address_run_out(database: Database, tmp_path: Path) -
         ]
         assert [a.status_code for a in answers[:5]] == [401] * 5
         assert answers[-1].status_code == 429
+
+
+async def tries(shop: Shop, forwarded: str, count: int) -> list[int]:
+    """How tries to sign in are answered that came with these addresses."""
+    answers = [
+        await shop.http.post(
+            "/v1/sessions", json={"email": f"b{n}@example.com", "password": PASSWORD},
+            headers={"Serai-Tenant": "acme", "X-Forwarded-For": forwarded.format(n)},
+        )
+        for n in range(count)
+    ]  # fmt: skip
+    return [answer.status_code for answer in answers]
+
+
+async def test_tries_are_those_of_whoever_called_our_proxy(
+    database: Database, tmp_path: Path
+) -> None:
+    given: dict[str, Any] = {"logins_per_address": 3, "trusted_proxies": "10.0.0.0/8"}
+    async with open_shop(database, tmp_path, peer="10.1.2.3", **given) as shop:
+        await shop.add_tenant("acme")
+        assert await tries(shop, "198.51.100.{}, 203.0.113.9", 5) == [401] * 3 + [429] * 2
+        assert await tries(shop, "203.0.113.9, 203.0.113.10", 1) == [401], "another caller's"
+        shop.http.headers["X-Forwarded-For"] = "198.51.100.7, 203.0.113.20"
+        await shop.register(EMAIL)
+        await shop.sign_in(EMAIL)
+        async with database.transaction(POOLED, (shop.tenants["acme"],)) as tx:
+            trail = await tx.connection.fetch(
+                "SELECT data::text FROM kernel.outbox WHERE topic = 'audit' ORDER BY xid, seq"
+            )
+        assert "203.0.113.20" in trail[-1]["data"], "the trail names her too"
+        assert "198.51.100.7" not in trail[-1]["data"]
+
+
+async def test_who_is_no_proxy_of_ours_has_one_address_whatever_she_says(
+    database: Database, tmp_path: Path
+) -> None:
+    given: dict[str, Any] = {"logins_per_address": 3, "trusted_proxies": "10.0.0.0/8"}
+    async with open_shop(database, tmp_path, peer="203.0.113.9", **given) as shop:
+        await shop.add_tenant("acme")
+        assert await tries(shop, "198.51.100.{}", 5) == [401] * 3 + [429] * 2
+        assert await tries(shop, "198.51.100.{}, 10.0.0.1", 1) == [429]
+    async with open_shop(database, tmp_path, peer="203.0.113.11", logins_per_address=3) as shop:
+        assert await tries(shop, "198.51.100.{}", 5) == [401] * 3 + [429] * 2, "nobody is trusted"
 
 
 async def test_a_refresh_token_is_good_once_and_reuse_ends_the_family(shop: Shop) -> None:

@@ -6,14 +6,17 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from serai.contexts.tenancy.contract import SCOPES
 from serai.contexts.tenancy.gateways import keyring as keyring_module
 from serai.kernel.db import Database
 from serai.kernel.embedded import EmbeddedPostgres
 from serai.kernel.web import Unauthenticated
+from serai.roles.api import build_app
 from serai.roles.composition import Composition, compose
 from serai.settings import Settings
+from tests.integration.signing_shop import client_of, pem_of
 
 HEARD_WITHIN_S = 5.0
 FOR_EVER_S = 3600.0
@@ -87,3 +90,22 @@ async def test_what_was_said_while_the_line_was_down_is_made_up_for(
         await other.close()
     await here.tenancy.revoke_key(issued.tenant.id, issued.key.id)
     await until_refused(there, issued.key.key)
+
+
+async def test_a_key_that_is_given_a_signer_takes_no_bare_request_in_the_others(
+    houses: tuple[Composition, Composition],
+) -> None:
+    here, there = houses
+    issued = await here.tenancy.create_tenant("caravan", scopes=SCOPES)
+    await asyncio.wait_for(there.tenancy.watching.wait(), HEARD_WITHIN_S)
+    known = await there.tenancy.authenticator.authenticate(issued.key.key)
+    assert known.proof is None
+    answer = await client_of(build_app(Settings(), here)).put(
+        f"/v1/api-keys/{issued.key.id}/signer",
+        headers={"Authorization": f"Bearer {issued.key.key}"},
+        json={"signer": pem_of(Ed25519PrivateKey.generate())},
+    )
+    assert answer.status_code == 200, answer.text
+    async with asyncio.timeout(HEARD_WITHIN_S):
+        while (await there.tenancy.authenticator.authenticate(issued.key.key)).proof is None:
+            await asyncio.sleep(0.01)

@@ -136,7 +136,7 @@ class Process(Owner):
         """What a scheduler does until it ends."""
         composition = self.composition
         await run_jobs(
-            # Histories go in below HTTP: nobody signs in or up, or has a domain to be checked.
+            # Histories go in below HTTP: nobody signs anything, in or up, or has a domain to check.
             [job for job in composition.jobs if not job.name.startswith(NOTHING_TO_DO)],
             database=composition.database,
             homes=composition.homes,

@@ -10,6 +10,7 @@ from serai import settings
 from serai.cli.console import EXIT_CODES, AsJson, Failure, err, out, print_json, run_async
 from serai.cli.demo.board import run_demo
 from serai.cli.supervise import Happening, Supervisor
+from serai.roles.certificate import check_pair
 from serai.settings import Settings, SettingsError
 
 app = typer.Typer(add_completion=False)
@@ -42,14 +43,17 @@ def run(  # noqa: PLR0917 - an option is named on the command line
     """Run the whole shop: database, API and worker, supervised.
 
     What dies is started again. Ctrl-C or SIGTERM ends it cleanly: what was answered is on disk.
-    With --json the addresses are printed once everything is ready.
+    With SERAI_TLS_CERTIFICATE and SERAI_TLS_KEY the API speaks TLS, and no plain HTTP. With --json
+    the addresses are printed once everything is ready.
     """
     own = settings.load_with(host=host, port=port, worker_port=worker_port, data_dir=data_dir)
     if own.tls is not None:
-        raise SettingsError(
-            "`serai run` speaks plain HTTP: put a proxy before it (SERAI_TLS_IN_FRONT), or start "
-            "`serai serve` and `serai worker`, of which the first speaks TLS by itself"
-        )
+        if demo or sandbox_port is not None:
+            raise SettingsError(
+                "--demo and --sandbox-port are for trying things out, in plain HTTP: leave "
+                "SERAI_TLS_CERTIFICATE and SERAI_TLS_KEY away, or them"
+            )
+        check_pair(own.tls)
     run_async(
         _run(own, is_demo=demo, has_traffic=traffic, sandbox_port=sandbox_port, as_json=as_json)
     )

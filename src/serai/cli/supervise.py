@@ -16,7 +16,7 @@ from typing import IO, Final
 
 import msgspec
 
-from serai.cli.children import BACKOFF_FIRST_S, BACKOFF_MAX_S, Child
+from serai.cli.children import BACKOFF_FIRST_S, BACKOFF_MAX_S, Child, Probe
 from serai.cli.installation import (
     Runtime,
     Urls,
@@ -94,8 +94,11 @@ class Supervisor:
 
     @property
     def api_url(self) -> str:
-        """Where the API answers."""
-        return f"http://{_reachable(self.settings.host)}:{self.settings.port}"
+        """Where the API answers; with TLS by its public URL, which its certificate names."""
+        own = self.settings
+        if own.tls is not None and own.public_url:
+            return own.public_url
+        return f"{own.scheme}://{_reachable(own.host)}:{own.port}"
 
     @property
     def worker_url(self) -> str:
@@ -211,13 +214,15 @@ class Supervisor:
             serve.append("--demo-pictures")
         work = ["-m", "serai", "worker", "--with-scheduler", "--lifeline"]
         children = [
-            self._make_child("api", serve, environment, (host, own.port, "/readyz")),
-            self._make_child("worker", work, environment, (host, own.worker_port, "/readyz")),
+            self._make_child(
+                "api", serve, environment, Probe(host, own.port, "/readyz", own.tls is not None)
+            ),
+            self._make_child("worker", work, environment, Probe(host, own.worker_port, "/readyz")),
         ]
         if self._sandbox_port is not None:
             # Last, for they end in this order: what the worker has at hand may still be paid.
             arguments = self._sandbox_arguments(self._sandbox_port)
-            probe = ("127.0.0.1", self._sandbox_port, "/healthz")
+            probe = Probe("127.0.0.1", self._sandbox_port, "/healthz")
             children.append(self._make_child("sandbox", arguments, environment, probe))
         return children
 
@@ -248,7 +253,7 @@ class Supervisor:
         name: str,
         arguments: list[str],
         environment: Mapping[str, str],
-        probe: tuple[str, int, str],
+        probe: Probe,
     ) -> Child:
         return Child(
             name,

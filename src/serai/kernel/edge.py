@@ -7,7 +7,7 @@ credentials of the browser's own, so that no cookie is ever sent along for anoth
 
 import functools
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 from typing import Any, Final, Protocol
 from uuid import UUID
@@ -17,6 +17,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from serai.kernel import ids, observe
 from serai.kernel.failure import Unavailable
+from serai.kernel.proxies import Network, Proxies
 
 REQUEST_ID_CHARS_MAX = 64
 ORIGIN_CHARS_MAX = 255
@@ -60,9 +61,19 @@ class Origins(Protocol):
 
 
 class Edge:
-    """Wraps an application. HSTS is sent only where TLS is known to be spoken before us."""
+    """Wraps an application. HSTS is sent only where TLS is known to be spoken before us.
 
-    def __init__(self, *, has_tls: bool = False, origins: Origins | None = None) -> None:
+    Behind `proxies`, the client that everything further in sees is the one who called them.
+    """
+
+    def __init__(
+        self,
+        *,
+        has_tls: bool = False,
+        origins: Origins | None = None,
+        proxies: Sequence[Network] = (),
+    ) -> None:
+        self._proxies = Proxies(proxies) if proxies else None
         always = (*_ALWAYS, *_HSTS) if has_tls else _ALWAYS
         self._open: Pairs = (*always, *_OPEN)
         self._private: Pairs = (*always, *_PRIVATE)
@@ -76,6 +87,10 @@ class Edge:
             began = time.perf_counter()
             request_id, origin, is_preflight = _read(scope["headers"], ids.new_id().hex)
             scope["request_id"] = request_id  # type: ignore[typeddict-unknown-key]
+            peer = scope["client"]
+            if self._proxies is not None and peer is not None:
+                # The port is the proxy's, and nobody asks for it.
+                scope["client"] = (self._proxies.find_caller(peer[0], scope["headers"]), peer[1])
             status = 500
 
             async def send_with_headers(message: Message) -> None:

@@ -30,20 +30,25 @@ class _Url(NamedTuple):
     path: str
 
 
+class _Gone(Exception):
+    """The client left before the end of its body: there is nobody to answer."""
+
+
 class Call:
     """A request, as far as guards, routes and failures of ours look at it."""
 
-    __slots__ = ("_content", "app", "headers", "scope")
+    __slots__ = ("_content", "_receive", "app", "headers", "scope")
 
-    def __init__(self, scope: Any, app: Litestar) -> None:
+    def __init__(self, scope: Any, app: Litestar, receive: Receive) -> None:
         self.scope = scope
         self.app = app
+        self._receive = receive
         # The first of several headers of one name counts, as it does on the long way.
         self.headers = {
             name.decode("latin-1"): value.decode("latin-1")
             for name, value in reversed(list(scope["headers"]))
         }
-        self._content = b""
+        self._content: bytes | None = None
 
     @property
     def method(self) -> str:
@@ -54,19 +59,20 @@ class Call:
         return _Url(self.scope["path"])
 
     async def body(self) -> bytes:
+        """All of the body; taken in when it is first asked for."""
+        if self._content is None:
+            self._content = await self._read()
         return self._content
 
-    async def read(self, receive: Receive) -> bool:
-        """Takes the body in; False where the client left before its end."""
+    async def _read(self) -> bytes:
         pieces: list[bytes] = []
         while True:
-            message = await receive()
+            message = await self._receive()
             if message["type"] != "http.request":
-                return False
+                raise _Gone
             pieces.append(message.get("body", b""))
             if not message.get("more_body", False):
-                self._content = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-                return True
+                return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 class _Lane:
@@ -82,14 +88,14 @@ class _Lane:
         self._function = handler.fn
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        call = Call(scope, self._app)
+        call = Call(scope, self._app, receive)
         try:
             for guard in self._guards:
                 await guard(call, self._handler)
-            if not await call.read(receive):
-                return
             data = decode_json(self._decoder, await call.body())
             response = await self._function(request=call, data=data)
+        except _Gone:
+            return
         except Exception as error:  # noqa: BLE001 - each has its handler, the last one for our mistakes
             response = _handler_of(error)(call, error)
         await _send(response, send)

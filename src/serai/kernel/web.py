@@ -50,8 +50,6 @@ VERSION_REQUIRED: Final = {VERSION: True}
 
 OF_ACTOR: Final = "\x1f"
 """Stands between an actor and her idempotency key."""
-KEY_PREFIX: Final = "serai_"
-"""How every API key begins; no token of another kind does."""
 OPEN: Final = "is_open"
 """The `opt` of a route that anyone may call: `opt={OPEN: "why"}`. Every other has a `Rule`."""
 
@@ -77,6 +75,12 @@ class DuplicateKey(Invalid):
     """A JSON object names a key twice, so what it means is anyone's guess."""
 
 
+class Proof(Protocol):
+    """What a key asks of each request beside itself, such as a signature; refuses one without."""
+
+    async def check(self, connection: Any) -> None: ...
+
+
 class Principal(msgspec.Struct, frozen=True):
     """Who asks: a key, a member of the staff, a customer or an app of a tenant, and its scopes."""
 
@@ -86,6 +90,7 @@ class Principal(msgspec.Struct, frozen=True):
     scopes: frozenset[str]
     limits: tuple[Limit, ...] = ()
     """What narrows scopes; a scope that two roles give, one of them without limit, has none."""
+    proof: Proof | None = None
 
 
 class Authenticator(Protocol):
@@ -100,18 +105,6 @@ class Gate(Protocol):
     def admit(self, principal: Principal) -> None:
         """Lets a request pass, or raises Throttled."""
         ...
-
-
-class Authenticators:
-    """`Authenticator` over two: API keys say so by their first letters, all else is a token."""
-
-    def __init__(self, keys: Authenticator, tokens: Authenticator) -> None:
-        self._keys = keys
-        self._tokens = tokens
-
-    async def authenticate(self, token: str) -> Principal:
-        chosen = self._keys if token.startswith(KEY_PREFIX) else self._tokens
-        return await chosen.authenticate(token)
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -133,6 +126,8 @@ class Rule(msgspec.Struct, frozen=True):
             raise Unauthenticated("say who you are: `Authorization: Bearer <API key or token>`")
         authenticator: Authenticator = connection.app.state.authenticator
         principal = await authenticator.authenticate(token.strip())
+        if principal.proof is not None:
+            await principal.proof.check(connection)
         if self.scope not in principal.scopes and self.own not in principal.scopes:
             raise MissingScope(f"this needs the scope {self.scope}", scope=self.scope)
         gate: Gate | None = connection.app.state.get("gate")

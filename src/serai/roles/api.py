@@ -99,7 +99,9 @@ def build_app(
         debug=False,
         logging_config=None,
     )
-    outermost = Edge(has_tls=settings.has_tls, origins=composition.tenancy.origins)
+    outermost = Edge(
+        has_tls=settings.has_tls, origins=composition.tenancy.origins, proxies=settings.proxies
+    )
     app.state[EDGE] = outermost
     # Around the routing, so that an answer which no route gives has its headers too.
     app.asgi_handler = outermost(app.asgi_handler)
@@ -112,7 +114,8 @@ def _openapi_config() -> OpenAPIConfig:
         version=version(),
         description=(
             "A headless commerce platform. Requests carry `Authorization: Bearer <API key or "
-            "access token>`; what creates or moves something carries an `Idempotency-Key`. "
+            "access token>`; what creates or moves something carries an `Idempotency-Key`; with an "
+            "API key that has a `signer`, each is signed (HTTP Message Signatures, RFC 9421). "
             "Failures are problem details (RFC 9457) with a stable `code`."
         ),
         path="/schema",

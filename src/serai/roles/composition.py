@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from serai.contexts.audit import module as audit_module
 from serai.contexts.billing import module as billing_module
@@ -28,9 +28,24 @@ from serai.kernel.module import Check, Consumer, Job, Module, Surroundings, Time
 from serai.kernel.seals import building as sealing
 from serai.kernel.seals.subjects import Seals
 from serai.kernel.tenant import Homes
-from serai.kernel.web import Authenticator, Authenticators
+from serai.kernel.web import Authenticator, Principal
 from serai.roles.schemas import SCHEMAS
 from serai.settings import Settings
+
+KEY_PREFIX: Final = "serai_"
+"""How every API key begins; no token of another kind does."""
+
+
+class Authenticators:
+    """`Authenticator` over two: API keys say so by their first letters, all else is a token."""
+
+    def __init__(self, keys: Authenticator, tokens: Authenticator) -> None:
+        self._keys = keys
+        self._tokens = tokens
+
+    async def authenticate(self, token: str) -> Principal:
+        chosen = self._keys if token.startswith(KEY_PREFIX) else self._tokens
+        return await chosen.authenticate(token)
 
 
 @dataclasses.dataclass(frozen=True)

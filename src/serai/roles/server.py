@@ -8,6 +8,7 @@ from granian.constants import HTTPModes, Interfaces, SSLProtocols
 from granian.server.embed import Server
 
 from serai.kernel.failure import Unavailable
+from serai.roles.certificate import check_pair
 from serai.roles.ports import refuse_taken_port
 
 BACKLOG: Final = 1024
@@ -30,6 +31,8 @@ async def serve_app(
     For `notice_s` after `stop` it still accepts, while /readyz says that it will not for long.
     """
     refuse_taken_port(host, port)
+    if tls is not None:
+        check_pair(tls)
     server = Server(
         app,
         address=host,

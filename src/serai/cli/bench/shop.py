@@ -15,7 +15,7 @@ import msgspec
 
 from serai import settings
 from serai.cli.bench.load import CURRENCY, PRICE_MINOR, UNITS
-from serai.cli.children import Child
+from serai.cli.children import Child, Probe
 from serai.cli.console import Failure
 from serai.cli.inside import go_inside
 from serai.cli.installation import embedded_postgres
@@ -80,7 +80,7 @@ async def open_shop(
         own = settings.load_with(
             data_dir=folder, database_url=postgres.owner_url(),
             database_app_url=postgres.app_url(), host=HOST, port=free_port(),
-            worker_port=free_port(),
+            worker_port=free_port(), tls_certificate="", tls_key="",
         )  # fmt: skip
         sandbox_port = free_port() if provider == "http" else None
         supervisor = Supervisor(own, has_log_files=True, sandbox_port=sandbox_port)
@@ -104,8 +104,8 @@ async def open_process(
     """`python -m module FILE`, with what it is told in the file, until the block ends."""
     with _paper(said) as (told, output):
         child = Child(
-            name, ["-m", module, str(told)], environment=os.environ, probe=(HOST, port, "/readyz"),
-            output=output, tell=_tell_nobody,
+            name, ["-m", module, str(told)], environment=os.environ,
+            probe=Probe(HOST, port, "/readyz"), output=output, tell=_tell_nobody,
         )  # fmt: skip
         child.start()
         try:

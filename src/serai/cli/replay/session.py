@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from serai.cli.check import Report, check_tenants
+from serai.cli.console import Failure
 from serai.cli.inside import go_inside
 from serai.cli.installation import read_runtime
 from serai.cli.supervise import Supervisor
@@ -40,11 +41,18 @@ async def find_installation(own: Settings) -> AsyncIterator[tuple[str, Settings]
     """The address of the running installation and the way to its database; else one of our own."""
     runtime = read_runtime(own.data_path)
     if runtime is not None:
+        if runtime.api_url.startswith("https:"):
+            raise Failure(
+                "the shop that runs speaks TLS, and a replay does not: choose another data folder "
+                "(--data-dir), or run that shop without a certificate meanwhile"
+            )
         walled = msgspec.structs.replace(own, database_url="", database_app_url=runtime.app_url)
         yield runtime.api_url, walled
         return
     port, worker_port = _free_ports()
-    ours = msgspec.structs.replace(own, host="127.0.0.1", port=port, worker_port=worker_port)
+    ours = msgspec.structs.replace(
+        own, host="127.0.0.1", port=port, worker_port=worker_port, tls_certificate="", tls_key=""
+    )
     supervisor = Supervisor(ours, has_log_files=True)
     try:
         await supervisor.start()

@@ -109,6 +109,14 @@ class TooManyKeys(Refused):
     """The tenant has as many valid API keys as it may have; revoke one first."""
 
 
+SIGNER_CHARS_MAX = 400
+"""How long the PEM text of a signer's public key may be."""
+
+
+class SignerUnfit(Unprocessable):
+    """A signer is an Ed25519 public key in PEM, as `openssl pkey -pubout` writes it."""
+
+
 @event(topic="tenancy", key="tenant_id")
 class TenantCreated(msgspec.Struct, frozen=True):
     """A tenant and its home are ready."""
@@ -133,6 +141,8 @@ class NewKey(msgspec.Struct, frozen=True):
     label: str
     digest: bytes
     scopes: tuple[str, ...]
+    signer: bytes | None = None
+    """The raw Ed25519 public key whose signature each request with it must bear."""
 
 
 class CreateTenant(msgspec.Struct, frozen=True):
@@ -159,6 +169,25 @@ class CreateKey(msgspec.Struct, frozen=True):
     tenant_id: UUID
     key: NewKey
     cause: Cause
+
+
+class ReplaceSigner(msgspec.Struct, frozen=True):
+    """Lets an API key in by requests of this signer only; `held` is what whoever asks may do."""
+
+    tenant_id: UUID
+    key_id: UUID
+    signer: bytes
+    held: frozenset[str]
+    cause: Cause
+
+
+class TakeNonce(msgspec.Struct, frozen=True):
+    """Uses up the nonce of a signature; it is kept until the signature is over."""
+
+    tenant_id: UUID
+    key_id: UUID
+    nonce: str
+    until: datetime
 
 
 class RevokeKey(msgspec.Struct, frozen=True):
@@ -201,6 +230,8 @@ class KeyView(msgspec.Struct, frozen=True):
     scopes: list[str]
     created_at: datetime
     revoked_at: datetime | None
+    signer: str | None = None
+    """The Ed25519 public key, in PEM, whose signature each request with it must bear."""
 
 
 class IssuedKeyView(msgspec.Struct, frozen=True):
@@ -211,6 +242,7 @@ class IssuedKeyView(msgspec.Struct, frozen=True):
     scopes: list[str]
     created_at: datetime
     key: str
+    signer: str | None = None
 
 
 class DomainView(msgspec.Struct, frozen=True):

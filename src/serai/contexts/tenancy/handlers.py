@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -17,18 +18,21 @@ from serai.contexts.tenancy.contract import (
     KeyView,
     NewKey,
     OpenTenant,
+    ReplaceSigner,
     RevokeKey,
+    TakeNonce,
     TenantCreated,
     TenantExists,
     TenantView,
 )
 from serai.contexts.tenancy.model import Domain
-from serai.contexts.tenancy.ports import Domains, TenantOrigins, Tenants
+from serai.contexts.tenancy.ports import Domains, Nonces, TenantOrigins, Tenants
 from serai.kernel import ids
 from serai.kernel.changes import describe
 from serai.kernel.db import Tx
 from serai.kernel.events import Cause
 from serai.kernel.failure import NotFound, Refused
+from serai.kernel.signatures import SignatureReplayed
 from serai.kernel.tenant import POOLED
 
 
@@ -108,7 +112,8 @@ async def create_keys(
         accepted.append(command)
         key = command.key
         _record_key(command.tenant_id, key, command.cause, tx=tx)
-        results.append(KeyView(key.key_id, key.label, list(key.scopes), now, None))
+        signer = None if key.signer is None else model.write_signer(key.signer)
+        results.append(KeyView(key.key_id, key.label, list(key.scopes), now, None, signer))
     await tenants.insert_keys(tx, accepted, now)
     return results
 
@@ -118,7 +123,7 @@ async def revoke_keys(
 ) -> list[KeyView | Refused]:
     """Ends keys, and tells every process; one that has ended stays as it is."""
     ended = await tenants.revoke_keys(tx, commands, now)
-    await tenants.tell_revocations(tx, ended.keys())
+    await tenants.tell_changes(tx, ended.keys())
     for command in commands:
         view = ended.get(command.key_id)
         # One that had ended before keeps its time, and nothing has changed.
@@ -133,6 +138,38 @@ async def revoke_keys(
         ended.get(command.key_id) or NotFound("this tenant has no such API key")
         for command in commands
     ]
+
+
+async def replace_signer(command: ReplaceSigner, *, tx: Tx, tenants: Tenants) -> KeyView:
+    """Says by whom requests with a key must be signed, and tells every process."""
+    had = await tenants.lock_key(tx, command.tenant_id, command.key_id)
+    if had is None:
+        raise NotFound("this tenant has no such API key that is valid")
+    if refusal := model.refuse_signer(had.scopes, held=command.held):
+        raise refusal
+    view = msgspec.structs.replace(had, signer=model.write_signer(command.signer))
+    if view != had:
+        await tenants.set_signer(tx, command.tenant_id, command.key_id, command.signer)
+        await tenants.tell_changes(tx, (command.key_id,))
+        change = describe(
+            "tenancy.signer_replaced", ("api_key", command.key_id), command.cause,
+            before={"signer": had.signer}, after={"signer": view.signer},
+        )  # fmt: skip
+        tx.record(command.tenant_id, change)
+    return view
+
+
+async def take_nonces(
+    commands: Sequence[TakeNonce], *, tx: Tx, nonces: Nonces
+) -> list[Refused | None]:
+    """Uses nonces up; of those that are equal, in one batch too, only the first is let in."""
+    fresh = await nonces.take(tx, commands)
+    results: list[Refused | None] = []
+    for command in commands:
+        mark = (command.key_id, command.nonce)
+        results.append(None if mark in fresh else _replayed())
+        fresh.discard(mark)
+    return results
 
 
 async def replace_origins(
@@ -232,12 +269,21 @@ def _record_domain(what: str, tenant_id: UUID, name: str, cause: Cause, *, tx: T
     tx.record(tenant_id, change)
 
 
+def _replayed() -> SignatureReplayed:
+    return SignatureReplayed(
+        "this signature was used before: sign each attempt anew, with a new nonce; what the "
+        "`Idempotency-Key` stands for is done once all the same"
+    )
+
+
 def _taken(name: str) -> TenantExists:
     return TenantExists(f"there is a tenant named {name} already; choose another name")
 
 
 def _record_key(tenant_id: UUID, key: NewKey, cause: Cause, *, tx: Tx) -> None:
-    given = {"label": key.label, "scopes": list(key.scopes)}
+    given: dict[str, Any] = {"label": key.label, "scopes": list(key.scopes)}
+    if key.signer is not None:
+        given["signer"] = model.write_signer(key.signer)
     tx.record(
         tenant_id, describe("tenancy.key_created", ("api_key", key.key_id), cause, after=given)
     )

@@ -8,6 +8,9 @@ from datetime import datetime
 from uuid import UUID
 
 import msgspec
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from serai.contexts.tenancy.contract import (
     CHALLENGE_LABEL,
@@ -23,6 +26,7 @@ from serai.contexts.tenancy.contract import (
     DomainUnproven,
     OriginUnfit,
     ScopeNotHeld,
+    SignerUnfit,
     TenantNameUnfit,
     TenantSuspended,
     TenantUnproven,
@@ -92,6 +96,7 @@ class KeyRecord(msgspec.Struct, frozen=True):
     scopes: frozenset[str]
     revoked_at: datetime | None
     state: str = "active"
+    signer: bytes | None = None
 
 
 def check_name(name: str) -> None:
@@ -181,11 +186,45 @@ def choose_scopes(wanted: Sequence[str], *, held: Collection[str]) -> tuple[str,
     return tuple(scope for scope in SCOPES if scope in set(wanted))
 
 
+def refuse_signer(scopes: Collection[str], *, held: Collection[str]) -> Refused | None:
+    """Why who holds these scopes may not say by whom requests with a key are signed.
+
+    Whoever says so can use the key, once she has its text: it must give her nothing new.
+    """
+    missing = sorted(set(scopes) - set(held))
+    if not missing:
+        return None
+    return ScopeNotHeld("this key may do what you may not", missing=missing)
+
+
 def refuse_too_many(valid: int) -> Refused | None:
     """Why a tenant with this many valid keys gets no further one."""
     if valid < KEYS_MAX:
         return None
     return TooManyKeys(f"a tenant may have {KEYS_MAX} valid API keys; revoke one first")
+
+
+def read_signer(pem: str) -> bytes:
+    """The raw public key of a signer; refuses what is none, and what is private."""
+    try:
+        key = serialization.load_pem_public_key(pem.encode())
+    except (ValueError, UnsupportedAlgorithm):
+        key = None
+    if not isinstance(key, Ed25519PublicKey):
+        raise SignerUnfit(
+            "a signer is an Ed25519 public key in PEM, as `openssl pkey -pubout` writes it; keep "
+            "the private key where you sign"
+        )
+    return key.public_bytes_raw()
+
+
+def write_signer(signer: bytes) -> str:
+    """A signer's public key in PEM."""
+    key = Ed25519PublicKey.from_public_bytes(signer)
+    pem = key.public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return pem.decode()
 
 
 def write_key(tenant_id: UUID, key_id: UUID, secret: str) -> str:

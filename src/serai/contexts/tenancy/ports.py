@@ -12,6 +12,7 @@ from serai.contexts.tenancy.contract import (
     OpenTenant,
     RevokeKey,
     Standing,
+    TakeNonce,
     TenantView,
 )
 from serai.contexts.tenancy.model import Domain, KeyAddress, KeyRecord
@@ -71,8 +72,16 @@ class Tenants(Protocol):
         """Ends keys; those that exist, as they are now, by id. The first time of ending stays."""
         ...
 
-    async def tell_revocations(self, tx: Tx, key_ids: Collection[UUID]) -> None:
-        """Tells every process, with the commit, that keys have ended."""
+    async def lock_key(self, tx: Tx, tenant_id: UUID, key_id: UUID) -> KeyView | None:
+        """A key that is valid, locked against a second change."""
+        ...
+
+    async def set_signer(self, tx: Tx, tenant_id: UUID, key_id: UUID, signer: bytes) -> None:
+        """Says by whom requests with a key must be signed."""
+        ...
+
+    async def tell_changes(self, tx: Tx, key_ids: Collection[UUID]) -> None:
+        """Tells every process, with the commit, that keys have ended or changed."""
         ...
 
     async def find_key(self, tx: Tx, address: KeyAddress) -> KeyRecord | None:
@@ -129,6 +138,18 @@ class Tenants(Protocol):
         self, tx: Tx, home: str, *, after: UUID | None, limit: int
     ) -> list[UUID]:
         """The tenants of a home in the order of their ids; across tenants."""
+        ...
+
+
+class Nonces(Protocol):
+    """Keeps which signatures have been used; every call is part of the given transaction."""
+
+    async def take(self, tx: Tx, commands: Sequence[TakeNonce]) -> set[tuple[UUID, str]]:
+        """Writes nonces down; those, each with its key, that were not there before."""
+        ...
+
+    async def drop_over(self, tx: Tx, now: datetime, limit: int) -> int:
+        """Drops those whose signatures are over, across tenants; how many."""
         ...
 
 

@@ -51,10 +51,10 @@ DELETE FROM {tenancy}.tenants WHERE tenant_id = $1 AND state = 'expired';
 
 -- name: insert_keys
 -- Adds API keys; the scopes of each travel as one text, with a space between two.
-INSERT INTO {tenancy}.api_keys (tenant_id, key_id, label, digest, scopes, created_at)
-SELECT k.tenant_id, k.key_id, k.label, k.digest, string_to_array(k.scopes, ' '), $6
-FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bytea[], $5::text[])
-  AS k(tenant_id, key_id, label, digest, scopes)
+INSERT INTO {tenancy}.api_keys (tenant_id, key_id, label, digest, scopes, created_at, signer)
+SELECT k.tenant_id, k.key_id, k.label, k.digest, string_to_array(k.scopes, ' '), $6, k.signer
+FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bytea[], $5::text[], $7::bytea[])
+  AS k(tenant_id, key_id, label, digest, scopes, signer)
 ORDER BY k.tenant_id, k.key_id;
 
 -- name: lock_tenants
@@ -79,15 +79,41 @@ WITH wanted AS (
 )
 UPDATE {tenancy}.api_keys k SET revoked_at = COALESCE(k.revoked_at, $3)
 FROM wanted WHERE k.tenant_id = wanted.tenant_id AND k.key_id = wanted.key_id
-RETURNING k.key_id, k.label, k.scopes, k.created_at, k.revoked_at;
+RETURNING k.key_id, k.label, k.scopes, k.created_at, k.revoked_at, k.signer;
 
--- name: tell_revocations
--- Tells every process that listens, once this is committed, which API keys have ended.
+-- name: lock_key
+-- Locks an API key that is valid against a second change.
+SELECT key_id, label, scopes, created_at, revoked_at, signer FROM {tenancy}.api_keys
+WHERE tenant_id = $1 AND key_id = $2 AND revoked_at IS NULL FOR UPDATE;
+
+-- name: set_signer
+-- Says by whom requests with an API key, which the transaction has locked, must be signed.
+UPDATE {tenancy}.api_keys SET signer = $3 WHERE tenant_id = $1 AND key_id = $2;
+
+-- name: take_nonces
+-- Writes down the nonces of signatures; those that were used before do not come back.
+INSERT INTO {tenancy}.signature_nonces (tenant_id, key_id, nonce, kept_until)
+SELECT n.tenant_id, n.key_id, n.nonce, n.kept_until
+FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::timestamptz[])
+  AS n(tenant_id, key_id, nonce, kept_until)
+ORDER BY n.tenant_id, n.key_id, n.nonce
+ON CONFLICT DO NOTHING
+RETURNING key_id, nonce;
+
+-- name: drop_nonces
+-- Drops nonces whose signatures are over, a chunk at a time.
+DELETE FROM {tenancy}.signature_nonces
+WHERE (tenant_id, key_id, nonce) IN (
+  SELECT tenant_id, key_id, nonce FROM {tenancy}.signature_nonces WHERE kept_until < $1
+  ORDER BY kept_until LIMIT $2);
+
+-- name: tell_changes
+-- Tells every process that listens, once this is committed, which API keys have ended or changed.
 SELECT pg_notify('serai_keys', k.key_id::text) FROM unnest($1::uuid[]) AS k(key_id);
 
 -- name: find_key
 -- Reads one API key and where its tenant lives.
-SELECT k.tenant_id, k.key_id, k.digest, k.scopes, k.revoked_at,
+SELECT k.tenant_id, k.key_id, k.digest, k.scopes, k.revoked_at, k.signer,
        t.home, t.home_database, t.home_prefix, t.state
 FROM {tenancy}.api_keys k
 JOIN {tenancy}.tenants t ON t.tenant_id = k.tenant_id
@@ -95,7 +121,7 @@ WHERE k.tenant_id = $1 AND k.key_id = $2;
 
 -- name: list_keys
 -- Lists a tenant's API keys, newest first, a page at a time.
-SELECT key_id, label, scopes, created_at, revoked_at FROM {tenancy}.api_keys
+SELECT key_id, label, scopes, created_at, revoked_at, signer FROM {tenancy}.api_keys
 WHERE tenant_id = $1 AND ($2::uuid IS NULL OR key_id < $2)
 ORDER BY tenant_id DESC, key_id DESC LIMIT $3;
 

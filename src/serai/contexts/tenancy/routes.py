@@ -17,6 +17,7 @@ from serai.contexts.tenancy.contract import (
     ORIGIN_CHARS_MAX,
     ORIGINS_MAX,
     SCOPES,
+    SIGNER_CHARS_MAX,
     CreateKey,
     DomainNames,
     DomainsView,
@@ -25,6 +26,7 @@ from serai.contexts.tenancy.contract import (
     KeyView,
     NewKey,
     OriginsView,
+    ReplaceSigner,
     RevokeKey,
     WhoView,
 )
@@ -33,7 +35,7 @@ from serai.kernel import ids
 from serai.kernel.db import Database
 from serai.kernel.failure import NotFound, Refused
 from serai.kernel.tenant import POOLED
-from serai.kernel.text import Line
+from serai.kernel.text import Line, Text
 from serai.kernel.web import (
     KEYLESS,
     Page,
@@ -57,6 +59,13 @@ class CreateKeyBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     scopes: Annotated[list[str], msgspec.Meta(min_length=1, max_length=len(SCOPES))]
     label: Annotated[Line, msgspec.Meta(max_length=LABEL_CHARS_MAX)] = ""
+    signer: Annotated[Text, msgspec.Meta(max_length=SIGNER_CHARS_MAX)] | None = None
+
+
+class SignerBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An Ed25519 public key in PEM."""
+
+    signer: Annotated[Text, msgspec.Meta(max_length=SIGNER_CHARS_MAX)]
 
 
 class OriginsBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -128,23 +137,25 @@ def writing_routes(
     ) -> Response[bytes]:
         """Makes a key with some or all of the scopes of the key in use.
 
-        The answer is the one time that `key` is shown. It takes no `Idempotency-Key`: to answer a
+        With a `signer` it takes signed requests only (RFC 9421, by that Ed25519 key). The answer is
+        the one time that `key` is shown. It takes no `Idempotency-Key`: to answer a
         repetition alike, the secret would have to be kept.
         """
         who = principal_of(request)
         scopes = model.choose_scopes(data.scopes, held=who.scopes)
+        signer = None if data.signer is None else model.read_signer(data.signer)
         key_id = ids.new_id()
         text = model.write_key(who.tenant_id, key_id, secrets.token_urlsafe(model.SECRET_BYTES))
         command = CreateKey(
             who.tenant_id,
-            NewKey(key_id, data.label, model.digest_of(text), scopes),
+            NewKey(key_id, data.label, model.digest_of(text), scopes, signer),
             cause_of(request),
         )
         async with database.transaction(POOLED, (who.tenant_id,)) as tx:
             [made] = await handlers.create_keys([command], tx=tx, now=tx.now, tenants=tenants)
             if isinstance(made, Refused):
                 raise made
-        view = IssuedKeyView(made.id, made.label, made.scopes, made.created_at, text)
+        view = IssuedKeyView(made.id, made.label, made.scopes, made.created_at, text, made.signer)
         return send(answer_with(view, status=201, location=f"/v1/api-keys/{made.id}"))
 
     @delete(
@@ -164,6 +175,34 @@ def writing_routes(
         forget(key_id)
 
     return [create_api_key, revoke_api_key]
+
+
+def signer_routes(
+    database: Database, tenants: Tenants, *, forget: Callable[[UUID], None]
+) -> list[Any]:
+    """By whom requests with a key are signed. `forget` is told as above."""
+
+    @put(
+        "/v1/api-keys/{key_id:uuid}/signer", guards=[requires("tenancy:write")],
+        dto=json_body(SignerBody), return_dto=None, tags=TAGS, summary="Ask for signed requests",
+        responses={200: ResponseSpec(data_container=KeyView)},
+    )  # fmt: skip
+    async def replace_signer(
+        request: Request[Any, Any, Any], key_id: FromPath[UUID], data: JSONBody[SignerBody]
+    ) -> Response[bytes]:
+        """From now on a key takes requests only that this Ed25519 key has signed (RFC 9421).
+
+        It may give no scope that whoever asks has not. There is no way back: make another key.
+        """
+        who = principal_of(request)
+        signer = model.read_signer(data.signer)
+        command = ReplaceSigner(who.tenant_id, key_id, signer, who.scopes, cause_of(request))
+        async with database.transaction(POOLED, (who.tenant_id,)) as tx:
+            view = await handlers.replace_signer(command, tx=tx, tenants=tenants)
+        forget(key_id)
+        return send_view(view)
+
+    return [replace_signer]
 
 
 def origin_routes(

@@ -16,9 +16,10 @@ from serai.contexts.tenancy.contract import (
     OpenTenant,
     RevokeKey,
     Standing,
+    TakeNonce,
     TenantView,
 )
-from serai.contexts.tenancy.model import Domain, KeyAddress, KeyRecord, tier_of
+from serai.contexts.tenancy.model import Domain, KeyAddress, KeyRecord, tier_of, write_signer
 from serai.kernel import queries
 from serai.kernel.db import Record, Tx
 from serai.kernel.tenant import POOLED, Home
@@ -83,6 +84,7 @@ class PostgresTenants:
             [c.key.digest for c in commands],
             [" ".join(c.key.scopes) for c in commands],
             now,
+            [c.key.signer for c in commands],
         )
 
     async def lock_tenants(self, tx: Tx, tenant_ids: Collection[UUID]) -> set[UUID]:
@@ -101,9 +103,16 @@ class PostgresTenants:
         )
         return {row["key_id"]: _key(row) for row in rows}
 
-    async def tell_revocations(self, tx: Tx, key_ids: Collection[UUID]) -> None:
+    async def lock_key(self, tx: Tx, tenant_id: UUID, key_id: UUID) -> KeyView | None:
+        row = await tx.fetchrow(SQL.lock_key, tenant_id, key_id)
+        return None if row is None else _key(row)
+
+    async def set_signer(self, tx: Tx, tenant_id: UUID, key_id: UUID, signer: bytes) -> None:
+        await tx.execute(SQL.set_signer, tenant_id, key_id, signer)
+
+    async def tell_changes(self, tx: Tx, key_ids: Collection[UUID]) -> None:
         if key_ids:
-            await tx.execute(SQL.tell_revocations, list(key_ids))
+            await tx.execute(SQL.tell_changes, list(key_ids))
 
     async def find_key(self, tx: Tx, address: KeyAddress) -> KeyRecord | None:
         row = await tx.fetchrow(SQL.find_key, address.tenant_id, address.key_id)
@@ -117,6 +126,7 @@ class PostgresTenants:
             scopes=frozenset(row["scopes"]),
             revoked_at=row["revoked_at"],
             state=row["state"],
+            signer=row["signer"],
         )
 
     async def list_keys(
@@ -182,6 +192,23 @@ class PostgresOrigins:
     async def is_known(self, tx: Tx, origin: str) -> bool:
         row = await tx.fetchrow(SQL.find_origin, origin)
         return row is not None and bool(row["is_known"])
+
+
+class PostgresNonces:
+    """`Nonces` over PostgreSQL."""
+
+    async def take(self, tx: Tx, commands: Sequence[TakeNonce]) -> set[tuple[UUID, str]]:
+        rows = await tx.fetch(
+            SQL.take_nonces,
+            [c.tenant_id for c in commands],
+            [c.key_id for c in commands],
+            [c.nonce for c in commands],
+            [c.until for c in commands],
+        )
+        return {(row["key_id"], row["nonce"]) for row in rows}
+
+    async def drop_over(self, tx: Tx, now: datetime, limit: int) -> int:
+        return await tx.execute(SQL.drop_nonces, now, limit)
 
 
 class PostgresDomains:
@@ -257,6 +284,8 @@ def _standing(row: Record) -> Standing:
 
 
 def _key(row: Record) -> KeyView:
+    signer = row["signer"]
     return KeyView(
-        row["key_id"], row["label"], list(row["scopes"]), row["created_at"], row["revoked_at"]
-    )
+        row["key_id"], row["label"], list(row["scopes"]), row["created_at"], row["revoked_at"],
+        None if signer is None else write_signer(signer),
+    )  # fmt: skip

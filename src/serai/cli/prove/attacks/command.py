@@ -110,6 +110,8 @@ async def own_shop() -> AsyncIterator[Target]:
             worker_port=worker_port,
             database_url="",
             database_app_url="",
+            tls_certificate="",
+            tls_key="",
         )
         supervisor = Supervisor(ours, has_log_files=True)
         try:

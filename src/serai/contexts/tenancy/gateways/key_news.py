@@ -19,7 +19,7 @@ from serai.kernel.failure import Unavailable
 _log = structlog.get_logger(__name__)
 
 CHANNEL: Final = "serai_keys"
-"""As it stands in the statement `tell_revocations`; its payload is the id of the key."""
+"""As it stands in the statement `tell_changes`; its payload is the id of the key."""
 TENANTS_CHANNEL: Final = "serai_tenants"
 """As it stands in the statement `tell_standing`; its payload is the id of the tenant."""
 RECONNECT_S: Final = 0.5

@@ -14,10 +14,10 @@ from uuid import UUID
 import msgspec
 
 from serai.contexts.tenancy import model
-from serai.contexts.tenancy.model import KeyAddress
+from serai.contexts.tenancy.model import KeyAddress, KeyRecord
 from serai.contexts.tenancy.ports import LookUp
 from serai.kernel.actor import Actor
-from serai.kernel.web import Principal, Unauthenticated
+from serai.kernel.web import Principal, Proof, Unauthenticated
 
 VALID_S: Final = 2.0
 REFRESH_S: Final = 1.0
@@ -39,8 +39,15 @@ class _Entry(msgspec.Struct, frozen=True):
 class Keyring:
     """`Authenticator` with a memory. Concurrent requests with one key share one look-up."""
 
-    def __init__(self, look_up: LookUp, *, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        look_up: LookUp,
+        prove: Callable[[KeyRecord], Proof | None],
+        *,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._look_up = look_up
+        self._prove = prove
         self._now = now
         self._known: dict[bytes, _Entry] = {}
         self._unknown: dict[bytes, float] = {}
@@ -124,7 +131,8 @@ class Keyring:
             self._known.pop(digest, None)
             raise refusal
         actor = Actor("key", record.key_id)
-        principal = Principal(record.tenant_id, record.home, actor, record.scopes)
+        proof = self._prove(record)
+        principal = Principal(record.tenant_id, record.home, actor, record.scopes, proof=proof)
         if is_current:
             entry = _Entry(principal, began + REFRESH_S, began + VALID_S)
             _remember(self._known, digest, entry, KEYS_MAX)
