@@ -2,13 +2,16 @@
 
 import asyncio
 import contextlib
+import random
 from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Final
 
 import structlog
 
 from serai.kernel import observe, queries
+from serai.kernel.attention import RESTS_AFTER_S, Ears
 from serai.kernel.clock import Clock
 from serai.kernel.db import Database
 from serai.kernel.failure import Unavailable
@@ -27,28 +30,71 @@ PRUNE_CHUNK = 2000
 LAG_COUNTED_MAX = 10_000
 MEASURE_EVERY = timedelta(seconds=5)
 PRUNE_EVERY = timedelta(minutes=1)
+RESTING_FACTOR: Final = 60
+"""How many times more seldom a job is done in a home at rest ..."""
+RESTING_EVERY_MAX: Final = timedelta(minutes=10)
+"""... which is at least this often, unless it is more seldom anyway."""
 
 
 async def run_jobs(
-    jobs: Sequence[Job], *, database: Database, homes: Homes, clock: Clock, stop: asyncio.Event
+    jobs: Sequence[Job],
+    *,
+    database: Database,
+    homes: Homes,
+    clock: Clock,
+    stop: asyncio.Event,
+    ears: Ears | None = None,
 ) -> None:
-    """Runs every job at its pace in every home until `stop` is set; in new homes too."""
+    """Runs every job at its pace in every home until `stop` is set; in new homes too.
+
+    In a home at rest (the pooled one never is) jobs come seldom, until something is heard of it.
+    """
+    heard = ears or Ears(database)
     figures = Figures()
     every = [*jobs, *KERNEL_JOBS, Job("kernel.measure", MEASURE_EVERY, figures.measure)]
 
     async def serve(home: Home, until: asyncio.Event) -> None:
         try:
-            await asyncio.gather(*(_repeat(job, home, database, clock, until) for job in every))
+            await asyncio.gather(
+                *(_repeat(job, home, database, clock, stop=until) for job in every)
+            )
         finally:
             figures.forget(home)
 
-    await asyncio.gather(serve(POOLED, stop), host_others(homes, serve, stop=stop))
+    async def serve_other(home: Home, until: asyncio.Event) -> None:
+        async with heard.lend(home.database) as ear:
+            stirred = {job.name: ear.wake.watch(home) for job in every}
+            ear.listen()
+            try:
+                await asyncio.gather(
+                    *(
+                        _repeat(job, home, database, clock, stop=until, stirred=stirred[job.name])
+                        for job in every
+                    )
+                )
+            finally:
+                figures.forget(home)
+                for event in stirred.values():
+                    ear.wake.unwatch(home, event)
+
+    await asyncio.gather(serve(POOLED, stop), host_others(homes, serve_other, stop=stop))
 
 
 async def _repeat(
-    job: Job, home: Home, database: Database, clock: Clock, stop: asyncio.Event
+    job: Job,
+    home: Home,
+    database: Database,
+    clock: Clock,
+    *,
+    stop: asyncio.Event,
+    stirred: asyncio.Event | None = None,
 ) -> None:
+    """Does one job at its pace; with `stirred`, which a home's news set, seldom while it rests."""
+    heard_at = -RESTS_AFTER_S
     while not stop.is_set():
+        if stirred is not None and stirred.is_set():
+            stirred.clear()
+            heard_at = asyncio.get_running_loop().time()
         try:
             done = await job.run(database, home, clock)
         except Unavailable as error:
@@ -57,9 +103,34 @@ async def _repeat(
         except Exception as error:  # noqa: BLE001 - one job's bug must not stop the others
             _log.error("job_failed", action="job_failed", job=job.name, exc_info=error)
             done = 0
-        if done < job.chunk:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), job.every.total_seconds())
+        if done >= job.chunk:
+            continue
+        now = asyncio.get_running_loop().time()
+        heard_at = now if done else heard_at
+        if stirred is None or now - heard_at < RESTS_AFTER_S:
+            await _wait(stop, job.every)
+        else:
+            await _wait_for_news(stop, stirred, rest_pace(job.every))
+
+
+def rest_pace(every: timedelta) -> timedelta:
+    """How often a job is done in a home at rest that is else done `every` so often."""
+    return max(every, min(every * RESTING_FACTOR, RESTING_EVERY_MAX))
+
+
+async def _wait(until: asyncio.Event, pause: timedelta) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(until.wait(), pause.total_seconds())
+
+
+async def _wait_for_news(stop: asyncio.Event, stirred: asyncio.Event, pause: timedelta) -> None:
+    ending = asyncio.ensure_future(stop.wait())
+    ending.add_done_callback(lambda _: stirred.set())
+    try:
+        # Hundreds of homes that were met at once must not be served at once for good.
+        await _wait(stirred, pause * random.uniform(0.75, 1))  # noqa: S311 - guards nothing
+    finally:
+        ending.cancel()
 
 
 async def prune(database: Database, home: Home, clock: Clock) -> int:
