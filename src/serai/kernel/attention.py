@@ -18,6 +18,7 @@ from serai.kernel.db import Database
 from serai.kernel.events import PARTITIONS
 from serai.kernel.failure import Unavailable
 from serai.kernel.log.postgres import Wake
+from serai.kernel.migrated import HomeBehind
 from serai.kernel.tenant import Home
 
 _log = structlog.get_logger(__name__)
@@ -102,7 +103,7 @@ class Attention:
                 try:
                     pause = await self._look()
                 except Unavailable as error:
-                    if not is_away:
+                    if not is_away and not isinstance(error, HomeBehind):
                         _log.warning(
                             "home_away", action="home_away", home=self._home.name,
                             reason=error.detail,

@@ -16,6 +16,7 @@ from serai.kernel.clock import Clock
 from serai.kernel.db import Database
 from serai.kernel.failure import Unavailable
 from serai.kernel.hosting import host_others
+from serai.kernel.migrated import HomeBehind
 from serai.kernel.module import Job
 from serai.kernel.tenant import POOLED, Home, Homes
 
@@ -97,6 +98,8 @@ async def _repeat(
             heard_at = asyncio.get_running_loop().time()
         try:
             done = await job.run(database, home, clock)
+        except HomeBehind:
+            done = 0
         except Unavailable as error:
             _log.warning("job_paused", action="job_paused", job=job.name, reason=error.detail)
             done = 0
