@@ -135,14 +135,28 @@ async def _in_each_home(
             try:
                 outcome = await do(home)
             except _FAILURES as error:
-                said = str(error) if isinstance(error, MigrationFailed) else ""
-                # What the driver says of an address may hold a part of it.
-                outcome = HomeOutcome(home.name, [], [], failed=said or type(error).__name__)
+                outcome = HomeOutcome(home.name, [], [], failed=_explain(error))
         if told is not None:
             told(outcome, len(homes))
         return outcome
 
     return list(await asyncio.gather(*(do_one(home) for home in homes)))
+
+
+def _explain(error: Exception) -> str:
+    """What went wrong in a home, and what to do about it."""
+    if isinstance(error, MigrationFailed):
+        return str(error)
+    # What the driver says of an address may hold a part of it, so only the kind is told.
+    kind = type(error).__name__
+    if isinstance(error, _UNREACHABLE):
+        return (
+            f"{kind}: its database cannot be reached. Look whether its server runs, and at "
+            "SERAI_DATABASES; then run `serai migrate up` again"
+        )
+    if isinstance(error, (SettingsError, ValueError)):
+        return f"{kind}: look at SERAI_DATABASES; then run `serai migrate up` again"
+    return f"{kind}: look at the log of its server; then run `serai migrate up` again"
 
 
 def _outcome(home: Home, states: Sequence[Status], applied: list[str]) -> HomeOutcome:
