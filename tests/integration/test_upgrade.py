@@ -287,10 +287,12 @@ async def test_both_releases_serve_while_homes_are_half_migrated(
         await until(place, ready, ["confirmed"])
         # The code that runs goes on in both, before and after.
         for who in (ready, behind):
-            assert (await list_orders(place.house, who)).status_code == 200
+            answer = await list_orders(place.house, who)
+            assert answer.status_code == 200, answer.text
             await place.order(who)
         await until(place, ready, ["confirmed", "confirmed"])
-        assert (await list_orders(coming.house, ready)).status_code == 200
+        answer = await list_orders(coming.house, ready)
+        assert answer.status_code == 200, answer.text
 
         refused = await list_orders(coming.house, behind)
         assert refused.status_code == 503
@@ -310,7 +312,7 @@ async def test_both_releases_serve_while_homes_are_half_migrated(
         }
         await until(place, behind, ["confirmed", "confirmed"])
         assert (await list_orders(coming.house, behind)).status_code == 200
-    async with working(place.house):
+        # The code that runs goes on after the last home, until it is told to stop.
         for who in (ready, behind):
             await place.order(who)
             await until(place, who, ["confirmed"] * 3)
