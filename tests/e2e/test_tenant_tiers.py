@@ -112,6 +112,7 @@ def test_a_home_that_is_half_made_is_finished(
     fetch(admin, f"DELETE FROM {row['prefix']}kernel.migrations WHERE context = 'orders'")
     make(run, name, "schema")
     assert fetch(admin, f"SELECT count(*) FROM {row['prefix']}orders.orders")[0][0] == 0
+    assert fetch(admin, "SELECT datname FROM pg_database WHERE datname = 'main'") == []
     assert run("migrate", "status").code == 0
 
 

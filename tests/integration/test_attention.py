@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from serai.kernel import attention, scheduler
-from serai.kernel.attention import Attention, Ears
+from serai.kernel.attention import Attention, Ear, Ears
 from serai.kernel.clock import SystemClock
 from serai.kernel.db import Database
 from serai.kernel.embedded import EmbeddedPostgres
@@ -130,7 +130,9 @@ async def test_a_home_is_looked_after_when_something_falls_due_in_it(
         for consumer in place.house.consumers
         if consumer.group == "checkout"
     }
-    watching = Attention(place.database, who.home, groups, Wake(place.database))
+    watching = Attention(
+        place.database, who.home, groups, Ear(place.database, "main", asyncio.Semaphore(1))
+    )
     try:
         await admin.execute(text, SystemClock().now() + timedelta(seconds=LONG_S))
         with pytest.raises(TimeoutError):

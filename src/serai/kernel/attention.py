@@ -32,11 +32,16 @@ LOOK_GAP_S: Final = 0.05
 """The least time between two looks, however often it is woken while others serve it."""
 AWAY_PAUSE_S: Final = 1.0
 """How long a home at rest that could not be looked at is left alone."""
+QUIET_AT_ONCE: Final = 4
+"""Homes at rest that one process looks after at a time: connections are for those at work."""
 
 
-class _Ear:
-    def __init__(self, database: Database, name: str) -> None:
+class Ear:
+    """Hears for all homes of a database; `room` is what there is for those at rest."""
+
+    def __init__(self, database: Database, name: str, room: asyncio.Semaphore) -> None:
         self.wake = Wake(database, name)
+        self.room = room
         self.holders = 0
         self._task: asyncio.Task[None] | None = None
 
@@ -56,12 +61,13 @@ class Ears:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._ears: dict[str, _Ear] = {}
+        self._ears: dict[str, Ear] = {}
+        self._room = asyncio.Semaphore(QUIET_AT_ONCE)
 
     @contextlib.asynccontextmanager
-    async def lend(self, name: str) -> AsyncIterator[_Ear]:
+    async def lend(self, name: str) -> AsyncIterator[Ear]:
         """The ear in a database; the last one who gives it back closes it."""
-        ear = self._ears.get(name) or _Ear(self._database, name)
+        ear = self._ears.get(name) or Ear(self._database, name, self._room)
         self._ears[name] = ear
         ear.holders += 1
         try:
@@ -77,15 +83,16 @@ class Attention:
     """Tells when a home must be served, and when it may rest again."""
 
     def __init__(
-        self, database: Database, home: Home, groups: Mapping[str, Sequence[str]], wake: Wake
+        self, database: Database, home: Home, groups: Mapping[str, Sequence[str]], ear: Ear
     ) -> None:
         self._database = database
         self._home = home
         pairs = [(group, topic) for group, topics in groups.items() for topic in topics]
         self._groups = [group for group, _ in pairs]
         self._topics = [topic for _, topic in pairs]
-        self._wake = wake
-        self._stirred = wake.watch(home)
+        self._wake = ear.wake
+        self._room = ear.room
+        self._stirred = ear.wake.watch(home)
 
     def close(self) -> None:
         """Gives up what was subscribed to."""
@@ -127,9 +134,10 @@ class Attention:
 
     async def _look(self) -> float:
         """How long there is nothing to do in the home, if nobody is heard of meanwhile."""
-        async with self._database.transaction(
-            self._home, (), is_transport=True, is_read_only=True
-        ) as tx:
+        async with (
+            self._room,
+            self._database.transaction(self._home, (), is_transport=True, is_read_only=True) as tx,
+        ):
             row = await tx.fetchrow(_SQL.look_for_work, self._groups, self._topics)
         assert row is not None
         if row["is_unheard"] or row["places"] < len(self._groups) * PARTITIONS:
@@ -142,7 +150,7 @@ class Attention:
     @contextlib.contextmanager
     def _ended_by(self, stop: asyncio.Event) -> Iterator[None]:
         ending = asyncio.ensure_future(stop.wait())
-        ending.add_done_callback(lambda _: self._stirred.set())
+        ending.add_done_callback(lambda end: None if end.cancelled() else self._stirred.set())
         try:
             yield
         finally:

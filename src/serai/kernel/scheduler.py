@@ -11,7 +11,7 @@ from typing import Final
 import structlog
 
 from serai.kernel import observe, queries
-from serai.kernel.attention import RESTS_AFTER_S, Ears
+from serai.kernel.attention import RESTS_AFTER_S, Ear, Ears
 from serai.kernel.clock import Clock
 from serai.kernel.db import Database
 from serai.kernel.failure import Unavailable
@@ -56,9 +56,7 @@ async def run_jobs(
 
     async def serve(home: Home, until: asyncio.Event) -> None:
         try:
-            await asyncio.gather(
-                *(_repeat(job, home, database, clock, stop=until) for job in every)
-            )
+            await asyncio.gather(*(_repeat(job, home, database, clock, until) for job in every))
         finally:
             figures.forget(home)
 
@@ -69,7 +67,15 @@ async def run_jobs(
             try:
                 await asyncio.gather(
                     *(
-                        _repeat(job, home, database, clock, stop=until, stirred=stirred[job.name])
+                        _repeat_or_rest(
+                            job,
+                            home,
+                            database,
+                            clock,
+                            stop=until,
+                            stirred=stirred[job.name],
+                            ear=ear,
+                        )
                         for job in every
                     )
                 )
@@ -82,38 +88,56 @@ async def run_jobs(
 
 
 async def _repeat(
+    job: Job, home: Home, database: Database, clock: Clock, stop: asyncio.Event
+) -> None:
+    """Does one job at its pace."""
+    while not stop.is_set():
+        if await _do(job, home, database, clock) < job.chunk:
+            await _wait(stop, job.every)
+
+
+async def _repeat_or_rest(
     job: Job,
     home: Home,
     database: Database,
     clock: Clock,
     *,
     stop: asyncio.Event,
-    stirred: asyncio.Event | None = None,
+    stirred: asyncio.Event,
+    ear: Ear,
 ) -> None:
-    """Does one job at its pace; with `stirred`, which a home's news set, seldom while it rests."""
+    """The same, and seldom while nothing is heard of the home and nothing was to be done in it."""
     heard_at = -RESTS_AFTER_S
     while not stop.is_set():
-        if stirred is not None and stirred.is_set():
+        now = asyncio.get_running_loop().time()
+        if stirred.is_set():
             stirred.clear()
-            heard_at = asyncio.get_running_loop().time()
-        try:
-            done = await job.run(database, home, clock)
-        except HomeBehind:
-            done = 0
-        except Unavailable as error:
-            _log.warning("job_paused", action="job_paused", job=job.name, reason=error.detail)
-            done = 0
-        except Exception as error:  # noqa: BLE001 - one job's bug must not stop the others
-            _log.error("job_failed", action="job_failed", job=job.name, exc_info=error)
-            done = 0
+            heard_at = now
+        is_awake = now - heard_at < RESTS_AFTER_S
+        async with contextlib.nullcontext() if is_awake else ear.room:
+            done = await _do(job, home, database, clock)
         if done >= job.chunk:
             continue
-        now = asyncio.get_running_loop().time()
-        heard_at = now if done else heard_at
-        if stirred is None or now - heard_at < RESTS_AFTER_S:
+        if done:
+            heard_at = asyncio.get_running_loop().time()
+        if is_awake or done:
             await _wait(stop, job.every)
         else:
             await _wait_for_news(stop, stirred, rest_pace(job.every))
+
+
+async def _do(job: Job, home: Home, database: Database, clock: Clock) -> int:
+    """Does a job once; how many things it did, none where that failed."""
+    try:
+        return await job.run(database, home, clock)
+    except HomeBehind:
+        return 0
+    except Unavailable as error:
+        _log.warning("job_paused", action="job_paused", job=job.name, reason=error.detail)
+        return 0
+    except Exception as error:  # noqa: BLE001 - one job's bug must not stop the others
+        _log.error("job_failed", action="job_failed", job=job.name, exc_info=error)
+        return 0
 
 
 def rest_pace(every: timedelta) -> timedelta:
@@ -128,7 +152,7 @@ async def _wait(until: asyncio.Event, pause: timedelta) -> None:
 
 async def _wait_for_news(stop: asyncio.Event, stirred: asyncio.Event, pause: timedelta) -> None:
     ending = asyncio.ensure_future(stop.wait())
-    ending.add_done_callback(lambda _: stirred.set())
+    ending.add_done_callback(lambda end: None if end.cancelled() else stirred.set())
     try:
         # Hundreds of homes that were met at once must not be served at once for good.
         await _wait(stirred, pause * random.uniform(0.75, 1))  # noqa: S311 - guards nothing

@@ -112,7 +112,7 @@ class Workers:
     async def _host(self, home: Home, stop: asyncio.Event) -> None:
         """Serves a home while something happens in it; between, it costs a look now and then."""
         async with self._post_in(home.database), self._ears.lend(home.database) as ear:
-            attention = Attention(self._database, home, self._groups, ear.wake)
+            attention = Attention(self._database, home, self._groups, ear)
             ear.listen()
             try:
                 while not stop.is_set():
