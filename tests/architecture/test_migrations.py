@@ -31,10 +31,11 @@ def _faults(statements: list[Any]) -> Iterator[str]:
     own = {
         _name(node.relation) for node in statements if isinstance(node, pg.CreateStmt)
     }  # what was made just now, nobody uses yet
+    node: Any
     for node in statements:
         match node:
             case pg.DropStmt() if node.removeType not in _HARMLESS_DROPS:
-                yield f"drops {node.removeType.name}"
+                yield f"drops {_name_of(node.removeType)}"
             case pg.RenameStmt():
                 yield "renames"
             case pg.TruncateStmt() | pg.DeleteStmt() | pg.UpdateStmt():
@@ -66,9 +67,13 @@ def _faults_of_table(node: Any, statements: list[Any]) -> Iterator[str]:
 def _dropped(statements: list[Any]) -> Iterator[str]:
     for node in statements:
         if isinstance(node, pg.AlterTableStmt):
-            for command in node.cmds:
+            for command in node.cmds or ():
                 if command.subtype == AlterTableType.AT_DropConstraint:
                     yield command.name
+
+
+def _name_of(kind: Any) -> str:
+    return ObjectType(kind).name
 
 
 def _name(relation: Any) -> tuple[str | None, str | None]:
