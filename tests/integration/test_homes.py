@@ -104,11 +104,15 @@ class Installation:
         await self.batches["inventory.move_stock"].submit(
             MoveStock(who.id, moves, cause), home=who.home
         )
+        await self.order(who)
+
+    async def order(self, who: Resident) -> None:
+        """Places an order for one unit, of which there are five."""
         order_id = ids.new_id()
         order = PlaceOrder(
             who.id, order_id, "USD", (PlaceLine(who.sku, 1, Decimal("10.00")),),
             sandbox_cards.APPROVED, False,  # noqa: FBT003 - the struct's order
-            "buyer@example.com", None, None, cause,
+            "buyer@example.com", None, None, Cause(ids.new_id()),
         )  # fmt: skip
         claim = Claim(order_id.hex, order_id.bytes)
         await self.batches["orders.place_orders"].submit(order, home=who.home, claim=claim)

@@ -114,8 +114,13 @@ class GroupRunner:
         ending.add_done_callback(lambda _: self._woken.set())
         try:
             await self._serve(stop)
+            if self._cursors:
+                # Whoever looks whether there is more to hear must not find what was passed over.
+                with contextlib.suppress(Unavailable, LostLease):
+                    await self._save()
         finally:
             ending.cancel()
+            self._wake.unsubscribe(self._home, self._types, self._woken)
 
     async def _serve(self, stop: asyncio.Event) -> None:
         pause = HORIZON_POLL_S

@@ -20,10 +20,11 @@ import msgspec
 from serai.kernel import changes, events, ids, outbox
 from serai.kernel.clock import Clock, SystemClock
 from serai.kernel.failure import Unavailable
+from serai.kernel.migrated import Migrated
 from serai.kernel.pool import OUTAGES, REPORT_TIMEOUT_MS, Pool
 from serai.kernel.queries import Statement
 from serai.kernel.sealed import MARK, Person, Plain, Sealed, Sealing
-from serai.kernel.tenant import MAIN, Home
+from serai.kernel.tenant import MAIN, POOLED, Home
 
 CONFLICT_RETRIES_MAX = 5
 HOME_POOL_MAX: Final = 4
@@ -163,6 +164,8 @@ class Database:
         self.clock: Clock = clock or SystemClock()
         self.seals: Sealing | None = None
         """What seals personal data in its transactions; set by who composes the house."""
+        self.migrated: Migrated | None = None
+        """Which homes beside the pooled one have what the code needs; set by who composes."""
         self.transactions = 0
 
     @property
@@ -202,6 +205,8 @@ class Database:
         connection = await pool.acquire()
         is_clean = False
         try:
+            if self.migrated is not None and home != POOLED and home not in self.migrated.homes:
+                await self.migrated.look(home, connection)
             await connection.execute(
                 _begin(
                     tenants,

@@ -2,17 +2,21 @@
 
 import asyncio
 import contextlib
+import random
 from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Final
 
 import structlog
 
 from serai.kernel import observe, queries
+from serai.kernel.attention import RESTS_AFTER_S, Ear, Ears
 from serai.kernel.clock import Clock
 from serai.kernel.db import Database
 from serai.kernel.failure import Unavailable
 from serai.kernel.hosting import host_others
+from serai.kernel.migrated import HomeBehind
 from serai.kernel.module import Job
 from serai.kernel.tenant import POOLED, Home, Homes
 
@@ -27,12 +31,26 @@ PRUNE_CHUNK = 2000
 LAG_COUNTED_MAX = 10_000
 MEASURE_EVERY = timedelta(seconds=5)
 PRUNE_EVERY = timedelta(minutes=1)
+RESTING_FACTOR: Final = 60
+"""How many times more seldom a job is done in a home at rest ..."""
+RESTING_EVERY_MAX: Final = timedelta(minutes=10)
+"""... which is at least this often, unless it is more seldom anyway."""
 
 
 async def run_jobs(
-    jobs: Sequence[Job], *, database: Database, homes: Homes, clock: Clock, stop: asyncio.Event
+    jobs: Sequence[Job],
+    *,
+    database: Database,
+    homes: Homes,
+    clock: Clock,
+    stop: asyncio.Event,
+    ears: Ears | None = None,
 ) -> None:
-    """Runs every job at its pace in every home until `stop` is set; in new homes too."""
+    """Runs every job at its pace in every home until `stop` is set; in new homes too.
+
+    In a home at rest (the pooled one never is) jobs come seldom, until something is heard of it.
+    """
+    heard = ears or Ears(database)
     figures = Figures()
     every = [*jobs, *KERNEL_JOBS, Job("kernel.measure", MEASURE_EVERY, figures.measure)]
 
@@ -42,24 +60,104 @@ async def run_jobs(
         finally:
             figures.forget(home)
 
-    await asyncio.gather(serve(POOLED, stop), host_others(homes, serve, stop=stop))
+    async def serve_other(home: Home, until: asyncio.Event) -> None:
+        async with heard.lend(home.database) as ear:
+            stirred = {job.name: ear.wake.watch(home) for job in every}
+            ear.listen()
+            try:
+                await asyncio.gather(
+                    *(
+                        _repeat_or_rest(
+                            job,
+                            home,
+                            database,
+                            clock,
+                            stop=until,
+                            stirred=stirred[job.name],
+                            ear=ear,
+                        )
+                        for job in every
+                    )
+                )
+            finally:
+                figures.forget(home)
+                for event in stirred.values():
+                    ear.wake.unwatch(home, event)
+
+    await asyncio.gather(serve(POOLED, stop), host_others(homes, serve_other, stop=stop))
 
 
 async def _repeat(
     job: Job, home: Home, database: Database, clock: Clock, stop: asyncio.Event
 ) -> None:
+    """Does one job at its pace."""
     while not stop.is_set():
-        try:
-            done = await job.run(database, home, clock)
-        except Unavailable as error:
-            _log.warning("job_paused", action="job_paused", job=job.name, reason=error.detail)
-            done = 0
-        except Exception as error:  # noqa: BLE001 - one job's bug must not stop the others
-            _log.error("job_failed", action="job_failed", job=job.name, exc_info=error)
-            done = 0
-        if done < job.chunk:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), job.every.total_seconds())
+        if await _do(job, home, database, clock) < job.chunk:
+            await _wait(stop, job.every)
+
+
+async def _repeat_or_rest(
+    job: Job,
+    home: Home,
+    database: Database,
+    clock: Clock,
+    *,
+    stop: asyncio.Event,
+    stirred: asyncio.Event,
+    ear: Ear,
+) -> None:
+    """The same, and seldom while nothing is heard of the home and nothing was to be done in it."""
+    heard_at = -RESTS_AFTER_S
+    while not stop.is_set():
+        now = asyncio.get_running_loop().time()
+        if stirred.is_set():
+            stirred.clear()
+            heard_at = now
+        is_awake = now - heard_at < RESTS_AFTER_S
+        async with contextlib.nullcontext() if is_awake else ear.room:
+            done = await _do(job, home, database, clock)
+        if done >= job.chunk:
+            continue
+        if done:
+            heard_at = asyncio.get_running_loop().time()
+        if is_awake or done:
+            await _wait(stop, job.every)
+        else:
+            await _wait_for_news(stop, stirred, rest_pace(job.every))
+
+
+async def _do(job: Job, home: Home, database: Database, clock: Clock) -> int:
+    """Does a job once; how many things it did, none where that failed."""
+    try:
+        return await job.run(database, home, clock)
+    except HomeBehind:
+        return 0
+    except Unavailable as error:
+        _log.warning("job_paused", action="job_paused", job=job.name, reason=error.detail)
+        return 0
+    except Exception as error:  # noqa: BLE001 - one job's bug must not stop the others
+        _log.error("job_failed", action="job_failed", job=job.name, exc_info=error)
+        return 0
+
+
+def rest_pace(every: timedelta) -> timedelta:
+    """How often a job is done in a home at rest that is else done `every` so often."""
+    return max(every, min(every * RESTING_FACTOR, RESTING_EVERY_MAX))
+
+
+async def _wait(until: asyncio.Event, pause: timedelta) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(until.wait(), pause.total_seconds())
+
+
+async def _wait_for_news(stop: asyncio.Event, stirred: asyncio.Event, pause: timedelta) -> None:
+    ending = asyncio.ensure_future(stop.wait())
+    ending.add_done_callback(lambda end: None if end.cancelled() else stirred.set())
+    try:
+        # Hundreds of homes that were met at once must not be served at once for good.
+        await _wait(stirred, pause * random.uniform(0.75, 1))  # noqa: S311 - guards nothing
+    finally:
+        ending.cancel()
 
 
 async def prune(database: Database, home: Home, clock: Clock) -> int:

@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from uuid import UUID
 
 import structlog
 
 from serai.kernel import ids, queries
+from serai.kernel.attention import Attention, Ears
 from serai.kernel.consumer import GroupRunner
 from serai.kernel.db import Database
 from serai.kernel.events import type_of
@@ -16,7 +17,6 @@ from serai.kernel.failure import Unavailable
 from serai.kernel.flow import Instance
 from serai.kernel.hosting import host_others
 from serai.kernel.leases import Membership, Presence
-from serai.kernel.log.postgres import Wake
 from serai.kernel.module import Consumer, Timer
 from serai.kernel.tenant import POOLED, Home, Homes
 
@@ -32,27 +32,29 @@ PRESENCE_WAIT_S = 2.0
 
 
 class _Post:
-    """A worker's own sessions in one database, shared by the homes there."""
+    """A worker's presence in one database, shared by the homes there."""
 
     def __init__(self, database: Database, name: str, worker: UUID) -> None:
-        self.wake = Wake(database, name)
         self.presence = Presence(database, worker, name)
         self.homes = 0
-        self._tasks = [asyncio.create_task(self.presence.run())]
-
-    def listen(self) -> None:
-        """Begins to hear what is written, once; after the first who waits for it has subscribed."""
-        if len(self._tasks) == 1:
-            self._tasks.append(asyncio.create_task(self.wake.run()))
+        self._task = asyncio.create_task(self.presence.run())
 
     async def close(self) -> None:
-        await _cancel(self._tasks)
+        await _cancel([self._task])
 
 
 async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _end(attention: Attention, until: asyncio.Event, stop: asyncio.Event) -> None:
+    """Ends the serving of a home when it is quiet, or when told to stop."""
+    try:
+        await attention.await_quiet(stop)
+    finally:
+        until.set()
 
 
 class Workers:
@@ -66,12 +68,18 @@ class Workers:
         consumers: Sequence[Consumer],
         timers: Sequence[Timer] = (),
         worker_id: UUID | None = None,
+        ears: Ears | None = None,
     ) -> None:
         self._database = database
         self._homes = homes
         self._consumers = consumers
         self._timers = {timer.flow: timer for timer in timers}
         self._worker = worker_id or ids.new_id()
+        self._ears = ears or Ears(database)
+        self._groups = {
+            consumer.group: sorted({type_of(model).topic for model in consumer.hears})
+            for consumer in consumers
+        }
         self._posts: dict[str, _Post] = {}
         self._pooled: Membership | None = None
         self.is_ready = asyncio.Event()
@@ -79,7 +87,7 @@ class Workers:
     async def run(self, stop: asyncio.Event) -> None:
         """Serves every home until `stop` is set; those that are made meanwhile too."""
         pooled = asyncio.create_task(self._serve(POOLED, stop))
-        others = asyncio.create_task(host_others(self._homes, self._serve, stop=stop))
+        others = asyncio.create_task(host_others(self._homes, self._host, stop=stop))
         try:
             await asyncio.wait([pooled, others], return_when=asyncio.FIRST_COMPLETED)
             # Whoever ended without being told so has a bug, which ends the process with all homes.
@@ -101,39 +109,68 @@ class Workers:
             return "the consumers are starting"
         return await self._pooled.obstacle()
 
-    async def _serve(self, home: Home, stop: asyncio.Event) -> None:
-        """Serves one home until `stop` is set; raises where one of its parts has ended of a bug."""
-        post = self._posts.get(home.database) or _Post(self._database, home.database, self._worker)
-        self._posts[home.database] = post
-        post.homes += 1
-        membership = self._membership(home)
+    async def _host(self, home: Home, stop: asyncio.Event) -> None:
+        """Serves a home while something happens in it; between, it costs a look now and then."""
+        async with self._post_in(home.database), self._ears.lend(home.database) as ear:
+            attention = Attention(self._database, home, self._groups, ear)
+            ear.listen()
+            try:
+                while not stop.is_set():
+                    await attention.await_work(stop)
+                    if not stop.is_set():
+                        await self._serve(home, stop, attention)
+            finally:
+                attention.close()
+
+    async def _serve(
+        self, home: Home, stop: asyncio.Event, attention: Attention | None = None
+    ) -> None:
+        """Serves one home until `stop` is set; raises where one of its parts has ended of a bug.
+
+        With attention it also ends when nothing was heard of the home for a while.
+        """
+        membership = Membership(self._database, home, self._worker, self._groups, has_presence=True)
         beating: list[asyncio.Task[None]] = []
+        async with self._post_in(home.database) as post, self._ears.lend(home.database) as ear:
+            try:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(post.presence.is_held.wait(), PRESENCE_WAIT_S)
+                await self._join(membership, stop)
+                runners = [
+                    GroupRunner(
+                        consumer, database=self._database, home=home, worker=self._worker,
+                        membership=membership, wake=ear.wake,
+                    )
+                    for consumer in self._consumers
+                ]  # fmt: skip
+                until = stop if attention is None else asyncio.Event()
+                serving = [asyncio.create_task(runner.run(until)) for runner in runners]
+                serving.append(asyncio.create_task(self._ring(home, until)))
+                beating.append(asyncio.create_task(membership.run()))
+                ear.listen()
+                if home == POOLED:
+                    self._pooled = membership
+                    self.is_ready.set()
+                if attention is not None:
+                    serving.append(asyncio.create_task(_end(attention, until, stop)))
+                await self._watch(serving, beating, until)
+            finally:
+                await _cancel(beating)
+                with contextlib.suppress(Unavailable):
+                    await membership.leave()
+
+    @contextlib.asynccontextmanager
+    async def _post_in(self, name: str) -> AsyncIterator[_Post]:
+        """The presence in a database; the last home there ends it."""
+        post = self._posts.get(name) or _Post(self._database, name, self._worker)
+        self._posts[name] = post
+        post.homes += 1
         try:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(post.presence.is_held.wait(), PRESENCE_WAIT_S)
-            await self._join(membership, stop)
-            runners = [
-                GroupRunner(
-                    consumer, database=self._database, home=home, worker=self._worker,
-                    membership=membership, wake=post.wake,
-                )
-                for consumer in self._consumers
-            ]  # fmt: skip
-            serving = [asyncio.create_task(runner.run(stop)) for runner in runners]
-            serving.append(asyncio.create_task(self._ring(home, stop)))
-            beating.append(asyncio.create_task(membership.run()))
-            post.listen()
-            if home == POOLED:
-                self._pooled = membership
-                self.is_ready.set()
-            await self._watch(serving, beating, stop)
+            yield post
         finally:
-            await _cancel(beating)
-            with contextlib.suppress(Unavailable):
-                await membership.leave()
             post.homes -= 1
             if not post.homes:
-                del self._posts[home.database]
+                del self._posts[name]
                 await post.close()
 
     async def _watch(
@@ -156,13 +193,6 @@ class Workers:
             stopped.cancel()
             for task in serving:
                 task.cancel()
-
-    def _membership(self, home: Home) -> Membership:
-        groups = {
-            consumer.group: sorted({type_of(model).topic for model in consumer.hears})
-            for consumer in self._consumers
-        }
-        return Membership(self._database, home, self._worker, groups, has_presence=True)
 
     async def _join(self, membership: Membership, stop: asyncio.Event) -> None:
         while not stop.is_set():

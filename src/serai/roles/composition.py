@@ -24,12 +24,13 @@ from serai.flows import signup as signup_flow
 from serai.kernel import soundness
 from serai.kernel.clock import Clock, SystemClock
 from serai.kernel.db import Database
+from serai.kernel.migrated import Migrated
 from serai.kernel.module import Check, Consumer, Job, Module, Surroundings, Timer
 from serai.kernel.seals import building as sealing
 from serai.kernel.seals.subjects import Seals
 from serai.kernel.tenant import Homes
 from serai.kernel.web import Authenticator, Principal
-from serai.roles.schemas import SCHEMAS
+from serai.roles.schemas import SCHEMAS, list_needed
 from serai.settings import Settings
 
 KEY_PREFIX: Final = "serai_"
@@ -130,6 +131,7 @@ def compose(settings: Settings, database: Database, *, clock: Clock | None = Non
     )
     seals = sealing.build(settings, database)
     database.seals = seals
+    database.migrated = Migrated(list_needed)
     tenancy = tenancy_module.build(s)
     gate = billing_module.build_gate(s)
     identity = identity_module.build(

@@ -15,7 +15,7 @@ from serai.contexts.tenancy import module as tenancy_module
 from serai.kernel import migrate
 from serai.kernel.failure import Unavailable
 from serai.kernel.migrate import Migration, MigrationFailed, Status
-from serai.kernel.tenant import POOLED, Home
+from serai.kernel.tenant import MAIN, POOLED, Home
 from serai.roles.connection import Databases
 from serai.roles.schemas import find_migrations
 from serai.settings import SettingsError
@@ -56,10 +56,17 @@ async def bring_up(owner_url: str, *, phase: Phase = "all") -> list[Migration]:
 
 
 async def bring_up_homes(
-    databases: Databases, *, phase: Phase = "all", told: Told | None = None
+    databases: Databases,
+    *,
+    phase: Phase = "all",
+    told: Told | None = None,
+    more: Sequence[Migration] = (),
 ) -> list[HomeOutcome]:
-    """Applies what is missing in every home but the pooled one, which was brought up before."""
-    migrations = await asyncio.to_thread(find_migrations)
+    """Applies what is missing in every home but the pooled one, which was brought up before.
+
+    `more` follows what the house has: a measurement, or a test of what is yet to come.
+    """
+    migrations = [*await asyncio.to_thread(find_migrations), *more]
 
     async def bring(home: Home) -> HomeOutcome:
         url = await asyncio.to_thread(databases.owner.url_of, home.database)
@@ -72,7 +79,7 @@ async def bring_up_homes(
 
 async def bring_up_home(databases: Databases, home: Home) -> None:
     """Makes a home ready for its tenant: its database if need be, and everything in it."""
-    if home.database not in await asyncio.to_thread(databases.owner.named):
+    if home.database not in {MAIN, *await asyncio.to_thread(databases.owner.named)}:
         if databases.create is not None:
             await asyncio.to_thread(databases.create, home.database)
         else:
@@ -128,14 +135,28 @@ async def _in_each_home(
             try:
                 outcome = await do(home)
             except _FAILURES as error:
-                said = str(error) if isinstance(error, MigrationFailed) else ""
-                # What the driver says of an address may hold a part of it.
-                outcome = HomeOutcome(home.name, [], [], failed=said or type(error).__name__)
+                outcome = HomeOutcome(home.name, [], [], failed=_explain(error))
         if told is not None:
             told(outcome, len(homes))
         return outcome
 
     return list(await asyncio.gather(*(do_one(home) for home in homes)))
+
+
+def _explain(error: Exception) -> str:
+    """What went wrong in a home, and what to do about it."""
+    if isinstance(error, MigrationFailed):
+        return str(error)
+    # What the driver says of an address may hold a part of it, so only the kind is told.
+    kind = type(error).__name__
+    if isinstance(error, _UNREACHABLE):
+        return (
+            f"{kind}: its database cannot be reached. Look whether its server runs, and at "
+            "SERAI_DATABASES; then run `serai migrate up` again"
+        )
+    if isinstance(error, (SettingsError, ValueError)):
+        return f"{kind}: look at SERAI_DATABASES; then run `serai migrate up` again"
+    return f"{kind}: look at the log of its server; then run `serai migrate up` again"
 
 
 def _outcome(home: Home, states: Sequence[Status], applied: list[str]) -> HomeOutcome:

@@ -15,6 +15,7 @@ import structlog
 import uvloop
 
 from serai.kernel import observe
+from serai.kernel.attention import Ears
 from serai.kernel.clock import SystemClock
 from serai.kernel.db import Database
 from serai.kernel.failure import Unavailable
@@ -43,6 +44,7 @@ class Process:
     composition: Composition
     readiness: Readiness
     stop: asyncio.Event
+    ears: Ears
 
 
 Part = Callable[[Process], Awaitable[None]]
@@ -89,7 +91,7 @@ async def _live(parts: Sequence[Part], settings: Settings, url: str, *, has_life
         return 0
     try:
         composition = compose(settings, database, clock=clock)
-        process = Process(settings, composition, Readiness(database), stop)
+        process = Process(settings, composition, Readiness(database), stop, Ears(database))
         # What was imported and built lives as long as we do: the collector need not walk it.
         gc.collect()
         gc.freeze()

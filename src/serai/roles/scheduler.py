@@ -24,4 +24,5 @@ async def run_scheduler(own: Process) -> None:
         homes=composition.homes,
         clock=composition.clock,
         stop=own.stop,
+        ears=own.ears,
     )

@@ -26,3 +26,8 @@ SCHEMAS = tuple(package.rsplit(".", 1)[-1] for package in PACKAGES)
 def find_migrations() -> list[Migration]:
     """Every migration of the house."""
     return migrate.find_migrations(PACKAGES)
+
+
+def list_needed() -> frozenset[tuple[str, str]]:
+    """What a home must have before this code may serve it: context and name of each `pre`."""
+    return frozenset((m.context, m.name) for m in find_migrations() if not m.is_post)

@@ -40,6 +40,7 @@ async def serve_worker(own: Process) -> None:
         homes=composition.homes,
         consumers=composition.consumers,
         timers=composition.timers,
+        ears=own.ears,
     )
     own.readiness.ask_also(workers.obstacle)
     await workers.run(own.stop)

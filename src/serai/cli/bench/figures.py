@@ -9,6 +9,7 @@ import msgspec
 from rich.table import Table
 
 from serai.cli.bench.census import Settlement
+from serai.cli.bench.crowd import Crowd, Idle
 from serai.cli.bench.load import Latencies, Report
 from serai.cli.bench.measure import Machine, StatementCost
 
@@ -86,6 +87,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     baseline_errors: dict[str, int] | None = None
     baseline_cpu_s_per_1000: dict[str, float] | None = None
     statements: list[StatementShare]
+    crowd: Crowd | None = None
+    """The same shop with many tenants, where that was asked for."""
 
     @property
     def is_sound(self) -> bool:
@@ -165,6 +168,20 @@ def at_half(run: Run, rate: float, report: Report, settlement: Settlement) -> Ru
     )
 
 
+def in_a_crowd(run: Run, windows: Sequence[Window], crowd: Crowd) -> Run:
+    """The same run with what further windows showed when there were many tenants."""
+    found = [(seen.report, seen.settlement) for seen in windows]
+    lost = sum(
+        max(0, report.accepted + report.late - settlement.found) for report, settlement in found
+    )
+    return msgspec.structs.replace(
+        run,
+        crowd=crowd,
+        unsettled=run.unsettled + sum(settlement.open for _, settlement in found),
+        lost_orders=run.lost_orders + lost,
+    )
+
+
 def spread(latencies: Latencies) -> Spread:
     """Three percentiles of what was timed."""
     return Spread(latencies.p50, latencies.p95, latencies.p99)
@@ -197,13 +214,15 @@ def _merge(values: Sequence[Any], *, is_summed: bool) -> Any:
     first = values[0]
     if isinstance(first, list):
         return first
-    if isinstance(first, Spread):
-        return Spread(
-            *(
-                _merge([getattr(value, rank) for value in values], is_summed=False)
-                for rank in ("p50", "p95", "p99")
-            )
+    if isinstance(first, msgspec.Struct):
+        return type(first)(
+            **{
+                name: _merge([getattr(value, name) for value in values], is_summed=False)
+                for name in first.__struct_fields__
+            }
         )
+    if first is None:
+        return None
     if isinstance(first, dict):
         names = dict.fromkeys(name for value in values for name in value)
         return {
@@ -278,7 +297,41 @@ def _lines_of(run: Run) -> list[tuple[str, str]]:
             ("careful baseline, answer", _show(run.baseline_answer_ms)),
             ("ratio", f"{run.ratio:.2f}" if run.ratio else "-"),
         ]
+    return lines if run.crowd is None else lines + _lines_of_crowd(run.crowd)
+
+
+def _lines_of_crowd(crowd: Crowd) -> list[tuple[str, str]]:
+    making, nothing_s = crowd.making, crowd.making.nothing_to_do_s
+    lines = [
+        ("with tenants", _show_each(crowd.tenants, ",")),
+        ("seconds to make them", _show_each(making.make_s, ",.1f")),
+        (f"migrating {making.homes} homes: seconds with nothing to do", f"{nothing_s:.1f}"),
+        ("seconds for one migration", f"{making.one_migration_s:.1f}"),
+        ("seconds for a look at each", f"{making.status_s:.1f}"),
+        *_lines_of_idle("alone", crowd.idle_alone),
+        *_lines_of_idle("with all", crowd.idle),
+        ("connections at work", f"{crowd.connections_at_work}"),
+        ("memory MB at work", _show_each(crowd.memory_mb_at_work, ",.0f")),
+        ("accepted a second, the others at rest", f"{crowd.accepted_per_s:,.0f}"),
+        ("confirmed a second", f"{crowd.confirmed_per_s:,.0f}"),
+        ("ratio to one tenant", f"{crowd.ratio:.2f}"),
+    ]
+    if crowd.spread_accepted_per_s is not None and crowd.spread_ratio is not None:
+        lines.append(
+            (
+                f"accepted a second, for {crowd.spread_over} tenants in turn",
+                f"{crowd.spread_accepted_per_s:,.0f}, ratio {crowd.spread_ratio:.2f}",
+            )
+        )
     return lines
+
+
+def _lines_of_idle(who: str, idle: Idle) -> list[tuple[str, str]]:
+    return [
+        (f"idle {who}: percent of a core", _show_each(idle.cpu_percent, ".1f")),
+        (f"idle {who}: memory MB", _show_each(idle.memory_mb, ",.0f")),
+        (f"idle {who}: connections", f"{idle.connections}"),
+    ]
 
 
 def _show(spread_ms: Spread) -> str:

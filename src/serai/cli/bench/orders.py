@@ -8,6 +8,7 @@ import typer
 
 from serai.cli import console
 from serai.cli.bench import figures
+from serai.cli.bench.crowd import read_counts
 from serai.cli.bench.progress import Steps
 from serai.cli.bench.trial import Plan, ProviderName, measure_orders
 from serai.cli.console import EXIT_CODES, AsJson
@@ -54,6 +55,13 @@ def orders(
         Path | None,
         typer.Option(exists=True, file_okay=False, help="A folder on the disk to be measured."),
     ] = None,
+    tenants: Annotated[
+        str,
+        typer.Option(
+            help="Measure again with so many more: pooled=400,schema=95,database=5.",
+            show_default=False,
+        ),
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Start a fresh shop in a temporary folder, send it orders, and say what it did.
@@ -64,6 +72,7 @@ def orders(
     plan = Plan(
         seconds=seconds, is_hot=hot, clients=clients, lines=lines, provider=provider, rate=rate,
         runs=runs, has_baseline=has_baseline, has_half=at_half, data_dir=data_dir,
+        tenants=read_counts(tenants) if tenants else None,
     )  # fmt: skip
     is_shown = console.err.is_terminal and not as_json
     try:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
@@ -12,8 +12,9 @@ from typing import Any, Final
 import asyncpg
 import msgspec
 
-from serai.cli.bench import baseline, census, figures, measure
+from serai.cli.bench import baseline, census, crowd, figures, measure
 from serai.cli.bench.census import Settlement
+from serai.cli.bench.crowd import SPREAD_SKUS, Counts, Crowd, Idle
 from serai.cli.bench.figures import Conditions, Run, Window
 from serai.cli.bench.load import CURRENCY, HOT_SKUS, PRICE_MINOR, SKUS, UNITS, Load, Report
 from serai.cli.bench.measure import Machine
@@ -53,17 +54,28 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     has_baseline: bool
     has_half: bool
     data_dir: Path | None
+    tenants: Counts | None = None
+    """Tenants that are made beside the one that is measured, for a second look."""
 
     @property
     def skus(self) -> tuple[str, ...]:
         """What is bought."""
         return HOT_SKUS if self.is_hot else SKUS
 
-    def load(self, server: Server, *, seconds: float, rate: float | None = None) -> Load:
-        """What the load client is told."""
+    def load(
+        self,
+        server: Server,
+        *,
+        seconds: float,
+        rate: float | None = None,
+        keys: Sequence[str] = (),
+    ) -> Load:
+        """What the load client is told; with `keys` orders come for their tenants in turn."""
+        first, *more = keys or [server.api_key]
         return Load(
-            host=HOST, port=server.port, api_key=server.api_key, run=ids.new_id().hex,
-            skus=self.skus, lines=self.lines, connections=self.clients, seconds=seconds, rate=rate,
+            host=HOST, port=server.port, api_key=first, more_keys=tuple(more),
+            run=ids.new_id().hex, skus=self.skus[:SPREAD_SKUS] if keys else self.skus,
+            lines=self.lines, connections=self.clients, seconds=seconds, rate=rate,
         )  # fmt: skip
 
 
@@ -120,7 +132,13 @@ class Trial:
         async with self._steps.step("warming up", WARM_UP_S):
             await drive(self._plan.load(shop, seconds=WARM_UP_S))
             await settle(observer)
+        idle = None
+        if self._plan.tenants is not None:
+            async with self._steps.step("idle with one tenant", crowd.IDLE_S):
+                idle = await crowd.look_idle(shop, observer)
         run = figures.sum_up(await self._watch(shop, observer, fsync_us))
+        if self._plan.tenants is not None and idle is not None:
+            run = await self._crowd(run, self._plan.tenants, idle, shop, observer)
         if self._plan.has_half:
             rate = max(1.0, round(run.confirmed_per_s / 2, 1))
             report, settlement = await self._halve(shop, observer, rate)
@@ -130,13 +148,47 @@ class Trial:
             run, oversold_units=faults.oversold, stray_units=faults.stray
         )
 
-    async def _watch(self, shop: Server, observer: Any, fsync_us: float | None) -> Window:
+    async def _crowd(
+        self, run: Run, counts: Counts, alone: Idle, shop: Server, observer: Any
+    ) -> Run:
+        """The same shop again, with many tenants in it."""
+        settlers = crowd.Settlers(self._postgres, shop)
+        async with self._steps.step("making tenants"):
+            making = await settlers.settle(counts)
+        async with self._steps.step("until they rest", crowd.REST_S):
+            await asyncio.sleep(crowd.REST_S)
+        async with self._steps.step("idle with all tenants", crowd.IDLE_S):
+            idle = await crowd.look_idle(shop, observer)
+        async with (
+            observe(self._postgres) as beside,
+            crowd.peak_of_connections(beside) as sessions,
+        ):
+            seen = await self._watch(shop, observer, None)
+        windows, keys = [seen], await settlers.fill()
+        if keys:
+            windows.append(await self._watch(shop, observer, None, keys=keys))
+        rates = [figures.sum_up(window) for window in windows]
+        spread = rates[1].accepted_per_s if keys else None
+        found = Crowd(
+            tenants=msgspec.to_builtins(counts), making=making, idle_alone=alone, idle=idle,
+            connections_at_work=sessions["max"], memory_mb_at_work=seen.memory_mb,
+            accepted_per_s=rates[0].accepted_per_s, confirmed_per_s=rates[0].confirmed_per_s,
+            ratio=round(rates[0].accepted_per_s / run.accepted_per_s, 3), spread_over=len(keys),
+            spread_accepted_per_s=spread,
+            spread_ratio=None if spread is None else round(spread / run.accepted_per_s, 3),
+        )  # fmt: skip
+        return figures.in_a_crowd(run, windows, found)
+
+    async def _watch(
+        self, shop: Server, observer: Any, fsync_us: float | None, *, keys: Sequence[str] = ()
+    ) -> Window:
         """The window itself: from the first order to the end of the last saga."""
         plan = self._plan
         await measure.reset_statements(observer)
         before_s = measure.cpu_seconds(shop.roots)
         async with self._steps.step("taking orders", plan.seconds):
-            client = await start_client(plan.load(shop, seconds=plan.seconds, rate=plan.rate))
+            load = plan.load(shop, seconds=plan.seconds, rate=plan.rate, keys=keys)
+            client = await start_client(load)
             await asyncio.sleep(plan.seconds * MEMORY_AT)
             memory_mb = await asyncio.to_thread(
                 measure.memory_mb, {**shop.roots, "client": client.pid}

@@ -82,6 +82,7 @@ class Wake:
         self._name = name
         # In the order of their coming, so that who is woken first is no matter of chance.
         self._waiters: dict[tuple[str, str], dict[asyncio.Event, None]] = {}
+        self._watchers: dict[str, dict[asyncio.Event, None]] = {}
         self.pending: dict[tuple[str, str], int] = {}
 
     def subscribe(self, home: Home, types: Sequence[str]) -> asyncio.Event:
@@ -90,6 +91,21 @@ class Wake:
         for name in types:
             self._waiters.setdefault((home.prefix, name), {})[woken] = None
         return woken
+
+    def unsubscribe(self, home: Home, types: Sequence[str], woken: asyncio.Event) -> None:
+        """Forgets an event that nobody waits for any more."""
+        for name in types:
+            self._waiters[home.prefix, name].pop(woken, None)
+
+    def watch(self, home: Home) -> asyncio.Event:
+        """An event that is set whenever anything was written in a home."""
+        stirred = asyncio.Event()
+        self._watchers.setdefault(home.prefix, {})[stirred] = None
+        return stirred
+
+    def unwatch(self, home: Home, stirred: asyncio.Event) -> None:
+        """Forgets an event of `watch`."""
+        self._watchers[home.prefix].pop(stirred, None)
 
     def newest(self, home: Home, types: Sequence[str]) -> int:
         """The newest transaction known to have written an event of the types."""
@@ -113,8 +129,10 @@ class Wake:
         self.pending[prefix, name] = max(self.pending.get((prefix, name), 0), int(xid))
         for woken in self._waiters.get((prefix, name), ()):
             woken.set()
+        for stirred in self._watchers.get(prefix, ()):
+            stirred.set()
 
     def _wake_all(self) -> None:
-        for waiters in self._waiters.values():
+        for waiters in (*self._waiters.values(), *self._watchers.values()):
             for woken in waiters:
                 woken.set()

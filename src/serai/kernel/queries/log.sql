@@ -83,6 +83,24 @@ CROSS JOIN LATERAL (
 ) b
 GROUP BY p.group_name ORDER BY p.group_name;
 
+-- name: look_for_work
+-- Tells of groups and their topics how many places they have, whether one has more to hear, and what is due next.
+SELECT (SELECT count(*)::int FROM unnest($1::text[], $2::text[]) AS g(name, topic)
+        JOIN {kernel}.positions p ON p.group_name = g.name AND p.topic = g.topic) AS places,
+       EXISTS (
+         SELECT 1 FROM unnest($1::text[], $2::text[]) AS g(name, topic)
+         JOIN {kernel}.positions p ON p.group_name = g.name AND p.topic = g.topic
+         CROSS JOIN LATERAL (
+           SELECT 1 FROM {kernel}.outbox o
+           WHERE o.topic = p.topic AND o.partition = p.partition AND (o.xid, o.seq) > (p.xid, p.seq)
+           LIMIT 1) unheard) AS is_unheard,
+       LEAST(
+         (SELECT min(deadline_at) FROM {kernel}.flows WHERE ended_at IS NULL),
+         (SELECT min(d.next_at) FROM (SELECT DISTINCT name FROM unnest($1::text[]) AS n(name)) g
+          CROSS JOIN LATERAL (
+            SELECT l.next_at FROM {kernel}.dead_letters l
+            WHERE l.group_name = g.name AND l.state = 'retrying' ORDER BY l.next_at LIMIT 1) d)) AS due_at;
+
 -- name: ensure_places
 -- Notes the beginning of topics for a reader of the log that is no consumer group.
 INSERT INTO {kernel}.positions (group_name, topic, partition)

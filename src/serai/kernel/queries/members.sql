@@ -86,3 +86,7 @@ WHERE group_name = ANY ($1::text[]) AND (owner IS NULL OR lease_until < clock_ti
 -- name: tell_unbound
 -- Tells whether row-level security does not bind the role of this session.
 SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user;
+
+-- name: list_migrations
+-- Lists what was applied to a home.
+SELECT context, name FROM {kernel}.migrations;
