@@ -1,5 +1,6 @@
 """Asks of each request with a key that has a signer whether it is signed by that one, and now."""
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -43,7 +44,7 @@ class Signers:
         """What a key asks for beside itself; None for one without a signer."""
         return None if record.signer is None else Signer(record, record.signer, self)
 
-    async def take(self, tenant_id: UUID, key_id: UUID, nonce: str, until: Any) -> None:
+    async def take(self, tenant_id: UUID, key_id: UUID, nonce: str, until: datetime) -> None:
         """Uses up a nonce; refuses one that was used."""
         await self._batch.submit(TakeNonce(tenant_id, key_id, nonce, until), home=POOLED)
 
