@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from serai.contexts.tenancy import handlers
-from serai.contexts.tenancy.contract import (
+from serai.contexts.tenancy.contract.domains import (
     CLAIM_TTL,
     DOMAIN_CHECK_EVERY,
     DOMAIN_MISSES_MAX,

@@ -12,7 +12,7 @@ from rich.table import Column, Table
 from serai import settings
 from serai.cli.console import EXIT_CODES, AsJson, Failure, out, print_json, run_async, say
 from serai.cli.inside import find_tenants, go_inside
-from serai.contexts.tenancy.contract import DomainNames, DomainView
+from serai.contexts.tenancy.contract.domains import DomainNames, DomainView
 from serai.kernel import ids
 from serai.kernel.actor import operator
 from serai.kernel.events import Cause

@@ -22,12 +22,7 @@ from litestar.params import JSONBody
 from serai.contexts.catalog.contract import Goods
 from serai.contexts.identity.contract import Owners, PasswordChanged
 from serai.contexts.inventory.contract import Receiving
-from serai.contexts.tenancy.contract import (
-    NAME_CHARS_MAX,
-    Newcomers,
-    OpenTenant,
-    TenantView,
-)
+from serai.contexts.tenancy.contract import NAME_CHARS_MAX, Newcomers, OpenTenant, TenantView
 from serai.flows import samples
 from serai.kernel import estate, ids
 from serai.kernel.batch import Batch

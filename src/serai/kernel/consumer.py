@@ -266,11 +266,7 @@ class GroupRunner:
             self._cursors[place] = max(self._cursors[place], delivery.position)
 
     def _skip_to(self, horizon: int, fetched: Sequence[Delivery], limit: int) -> None:
-        """Leaves behind what is not ours: a fetch that was not full saw all below the horizon.
-
-        Place by place, since one that is always busy would else keep a quiet one where it is, and
-        every fetch would read all that was ever written there to find nothing.
-        """
+        """Leaves behind what a fetch that was not full saw to be not ours, place by place."""
         counts = Counter((delivery.type.topic, delivery.partition) for delivery in fetched)
         for place, position in self._cursors.items():
             if counts[place] < limit:

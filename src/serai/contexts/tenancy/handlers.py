@@ -10,11 +10,8 @@ import msgspec
 
 from serai.contexts.tenancy import model
 from serai.contexts.tenancy.contract import (
-    CLAIM_TTL,
-    DOMAIN_CHECK_EVERY,
     CreateKey,
     CreateTenant,
-    DomainSuspended,
     KeyView,
     NewKey,
     OpenTenant,
@@ -25,6 +22,7 @@ from serai.contexts.tenancy.contract import (
     TenantExists,
     TenantView,
 )
+from serai.contexts.tenancy.contract.domains import CLAIM_TTL, DOMAIN_CHECK_EVERY, DomainSuspended
 from serai.contexts.tenancy.model import Domain
 from serai.contexts.tenancy.ports import Domains, Nonces, TenantOrigins, Tenants
 from serai.kernel import ids

@@ -13,17 +13,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from serai.contexts.tenancy.contract import (
-    CHALLENGE_LABEL,
-    DOMAIN_CHARS_MAX,
-    DOMAIN_MISSES_MAX,
-    DOMAINS_MAX,
     KEYS_MAX,
     NAME_CHARS_MAX,
     ORIGIN_CHARS_MAX,
     SCOPES,
-    DomainTaken,
-    DomainUnfit,
-    DomainUnproven,
     OriginUnfit,
     ScopeNotHeld,
     SignerUnfit,
@@ -31,9 +24,18 @@ from serai.contexts.tenancy.contract import (
     TenantSuspended,
     TenantUnproven,
     Tier,
-    TooManyDomains,
     TooManyKeys,
     UnknownScope,
+)
+from serai.contexts.tenancy.contract.domains import (
+    CHALLENGE_LABEL,
+    DOMAIN_CHARS_MAX,
+    DOMAIN_MISSES_MAX,
+    DOMAINS_MAX,
+    DomainTaken,
+    DomainUnfit,
+    DomainUnproven,
+    TooManyDomains,
 )
 from serai.kernel.failure import Refused
 from serai.kernel.tenant import MAIN, POOLED, Home

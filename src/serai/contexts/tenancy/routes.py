@@ -12,16 +12,12 @@ from litestar.params import FromPath, FromQuery, JSONBody
 
 from serai.contexts.tenancy import handlers, model
 from serai.contexts.tenancy.contract import (
-    DOMAIN_CHARS_MAX,
     LABEL_CHARS_MAX,
     ORIGIN_CHARS_MAX,
     ORIGINS_MAX,
     SCOPES,
     SIGNER_CHARS_MAX,
     CreateKey,
-    DomainNames,
-    DomainsView,
-    DomainView,
     IssuedKeyView,
     KeyView,
     NewKey,
@@ -29,6 +25,12 @@ from serai.contexts.tenancy.contract import (
     ReplaceSigner,
     RevokeKey,
     WhoView,
+)
+from serai.contexts.tenancy.contract.domains import (
+    DOMAIN_CHARS_MAX,
+    DomainNames,
+    DomainsView,
+    DomainView,
 )
 from serai.contexts.tenancy.ports import TenantOrigins, Tenants
 from serai.kernel import ids

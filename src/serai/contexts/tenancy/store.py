@@ -7,11 +7,9 @@ from uuid import UUID
 import asyncpg
 
 from serai.contexts.tenancy.contract import (
-    DOMAINS_MAX,
     ORIGINS_MAX,
     CreateKey,
     CreateTenant,
-    DomainTaken,
     KeyView,
     OpenTenant,
     RevokeKey,
@@ -19,6 +17,7 @@ from serai.contexts.tenancy.contract import (
     TakeNonce,
     TenantView,
 )
+from serai.contexts.tenancy.contract.domains import DOMAINS_MAX, DomainTaken
 from serai.contexts.tenancy.model import Domain, KeyAddress, KeyRecord, tier_of, write_signer
 from serai.kernel import queries
 from serai.kernel.db import Record, Tx

@@ -11,7 +11,7 @@ from uuid import UUID
 import structlog
 
 from serai.contexts.tenancy import handlers, model
-from serai.contexts.tenancy.contract import DomainView
+from serai.contexts.tenancy.contract.domains import DomainView
 from serai.contexts.tenancy.gateways.known_domains import KnownDomains
 from serai.contexts.tenancy.model import Domain
 from serai.contexts.tenancy.ports import DomainRecords, Domains, Tenants

@@ -11,7 +11,6 @@ from serai.contexts.tenancy.contract import (
     SCOPES,
     CreateKey,
     CreateTenant,
-    DomainNames,
     IssuedKeyView,
     IssuedTenant,
     Newcomers,
@@ -22,6 +21,7 @@ from serai.contexts.tenancy.contract import (
     TenantView,
     Tier,
 )
+from serai.contexts.tenancy.contract.domains import DomainNames
 from serai.contexts.tenancy.gateways.key_news import KeyNews
 from serai.contexts.tenancy.gateways.known_domains import KnownDomains
 from serai.contexts.tenancy.gateways.standings import Standings
