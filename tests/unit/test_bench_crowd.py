@@ -9,7 +9,6 @@ from rich.console import Console
 
 from serai.cli.bench import figures
 from serai.cli.bench.crowd import TENANTS_MAX, Counts, Crowd, Idle, Making, read_counts
-from serai.cli.bench.load import Load, prepare_heads
 from serai.cli.console import Failure
 from tests.unit.test_bench_figures import CONDITIONS, a_run
 
@@ -22,10 +21,9 @@ def a_crowd(**changes: Any) -> Crowd:
             make_s={"schema": 47.5}, homes=100, nothing_to_do_s=3.3, one_migration_s=4.5,
             status_s=1.6,
         ),
-        idle_alone=idle, idle=msgspec.structs.replace(idle, connections=47),
+        idle=msgspec.structs.replace(idle, connections=47),
         connections_at_work=48, memory_mb_at_work={"worker": 140.0}, accepted_per_s=1_900.0,
-        confirmed_per_s=1_500.0, ratio=0.95, spread_over=20, spread_accepted_per_s=1_800.0,
-        spread_ratio=0.9,
+        confirmed_per_s=1_500.0, ratio=0.95,
     )  # fmt: skip
     return msgspec.structs.replace(crowd, **changes)
 
@@ -46,10 +44,10 @@ def test_what_is_no_count_is_told_of(text: str) -> None:
 
 
 def test_several_runs_with_many_tenants_are_one() -> None:
-    runs = [a_run(crowd=a_crowd(ratio=ratio, spread_ratio=None)) for ratio in (0.8, 1.0, 0.95)]
+    runs = [a_run(crowd=a_crowd(ratio=ratio)) for ratio in (0.8, 1.0, 0.95)]
     merged = figures.merge(runs).crowd
     assert merged is not None
-    assert (merged.ratio, merged.spread_ratio) == (0.95, None)
+    assert merged.ratio == 0.95
     assert merged.idle.connections == 47
     assert merged.tenants == {"pooled": 400, "schema": 95, "database": 5}
 
@@ -57,11 +55,5 @@ def test_several_runs_with_many_tenants_are_one() -> None:
 def test_the_table_tells_of_the_many() -> None:
     target = io.StringIO()
     Console(file=target, width=160).print(figures.draw(a_run(crowd=a_crowd()), CONDITIONS, 1))
-    for part in ("pooled 400, schema 95, database 5", "migrating 100 homes", "0.95", "48", "1,800"):
+    for part in ("pooled 400, schema 95, database 5", "migrating 100 homes", "0.95", "48"):
         assert part in target.getvalue()
-
-
-def test_orders_come_for_each_tenant_in_turn() -> None:
-    heads = prepare_heads(Load(host="h", port=1, api_key="a", more_keys=("b",), run="r"))
-    assert [b"Bearer a\r\n" in head for head in heads] == [True, False]
-    assert [b"Bearer b\r\n" in head for head in heads] == [False, True]

@@ -27,7 +27,7 @@ from serai.cli.bench.load import (
     answer_bytes,
     code_of,
     percentiles,
-    prepare_heads,
+    prepare_head,
     prepare_tails,
     status_of,
 )
@@ -49,7 +49,7 @@ class Driver:
 
     def __init__(self, load: Load) -> None:
         self.load = load
-        self._heads = prepare_heads(load)
+        self._head = prepare_head(load)
         self._tails = prepare_tails(load)
         self._numbers = itertools.count()
         self._idle: list[Connection] = []
@@ -143,8 +143,7 @@ class Driver:
     def _send(self, connection: "Connection", began: float) -> None:
         number = next(self._numbers)
         tail = self._tails[number % len(self._tails)]
-        head = self._heads[number % len(self._heads)]
-        connection.send(b"%b%010d%b" % (head, number, tail), began)
+        connection.send(b"%b%010d%b" % (self._head, number, tail), began)
         self._sent += 1
         self._in_flight += 1
         if self._sent == self.load.requests_max:

@@ -1,7 +1,6 @@
 """Many tenants beside the one that is measured: what they cost to make, to migrate and to keep.
 
-They are made in the running shop, so that one call measures one tenant and many of them
-on the same server within minutes.
+They are made in a shop of their own, that is measured in the same way minutes after one with one.
 """
 
 import asyncio
@@ -14,7 +13,6 @@ import msgspec
 
 from serai import settings
 from serai.cli.bench import measure
-from serai.cli.bench.shop import HOST, Server, fill_shelves
 from serai.cli.console import USAGE, Failure
 from serai.cli.inside import enter
 from serai.contexts.tenancy.contract import SCOPES, Tier
@@ -36,10 +34,6 @@ from serai.roles.schemas import find_migrations
 
 TIERS: Final[tuple[Tier, ...]] = ("pooled", "schema", "database")
 TENANTS_MAX: Final = 10_000
-SPREAD_TENANTS_MAX: Final = 20
-"""Pooled tenants that orders are spread over in the last window..."""
-SPREAD_SKUS: Final = 50
-"""... each with so many SKUs."""
 REST_S: Final = HOMES_LOOK_S + RESTS_AFTER_S + LOOK_S
 """How long it takes until every new home is found, was served and has gone to rest."""
 IDLE_S: Final = 20.0
@@ -75,23 +69,18 @@ class Making(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Crowd(msgspec.Struct, frozen=True, kw_only=True):
-    """The shop with many tenants beside what it was with one."""
+    """A shop with many tenants beside one with one."""
 
     tenants: dict[str, int]
     making: Making
-    idle_alone: Idle
     idle: Idle
     connections_at_work: int
     memory_mb_at_work: dict[str, float]
     accepted_per_s: float
-    """Orders for the same tenant as before, with all others at rest."""
+    """Orders for one pooled tenant, with all others at rest."""
     confirmed_per_s: float
     ratio: float
-    """Of accepted orders, to those of the window before there were others."""
-    spread_over: int
-    spread_accepted_per_s: float | None
-    """Orders for so many pooled tenants in turn."""
-    spread_ratio: float | None
+    """Of accepted orders, to those of the shop with one tenant."""
 
 
 def read_counts(text: str) -> Counts:
@@ -113,16 +102,16 @@ def read_counts(text: str) -> Counts:
     return Counts(**given)
 
 
-async def look_idle(server: Server, observer: Any) -> Idle:
+async def look_idle(roots: Mapping[str, int], observer: Any) -> Idle:
     """Watches a shop to which nobody comes."""
-    before_s = measure.cpu_seconds(server.roots)
+    before_s = measure.cpu_seconds(roots)
     await asyncio.sleep(IDLE_S)
-    after_s = measure.cpu_seconds(server.roots)
+    after_s = measure.cpu_seconds(roots)
     return Idle(
         cpu_percent={
             name: round(100 * (after_s[name] - before_s[name]) / IDLE_S, 1) for name in after_s
         },
-        memory_mb=await asyncio.to_thread(measure.memory_mb, server.roots),
+        memory_mb=await asyncio.to_thread(measure.memory_mb, roots),
         connections=await count_connections(observer),
     )
 
@@ -136,16 +125,13 @@ async def count_connections(observer: Any) -> int:
 class Settlers:
     """Makes tenants and migrates their homes, as the commands for that do."""
 
-    def __init__(self, postgres: EmbeddedPostgres, server: Server) -> None:
+    def __init__(self, postgres: EmbeddedPostgres) -> None:
         self._databases: Databases = databases_at(
             postgres.owner_url(), postgres.app_url(), "", postgres.create_database
         )
         self._own = settings.load_with(
             database_url=postgres.owner_url(), database_app_url=postgres.app_url()
         )
-        self._server = server
-        self.pooled_keys: list[str] = []
-        """Keys of pooled tenants, as many as orders may be spread over."""
 
     async def settle(self, counts: Counts) -> Making:
         """Makes all tenants and looks after their homes once."""
@@ -166,13 +152,6 @@ class Settlers:
             one_migration_s=one_s, status_s=_since(began),
         )  # fmt: skip
 
-    async def fill(self) -> list[str]:
-        """Gives some pooled tenants goods; their keys."""
-        url = f"http://{HOST}:{self._server.port}"
-        for key in self.pooled_keys:
-            await fill_shelves(url, key, self._server.skus[:SPREAD_SKUS])
-        return self.pooled_keys
-
     async def _make(self, tenancy: Any, tier: Tier, count: int) -> None:
         room = asyncio.Semaphore(HOMES_AT_ONCE)
 
@@ -182,9 +161,7 @@ class Settlers:
             async with room:
                 if tier != "pooled":
                     await bring_up_home(self._databases, home)
-                issued = await tenancy.create_tenant(name, scopes=SCOPES, home=home)
-            if tier == "pooled" and len(self.pooled_keys) < SPREAD_TENANTS_MAX:
-                self.pooled_keys.append(issued.key.key)
+                await tenancy.create_tenant(name, scopes=SCOPES, home=home)
 
         await asyncio.gather(*(make(number) for number in range(count)))
 

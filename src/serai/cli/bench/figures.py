@@ -87,8 +87,9 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     baseline_errors: dict[str, int] | None = None
     baseline_cpu_s_per_1000: dict[str, float] | None = None
     statements: list[StatementShare]
+    idle_alone: Idle | None = None
     crowd: Crowd | None = None
-    """The same shop with many tenants, where that was asked for."""
+    """A shop with many tenants, where that was asked for."""
 
     @property
     def is_sound(self) -> bool:
@@ -168,17 +169,13 @@ def at_half(run: Run, rate: float, report: Report, settlement: Settlement) -> Ru
     )
 
 
-def in_a_crowd(run: Run, windows: Sequence[Window], crowd: Crowd) -> Run:
-    """The same run with what further windows showed when there were many tenants."""
-    found = [(seen.report, seen.settlement) for seen in windows]
-    lost = sum(
-        max(0, report.accepted + report.late - settlement.found) for report, settlement in found
-    )
+def in_a_crowd(run: Run, seen: Run, crowd: Crowd) -> Run:
+    """The same run with what was seen of a shop with many tenants."""
     return msgspec.structs.replace(
         run,
         crowd=crowd,
-        unsettled=run.unsettled + sum(settlement.open for _, settlement in found),
-        lost_orders=run.lost_orders + lost,
+        unsettled=run.unsettled + seen.unsettled,
+        lost_orders=run.lost_orders + seen.lost_orders,
     )
 
 
@@ -297,18 +294,19 @@ def _lines_of(run: Run) -> list[tuple[str, str]]:
             ("careful baseline, answer", _show(run.baseline_answer_ms)),
             ("ratio", f"{run.ratio:.2f}" if run.ratio else "-"),
         ]
+    if run.idle_alone is not None:
+        lines += _lines_of_idle("with one tenant", run.idle_alone)
     return lines if run.crowd is None else lines + _lines_of_crowd(run.crowd)
 
 
 def _lines_of_crowd(crowd: Crowd) -> list[tuple[str, str]]:
     making, nothing_s = crowd.making, crowd.making.nothing_to_do_s
-    lines = [
+    return [
         ("with tenants", _show_each(crowd.tenants, ",")),
         ("seconds to make them", _show_each(making.make_s, ",.1f")),
         (f"migrating {making.homes} homes: seconds with nothing to do", f"{nothing_s:.1f}"),
         ("seconds for one migration", f"{making.one_migration_s:.1f}"),
         ("seconds for a look at each", f"{making.status_s:.1f}"),
-        *_lines_of_idle("alone", crowd.idle_alone),
         *_lines_of_idle("with all", crowd.idle),
         ("connections at work", f"{crowd.connections_at_work}"),
         ("memory MB at work", _show_each(crowd.memory_mb_at_work, ",.0f")),
@@ -316,14 +314,6 @@ def _lines_of_crowd(crowd: Crowd) -> list[tuple[str, str]]:
         ("confirmed a second", f"{crowd.confirmed_per_s:,.0f}"),
         ("ratio to one tenant", f"{crowd.ratio:.2f}"),
     ]
-    if crowd.spread_accepted_per_s is not None and crowd.spread_ratio is not None:
-        lines.append(
-            (
-                f"accepted a second, for {crowd.spread_over} tenants in turn",
-                f"{crowd.spread_accepted_per_s:,.0f}, ratio {crowd.spread_ratio:.2f}",
-            )
-        )
-    return lines
 
 
 def _lines_of_idle(who: str, idle: Idle) -> list[tuple[str, str]]:

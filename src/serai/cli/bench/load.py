@@ -31,8 +31,6 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     host: str
     port: int
     api_key: str
-    more_keys: tuple[str, ...] = ()
-    """Keys of further tenants: orders come for each in turn."""
     run: str
     """Begins every idempotency key, so that two runs never share one."""
     skus: tuple[str, ...] = SKUS
@@ -116,16 +114,13 @@ def prepare_tails(load: Load) -> list[bytes]:
     return tails
 
 
-def prepare_heads(load: Load) -> list[bytes]:
-    """What stands before the changing part of the idempotency key, the last header: one a key."""
-    return [
-        (
-            f"POST {load.path} HTTP/1.1\r\nHost: {load.host}:{load.port}\r\n"
-            f"Authorization: Bearer {key}\r\nContent-Type: application/json\r\n"
-            f"Idempotency-Key: {load.run}-"
-        ).encode("ascii")
-        for key in (load.api_key, *load.more_keys)
-    ]
+def prepare_head(load: Load) -> bytes:
+    """What stands before the changing part of the idempotency key, which is the last header."""
+    return (
+        f"POST {load.path} HTTP/1.1\r\nHost: {load.host}:{load.port}\r\n"
+        f"Authorization: Bearer {load.api_key}\r\nContent-Type: application/json\r\n"
+        f"Idempotency-Key: {load.run}-"
+    ).encode("ascii")
 
 
 def answer_bytes(data: bytes) -> int | None:

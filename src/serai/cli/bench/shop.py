@@ -42,8 +42,6 @@ class Server(msgspec.Struct, frozen=True):
     port: int
     api_key: str
     roots: Mapping[str, int]
-    skus: tuple[str, ...] = ()
-    """What is on its shelves."""
 
 
 @contextlib.asynccontextmanager
@@ -94,7 +92,7 @@ async def open_shop(
             await fill_shelves(supervisor.api_url, api_key, skus)
             children = supervisor.children.values()
             roots = {child.name: child.pid for child in children if child.pid is not None}
-            yield Server(own.port, api_key, _with_postgres(roots, postgres), tuple(skus))
+            yield Server(own.port, api_key, _with_postgres(roots, postgres))
         finally:
             await supervisor.stop()
 

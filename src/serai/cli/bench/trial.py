@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +14,7 @@ import msgspec
 
 from serai.cli.bench import baseline, census, crowd, figures, measure
 from serai.cli.bench.census import Settlement
-from serai.cli.bench.crowd import SPREAD_SKUS, Counts, Crowd, Idle
+from serai.cli.bench.crowd import Counts, Crowd
 from serai.cli.bench.figures import Conditions, Run, Window
 from serai.cli.bench.load import CURRENCY, HOT_SKUS, PRICE_MINOR, SKUS, UNITS, Load, Report
 from serai.cli.bench.measure import Machine
@@ -55,27 +55,18 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     has_half: bool
     data_dir: Path | None
     tenants: Counts | None = None
-    """Tenants that are made beside the one that is measured, for a second look."""
+    """Tenants beside the one that is measured, in a second shop that is compared with the first."""
 
     @property
     def skus(self) -> tuple[str, ...]:
         """What is bought."""
         return HOT_SKUS if self.is_hot else SKUS
 
-    def load(
-        self,
-        server: Server,
-        *,
-        seconds: float,
-        rate: float | None = None,
-        keys: Sequence[str] = (),
-    ) -> Load:
-        """What the load client is told; with `keys` orders come for their tenants in turn."""
-        first, *more = keys or [server.api_key]
+    def load(self, server: Server, *, seconds: float, rate: float | None = None) -> Load:
+        """What the load client is told."""
         return Load(
-            host=HOST, port=server.port, api_key=first, more_keys=tuple(more),
-            run=ids.new_id().hex, skus=self.skus[:SPREAD_SKUS] if keys else self.skus,
-            lines=self.lines, connections=self.clients, seconds=seconds, rate=rate,
+            host=HOST, port=server.port, api_key=server.api_key, run=ids.new_id().hex,
+            skus=self.skus, lines=self.lines, connections=self.clients, seconds=seconds, rate=rate,
         )  # fmt: skip
 
 
@@ -94,6 +85,10 @@ async def measure_orders(plan: Plan, steps: Steps) -> tuple[list[Run], Condition
             async with fresh_postgres(plan.data_dir) as postgres:
                 trial = Trial(plan, postgres, steps)
                 measured.append(await trial.run())
+            if plan.tenants is not None:
+                async with fresh_postgres(plan.data_dir) as postgres:
+                    many = Trial(plan, postgres, steps)
+                    measured[-1] = await many.join_crowd(measured[-1], plan.tenants)
     conditions = Conditions(
         seconds=plan.seconds, clients=plan.clients, lines=plan.lines, hot=plan.is_hot,
         provider=plan.provider.value, rate=plan.rate, machine=trial.machine,
@@ -129,66 +124,60 @@ class Trial:
     async def _measure(self, shop: Server, observer: Any, fsync_us: float | None) -> Run:
         version = str(observer.get_settings().server_version)
         self.machine = measure.describe_machine(self._postgres.data_dir, version)
-        async with self._steps.step("warming up", WARM_UP_S):
-            await drive(self._plan.load(shop, seconds=WARM_UP_S))
-            await settle(observer)
         idle = None
         if self._plan.tenants is not None:
             async with self._steps.step("idle with one tenant", crowd.IDLE_S):
-                idle = await crowd.look_idle(shop, observer)
+                idle = await crowd.look_idle(shop.roots, observer)
+        async with self._steps.step("warming up", WARM_UP_S):
+            await drive(self._plan.load(shop, seconds=WARM_UP_S))
+            await settle(observer)
         run = figures.sum_up(await self._watch(shop, observer, fsync_us))
-        if self._plan.tenants is not None and idle is not None:
-            run = await self._crowd(run, self._plan.tenants, idle, shop, observer)
         if self._plan.has_half:
             rate = max(1.0, round(run.confirmed_per_s / 2, 1))
             report, settlement = await self._halve(shop, observer, rate)
             run = figures.at_half(run, rate, report, settlement)
         faults = await census.read_stock_faults(observer)
         return msgspec.structs.replace(
-            run, oversold_units=faults.oversold, stray_units=faults.stray
+            run, oversold_units=faults.oversold, stray_units=faults.stray, idle_alone=idle
         )
 
-    async def _crowd(
-        self, run: Run, counts: Counts, alone: Idle, shop: Server, observer: Any
-    ) -> Run:
-        """The same shop again, with many tenants in it."""
-        settlers = crowd.Settlers(self._postgres, shop)
-        async with self._steps.step("making tenants"):
-            making = await settlers.settle(counts)
-        async with self._steps.step("until they rest", crowd.REST_S):
-            await asyncio.sleep(crowd.REST_S)
-        async with self._steps.step("idle with all tenants", crowd.IDLE_S):
-            idle = await crowd.look_idle(shop, observer)
-        async with (
-            observe(self._postgres) as beside,
-            crowd.peak_of_connections(beside) as sessions,
-        ):
-            seen = await self._watch(shop, observer, None)
-        windows, keys = [seen], await settlers.fill()
-        if keys:
-            windows.append(await self._watch(shop, observer, None, keys=keys))
-        rates = [figures.sum_up(window) for window in windows]
-        spread = rates[1].accepted_per_s if keys else None
-        found = Crowd(
-            tenants=msgspec.to_builtins(counts), making=making, idle_alone=alone, idle=idle,
-            connections_at_work=sessions["max"], memory_mb_at_work=seen.memory_mb,
-            accepted_per_s=rates[0].accepted_per_s, confirmed_per_s=rates[0].confirmed_per_s,
-            ratio=round(rates[0].accepted_per_s / run.accepted_per_s, 3), spread_over=len(keys),
-            spread_accepted_per_s=spread,
-            spread_ratio=None if spread is None else round(spread / run.accepted_per_s, 3),
-        )  # fmt: skip
-        return figures.in_a_crowd(run, windows, found)
+    async def join_crowd(self, run: Run, counts: Counts) -> Run:
+        """The same run with what a shop showed in which there are many tenants from the start.
 
-    async def _watch(
-        self, shop: Server, observer: Any, fsync_us: float | None, *, keys: Sequence[str] = ()
-    ) -> Window:
+        It has a server of its own, as the shop with one tenant had: nobody meets the other's rows.
+        """
+        settlers = crowd.Settlers(self._postgres)
+        opening = open_shop(self._postgres, self._plan.provider.value, self._plan.skus)
+        async with opening as shop, observe(self._postgres) as observer:
+            async with self._steps.step("making tenants"):
+                making = await settlers.settle(counts)
+            async with self._steps.step("until they rest", crowd.REST_S):
+                await asyncio.sleep(crowd.REST_S)
+            async with self._steps.step("idle with all tenants", crowd.IDLE_S):
+                idle = await crowd.look_idle(shop.roots, observer)
+            async with self._steps.step("warming up", WARM_UP_S):
+                await drive(self._plan.load(shop, seconds=WARM_UP_S))
+                await settle(observer)
+            async with (
+                observe(self._postgres) as beside,
+                crowd.peak_of_connections(beside) as sessions,
+            ):
+                seen = figures.sum_up(await self._watch(shop, observer, None))
+        found = Crowd(
+            tenants=msgspec.to_builtins(counts), making=making, idle=idle,
+            connections_at_work=sessions["max"], memory_mb_at_work=seen.memory_mb_by_process,
+            accepted_per_s=seen.accepted_per_s, confirmed_per_s=seen.confirmed_per_s,
+            ratio=round(seen.accepted_per_s / run.accepted_per_s, 3),
+        )  # fmt: skip
+        return figures.in_a_crowd(run, seen, found)
+
+    async def _watch(self, shop: Server, observer: Any, fsync_us: float | None) -> Window:
         """The window itself: from the first order to the end of the last saga."""
         plan = self._plan
         await measure.reset_statements(observer)
         before_s = measure.cpu_seconds(shop.roots)
         async with self._steps.step("taking orders", plan.seconds):
-            load = plan.load(shop, seconds=plan.seconds, rate=plan.rate, keys=keys)
-            client = await start_client(load)
+            client = await start_client(plan.load(shop, seconds=plan.seconds, rate=plan.rate))
             await asyncio.sleep(plan.seconds * MEMORY_AT)
             memory_mb = await asyncio.to_thread(
                 measure.memory_mb, {**shop.roots, "client": client.pid}
