@@ -175,9 +175,9 @@ class Settlers:
 
 
 def _one_more() -> Migration:
-    """A migration that no home has yet; the kernel's flows get a column that nobody reads."""
+    """A migration that no home has yet: each gets an empty schema."""
     number = 1 + sum(1 for m in find_migrations() if m.context == "kernel")
-    text = _SQL.widen_flows.template
+    text = _SQL.add_schema.template
     return Migration("kernel", f"{number:04d}_pre_of_the_bench.sql", text)
 
 

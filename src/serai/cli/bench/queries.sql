@@ -191,8 +191,8 @@ ORDER BY total_exec_time DESC;
 
 -- name: count_sessions
 -- Counts the sessions of a role.
-SELECT count(*)::int FROM pg_stat_activity WHERE usename = $1;
+SELECT count(*)::int FROM pg_stat_get_activity(NULL) WHERE usesysid = $1::text::regrole;
 
--- name: widen_flows
--- Gives a table of every home a column, as a migration would.
-ALTER TABLE {kernel}.flows ADD COLUMN IF NOT EXISTS of_the_bench boolean NOT NULL DEFAULT false;
+-- name: add_schema
+-- Gives every home one more empty schema, as a migration would give it a table.
+CREATE SCHEMA IF NOT EXISTS {bench};
