@@ -17,7 +17,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from serai.kernel import changes, events, ids, outbox
+from serai.kernel import changes, departures, events, ids, outbox
 from serai.kernel.clock import Clock, SystemClock
 from serai.kernel.failure import Unavailable
 from serai.kernel.pool import OUTAGES, REPORT_TIMEOUT_MS, Pool
@@ -135,6 +135,8 @@ class Database:
         self._closing: set[asyncio.Task[None]] = set()
         self.clock: Clock = clock or SystemClock()
         self.transactions = 0
+        self.on_moved: list[Callable[[UUID], None]] = []
+        """Told of a tenant that was looked for in a home which it has left."""
 
     @property
     def url(self) -> str:
@@ -174,6 +176,7 @@ class Database:
             await connection.execute(
                 _begin(
                     tenants,
+                    home,
                     is_transport=is_transport,
                     is_read_only=is_read_only or is_report,
                     is_report=is_report,
@@ -189,6 +192,14 @@ class Database:
             raise Conflicted(str(error)) from error
         except OUTAGES as error:
             raise Unavailable(f"the database did not answer: {type(error).__name__}") from error
+        except asyncpg.PostgresError as error:
+            moving = departures.read_refusal(error, home)
+            if moving is None:
+                raise
+            for tenant_id in moving.away:
+                for forget in self.on_moved:
+                    forget(tenant_id)
+            raise moving from None
         finally:
             await pool.give_back(connection, is_clean=is_clean)
 
@@ -226,7 +237,12 @@ class Database:
 
 
 def _begin(
-    tenants: Collection[UUID], *, is_transport: bool, is_read_only: bool, is_report: bool
+    tenants: Collection[UUID],
+    home: Home,
+    *,
+    is_transport: bool,
+    is_read_only: bool,
+    is_report: bool,
 ) -> str:
     # One round trip. The only values are UUID objects, whose text is hexadecimal by construction.
     wall = ",".join(str(UUID(int=tenant.int)) for tenant in tenants)
@@ -239,6 +255,8 @@ def _begin(
         parts.append("SET LOCAL serai.transport = 'on'")
     if is_report:
         parts.append(_REPORT)
+    if wall and not is_read_only:
+        parts.append(departures.ask_admission(wall, home))
     return "; ".join(parts)
 
 

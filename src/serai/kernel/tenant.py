@@ -23,6 +23,8 @@ class Home(msgspec.Struct, frozen=True):
 
 
 POOLED = Home(name="pooled")
+DIRECTORY = Home(name="directory")
+"""The same place for what is kept there of every tenant, wherever it lives: its name, its keys."""
 
 
 class Homes(Protocol):

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 
+from serai.kernel.db import Tx
 from serai.kernel.edge import Origins
 from serai.kernel.events import Cause, event
 from serai.kernel.failure import Refused, Unprocessable
@@ -56,6 +57,10 @@ class TenantSuspended(Refused):
 
 class TenantErasing(Refused):
     """The tenant's erasure has begun; there is no way back."""
+
+
+class MoveUnderWay(Refused):
+    """A move of this tenant has not ended; go on with it, or undo it."""
 
 
 class UnknownScope(Unprocessable):
@@ -128,6 +133,24 @@ class Standing(msgspec.Struct, frozen=True):
     tier: Tier
     state: str
     created_at: datetime
+
+
+class MoveView(msgspec.Struct, frozen=True):
+    """A tenant's move to another home, and how far it has come."""
+
+    tenant: str
+    tenant_id: UUID
+    move_id: UUID
+    source: Home
+    target: Home
+    step: str
+    rows: int
+    refused_ms: int | None
+    """How long writes were refused at the change-over."""
+    error: str | None
+    started_at: datetime
+    updated_at: datetime
+    ended_at: datetime | None
 
 
 class TenantView(msgspec.Struct, frozen=True):
@@ -227,6 +250,11 @@ class Tenancy(Protocol):
         """The tenant of that name."""
         ...
 
+    @property
+    def moves(self) -> "Moves":
+        """The moves of tenants from home to home."""
+        ...
+
     async def create_key(
         self, tenant_id: UUID, *, label: str, scopes: Sequence[str]
     ) -> IssuedKeyView:
@@ -243,4 +271,34 @@ class Tenancy(Protocol):
 
     async def list_tenants(self, *, after: str, limit: int) -> list[TenantView]:
         """Tenants in the order of their names, from the first after `after` on."""
+        ...
+
+
+class Moves(Protocol):
+    """Keeps the moves of tenants; each call is part of a session of the schemas' owner."""
+
+    async def hold(self, tx: Tx, tenant_id: UUID) -> bool:
+        """Keeps other processes off a tenant's moves for this session; whether none is at one."""
+        ...
+
+    async def begin(self, tx: Tx, tenant: Standing, target: Home, now: datetime) -> MoveView:
+        """Writes down that a move begins; refuses where one has not ended."""
+        ...
+
+    async def note(
+        self, tx: Tx, move: MoveView, step: str, now: datetime, *, error: str | None = None
+    ) -> MoveView:
+        """Writes down how far a move has come, with its rows and how long writes were refused."""
+        ...
+
+    async def switch(self, tx: Tx, move: MoveView) -> None:
+        """Gives the tenant its new home and tells every process."""
+        ...
+
+    async def find(self, tx: Tx, tenant_id: UUID) -> MoveView | None:
+        """A tenant's move that has not ended."""
+        ...
+
+    async def list_all(self, tx: Tx, limit: int) -> list[MoveView]:
+        """Moves of all tenants, the newest first."""
         ...

@@ -8,7 +8,7 @@ from serai.contexts.tenancy.gateways.register import Register
 from serai.contexts.tenancy.gateways.standings import Standings
 from serai.contexts.tenancy.model import KeyAddress, KeyRecord
 from serai.contexts.tenancy.routes import origin_routes, reading_routes, writing_routes
-from serai.contexts.tenancy.store import PostgresOrigins, PostgresTenants
+from serai.contexts.tenancy.store import PostgresMoves, PostgresOrigins, PostgresTenants
 from serai.kernel.db import Database, Tx
 from serai.kernel.module import Module, Surroundings
 from serai.kernel.tenant import POOLED, Home, Homes
@@ -16,7 +16,9 @@ from serai.kernel.tenant import POOLED, Home, Homes
 
 def build_homes(database: Database) -> Homes:
     """The directory of homes; it is part of what every module is built with, hence apart."""
-    return Directory(database, PostgresTenants())
+    directory = Directory(database, PostgresTenants())
+    database.on_moved.append(directory.forget)
+    return directory
 
 
 async def list_homes(tx: Tx) -> list[Home]:
@@ -35,6 +37,7 @@ def build(s: Surroundings) -> Module:
     keyring = Keyring(look_up)
     origins = KnownOrigins(s.database, PostgresOrigins())
     standings = Standings(s.database, store)
+    s.database.on_moved += [keyring.forget_tenant, standings.forget]
     return Module(
         name="tenancy",
         routes=[
@@ -49,5 +52,6 @@ def build(s: Surroundings) -> Module:
             news=KeyNews(s.database, keyring, standings),
             standings=standings,
             origins=origins,
+            moves=PostgresMoves(),
         ),
     )
