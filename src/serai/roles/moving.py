@@ -72,7 +72,10 @@ class Move:
         """Goes on from wherever it is to the end, or with `is_retained` to the change-over."""
         async with self._meet() as (ends, mover, events):
             if self.view.step in {"preparing", "copying", "following"}:
-                if await ends.source.fetchval(_SQL.read_departure, self.view.tenant_id) == "away":
+                state = await ends.source.fetchval(_SQL.read_departure, self.view.tenant_id)
+                if state == "away" and self.view.step != "following":
+                    raise MoveFailed(f"{self.view.source.name} says that it has left there before")
+                if state == "away":
                     await self._finish(ends, mover, events)
                 else:
                     await self._carry(ends, mover, events)
@@ -170,7 +173,8 @@ class Move:
         target.record(view.tenant_id, change)
         await target.flush()
         if view.target.database == MAIN:
-            await self._house.tenancy.moves.switch(target, view)
+            directory = Tx(target.connection, POOLED, target.now)
+            await self._house.tenancy.moves.switch(directory, view)
 
     async def _tell_directory(self, began: float) -> None:
         if self.view.target.database != MAIN:

@@ -170,7 +170,8 @@ class PostgresMoves:
     async def switch(self, tx: Tx, move: MoveView) -> None:
         home = move.target
         args = (move.tenant_id, home.name, home.database, home.prefix)
-        await tx.execute(SQL.switch_home, *args)
+        count = await tx.execute(SQL.switch_home, *args)
+        assert count == 1, "a tenant that moves is in the directory"
         await tx.execute(SQL.tell_standing, move.tenant_id)
 
     async def find(self, tx: Tx, tenant_id: UUID) -> MoveView | None:
