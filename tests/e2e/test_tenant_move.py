@@ -1,4 +1,4 @@
-"""A tenant moves through the three tiers under load, killed on the way: no order lost or doubled."""
+"""A tenant moves through the three tiers under load, killed on the way: nothing is lost."""
 
 import asyncio
 import subprocess

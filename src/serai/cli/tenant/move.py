@@ -45,7 +45,7 @@ class Moved(msgspec.Struct, frozen=True):
     seconds: float
 
 
-def move(
+def move(  # noqa: PLR0917 - a command's options, given by name
     name: Annotated[str, typer.Argument(help="The tenant's name.")],
     to: Annotated[
         str,
