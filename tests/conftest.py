@@ -29,6 +29,8 @@ MAY_BLOCK = {
     "serai/roles/server.py": {"serve_app"},
     "serai/contexts/notifications/gateways/defaults.py": {"load_defaults"},
     "serai/settings.py": {"data_path"},
+    # A time zone's file is small, and read once.
+    "serai/contexts/billing/model.py": {"zone_of"},
     # Password and certificate files are looked for once a connection.
     "asyncpg/connect_utils.py": {"_parse_connect_arguments"},
     # The colourful log is for a person at a terminal; a process that serves writes JSON.

@@ -10,7 +10,10 @@ from pathlib import Path
 import msgspec
 
 PREFIX = "SERAI_"
+_DNS_SERVER = r"[0-9a-fA-F:.]{2,45}(?:#[0-9]{1,5})?"
+_DNS_SERVERS = re.compile(rf"{_DNS_SERVER}(?:, *{_DNS_SERVER})*", re.ASCII)
 _IDENTITY_KEY = re.compile(r"[A-Za-z0-9_-]{43}=?", re.ASCII)
+_PUBLIC_URL = re.compile(r"https?://[a-z0-9.\[\]:-]+", re.ASCII)
 FILE_SUFFIX = "_FILE"
 """SERAI_CALLBACK_SECRET_FILE names a file that holds the value; the same for every setting."""
 FILE_BYTES_MAX = 64 * 1024
@@ -62,15 +65,37 @@ class Settings(msgspec.Struct, frozen=True):
     """A file that holds `identity_key`; empty: one that is made in `data_dir`."""
     identity_issuer: str = "serai"
     """The `iss` of access tokens: what others know this installation by, best its URL."""
+    public_url: str = ""
+    """Where browsers and apps reach the API, such as https://api.shop.example: a scheme and a host,
+    no path. The issuer of a tenant's apps begins with it; empty: http://host:port."""
+    privacy_key: str = ""
+    """What wraps the keys of personal data: 32 bytes in base64, or several, the newest first. The
+    same for every process; empty: a file `privacy.key` that is made in `data_dir`."""
+    privacy_vault_url: str = ""
+    """A HashiCorp Vault whose transit engine wraps them instead, such as https://vault:8200."""
+    privacy_vault_key: str = "serai"
+    """The name of the key in its transit engine."""
+    privacy_vault_token: str = ""
     argon2_memory_kib: int = 65_536
     """Memory of one password's hash; with another value each is made anew when it is next used."""
     argon2_passes: int = 3
     argon2_lanes: int = 1
     password_hashes_max: int = 2
     """Passwords that one process hashes at the same time; the others wait, or are told to."""
+    dns_servers: str = ""
+    """Where records that prove domains are asked for: addresses with commas between, `#port` after
+    one that is not 53; empty: this machine's resolvers."""
+    plans: str = ""
+    """The plans that tenants may be put on: `ready-made`, or a JSON file with a list of them;
+    empty: nothing is limited, metered or billed."""
+    sign_up: bool = False
+    """Whether anyone may sign up a shop of her own (`POST /v1/sign-ups`); needs a mail server."""
     logins_per_address: int = 60
     """Tries to sign in that one network address has, and one more every two seconds; 0: any number,
     for where a proxy hides the addresses. The tries of one account are always counted."""
+    providers_at_home: bool = False
+    """Whether OpenID Connect providers may be inside: at private addresses, and on this machine
+    without TLS. For development, and for an installation whose provider is in its own network."""
     smtp_url: str = ""
     """smtp://user:password@host:port; empty: mails are printed on the console."""
     mail_from: str = "shop@serai.example"
@@ -98,6 +123,11 @@ class Settings(msgspec.Struct, frozen=True):
     @property
     def has_tls(self) -> bool:
         return self.tls_in_front or self.tls is not None
+
+    @property
+    def public_address(self) -> str:
+        """`public_url`, or where the API listens."""
+        return self.public_url or f"http://{self.host}:{self.port}"
 
     @property
     def data_path(self) -> Path:
@@ -184,12 +214,30 @@ def _check(settings: Settings) -> None:
     for file in settings.tls or ():
         if not file.is_file():
             raise SettingsError(f"SERAI_TLS_CERTIFICATE or SERAI_TLS_KEY: there is no file {file}")
+    if bool(settings.privacy_vault_url) != bool(settings.privacy_vault_token):
+        raise SettingsError("SERAI_PRIVACY_VAULT_URL and SERAI_PRIVACY_VAULT_TOKEN belong together")
+    _check_words(settings)
+    _check_identity(settings)
+
+
+def _check_words(settings: Settings) -> None:
     provider = settings.payment_provider
     if provider != "direct" and not provider.startswith(("http://", "https://")):
         raise SettingsError(f"SERAI_PAYMENT_PROVIDER is {provider!r}; it must be `direct` or a URL")
+    if settings.dns_servers and not _DNS_SERVERS.fullmatch(settings.dns_servers):
+        raise SettingsError(
+            "SERAI_DNS_SERVERS must be IP addresses, like 192.0.2.53,192.0.2.54#5353"
+        )
+    if settings.log_level.upper() not in logging.getLevelNamesMapping():
+        raise SettingsError(f"SERAI_LOG_LEVEL is {settings.log_level!r}; `info` is a usual one")
+
+
+def _check_identity(settings: Settings) -> None:
     if settings.identity_key and not _IDENTITY_KEY.fullmatch(settings.identity_key):
         raise SettingsError("SERAI_IDENTITY_KEY must be 32 bytes in base64url (43 characters)")
     if not settings.identity_issuer:
         raise SettingsError("SERAI_IDENTITY_ISSUER must not be empty")
-    if settings.log_level.upper() not in logging.getLevelNamesMapping():
-        raise SettingsError(f"SERAI_LOG_LEVEL is {settings.log_level!r}; `info` is a usual one")
+    if settings.public_url and not _PUBLIC_URL.fullmatch(settings.public_url):
+        raise SettingsError(
+            f"SERAI_PUBLIC_URL is {settings.public_url!r}; it must be like https://api.shop.example"
+        )

@@ -17,6 +17,7 @@ FILE_COPYLEFT = {"MPL-2.0"}
 """Binds changes to its own files, and nothing that merely uses them."""
 ONLY_HERE = {
     "pglast": "GPL-3.0-or-later; parses our SQL in a test, and is never shipped nor imported by us",
+    "dnslib": "BSD of two clauses, of which it says BSD only; the DNS of a test",
     "forbiddenfruit": "GPL or MIT at our choice: MIT; a test's",
 }
 """What tests and checks may use and a running shop may not, and why."""

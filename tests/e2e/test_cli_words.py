@@ -23,8 +23,10 @@ GROUPS = {
     "identity": ["rotate-keys", "mail-token"],
     "dlq": ["list", "show", "replay", "drop"],
     "audit": ["verify", "head"],
+    "plan": ["list", "assign", "end", "show"],
     "bench": ["orders"],
     "payment": ["list", "retry"],
+    "privacy": ["rotate-key"],
 }
 Say = Callable[..., Done]
 

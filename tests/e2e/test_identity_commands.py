@@ -62,4 +62,5 @@ def test_keys_are_rotated_and_sealed_by_the_key_in_the_data_folder(
     key = tmp_path / "data" / "identity.key"
     assert key.stat().st_mode & 0o777 == 0o600
     assert len(key.read_text().strip()) == 44
-    assert [path.name for path in key.parent.iterdir()] == ["identity.key"]
+    made = sorted(path.name for path in key.parent.iterdir())
+    assert made == ["identity.key", "privacy.key"]

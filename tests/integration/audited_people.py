@@ -1,13 +1,19 @@
 """What each writing route of accounts, and of what customers ask for, is asked; people sign in."""
 
 from typing import Any
+from uuid import UUID
 
 import pyotp
 
+from serai.contexts.billing.store import PostgresBooks
+from serai.contexts.identity.store.apps import PostgresApps
 from serai.contexts.payments.gateways import sandbox_cards as cards
 from serai.kernel import ids
+from serai.kernel.tenant import POOLED
 from tests.integration.audited_shop import Asked, AuditedShop, Scenario
 from tests.integration.identity_shop import NEXT_PASSWORD, PASSWORD
+from tests.integration.openid_house import CLIENT, SECRET, run_liar
+from tests.integration.soft_authenticator import SoftAuthenticator
 
 NAME = "Wilhelmina Underhill"
 TENANT = {"Serai_Tenant": "house"}
@@ -147,8 +153,149 @@ async def post_factor_removal(shop: AuditedShop) -> Asked:
     return "/v1/me/totp/removals", body, headers
 
 
+PAGE = "https://shop.example"
+
+
+async def _begun_passkey(
+    shop: AuditedShop,
+) -> tuple[dict[str, str], SoftAuthenticator, dict[str, Any]]:
+    await shop.do("PUT", "/v1/tenant/origins", {"origins": [PAGE]})
+    _, headers = await _customer(shop)
+    begun = await shop.do("POST", "/v1/me/passkey-challenges", {"origin": PAGE}, **headers)
+    shop.secrets.append(begun["public_key"]["challenge"])
+    return headers, SoftAuthenticator(PAGE), begun
+
+
+async def _passkey(shop: AuditedShop) -> tuple[dict[str, str], str]:
+    headers, device, begun = await _begun_passkey(shop)
+    credential = device.make(begun["public_key"])
+    shop.secrets.append(credential["id"])
+    body = {"challenge_id": begun["challenge_id"], "credential": credential, "name": NAME}
+    made = await shop.do("POST", "/v1/me/passkeys", body, **headers)
+    return headers, f"/v1/me/passkeys/{made['id']}"
+
+
+async def post_passkey_challenge(shop: AuditedShop) -> Asked:
+    await shop.do("PUT", "/v1/tenant/origins", {"origins": [PAGE]})
+    _, headers = await _customer(shop)
+    return "/v1/me/passkey-challenges", {"origin": PAGE}, headers
+
+
+async def post_passkey(shop: AuditedShop) -> Asked:
+    headers, device, begun = await _begun_passkey(shop)
+    credential = device.make(begun["public_key"])
+    body = {"challenge_id": begun["challenge_id"], "credential": credential, "name": NAME}
+    return "/v1/me/passkeys", body, headers
+
+
+async def patch_passkey(shop: AuditedShop) -> Asked:
+    headers, path = await _passkey(shop)
+    return path, {"name": f"{NAME}'s"}, headers
+
+
+async def delete_passkey(shop: AuditedShop) -> Asked:
+    headers, path = await _passkey(shop)
+    return path, None, headers
+
+
+async def delete_factors(shop: AuditedShop, kind: str) -> Asked:
+    account_id, _ = await (_customer(shop) if kind == "customers" else _member(shop))
+    return f"/v1/{kind}/{account_id}/second-factors", None, {}
+
+
+async def put_factor_roles(_: AuditedShop) -> Asked:
+    return "/v1/second-factor-roles", {"roles": ["auditor"]}, {}
+
+
+def _provider_body(issuer: str) -> dict[str, str]:
+    secrets = {"client_id": CLIENT, "client_secret": SECRET}
+    return {"kind": "customer", "name": "A provider", "issuer": issuer, **secrets}
+
+
+async def _provider(shop: AuditedShop) -> str:
+    shop.secrets.append(SECRET)
+    async with run_liar() as liar:
+        body = _provider_body(liar.issuer)
+        made = await shop.do("POST", "/v1/identity-providers", body)
+    return f"/v1/identity-providers/{made['id']}"
+
+
+async def post_provider(shop: AuditedShop) -> Asked:
+    shop.secrets.append(SECRET)
+    liar = await shop.stack.enter_async_context(run_liar())
+    return "/v1/identity-providers", _provider_body(liar.issuer), {}
+
+
+async def patch_provider(shop: AuditedShop) -> Asked:
+    return await _provider(shop), {"client_secret": f"{SECRET}!", "is_enabled": False}, {}
+
+
+async def delete_provider(shop: AuditedShop) -> Asked:
+    return await _provider(shop), None, {}
+
+
+def _app(**given: Any) -> dict[str, Any]:
+    return {
+        "name": "Planner", "grants": ["authorization_code"], "scopes": ["openid", "orders:own"],
+        "redirect_uris": ["https://app.example/cb"], **given,
+    }  # fmt: skip
+
+
+async def post_app(_: AuditedShop) -> Asked:
+    return "/v1/apps", _app(), {}
+
+
+async def _made(shop: AuditedShop) -> str:
+    made = await shop.do("POST", "/v1/apps", _app())
+    keep_secrets(shop, made)
+    return str(made["app"]["id"])
+
+
+async def patch_app(shop: AuditedShop) -> Asked:
+    return f"/v1/apps/{await _made(shop)}", {"is_disabled": True}, {}
+
+
+async def post_app_secret(shop: AuditedShop) -> Asked:
+    return f"/v1/apps/{await _made(shop)}/secrets", {"keep_old_s": 60}, {}
+
+
+async def delete_consent(shop: AuditedShop) -> Asked:
+    account_id, headers = await _customer(shop)
+    app_id = await _made(shop)
+    tenant_id = shop.house.tenant
+    async with shop.house.database.transaction(POOLED, (tenant_id,)) as tx:
+        await PostgresApps().save_consent(
+            tenant_id, UUID(account_id), UUID(app_id), ["openid"], now=tx.now, tx=tx
+        )
+    return f"/v1/me/apps/{app_id}", None, headers
+
+
 async def put_origins(_: AuditedShop) -> Asked:
-    return "/v1/tenant/origins", {"origins": ["https://shop.example"]}, {}
+    return "/v1/tenant/origins", {"origins": ["https://other.example"]}, {}
+
+
+async def post_domain(_: AuditedShop) -> Asked:
+    return "/v1/tenant/domains", {"domain": "shop.example.com"}, {}
+
+
+async def post_domain_verification(shop: AuditedShop) -> Asked:
+    claimed = await shop.do("POST", "/v1/tenant/domains", {"domain": "second.example.com"})
+
+    shop.zone.texts[claimed["record_name"]] = [[claimed["record_value"]]]
+    return "/v1/tenant/domains/second.example.com/verifications", None, {}
+
+
+async def delete_domain(shop: AuditedShop) -> Asked:
+    await shop.do("POST", "/v1/tenant/domains", {"domain": "third.example.com"})
+    return "/v1/tenant/domains/third.example.com", None, {}
+
+
+async def put_card(shop: AuditedShop) -> Asked:
+    # It is there where a tenant once had a plan; how it gets one is tested in test_billing.py.
+    async with shop.house.database.transaction(POOLED, (shop.house.tenant,)) as tx:
+        await PostgresBooks().open_account(shop.house.tenant, "UTC", tx=tx)
+    shop.secrets.append(cards.NO_FUNDS)
+    return "/v1/billing/card", {"card": cards.NO_FUNDS}, {}
 
 
 async def _decide(shop: AuditedShop, word: str, body: Any) -> Asked:
@@ -163,6 +310,31 @@ async def _decide(shop: AuditedShop, word: str, body: Any) -> Asked:
     assert asked["status"] == "requested"
     _, headers = await _member(shop)
     return f"/v1/returns/{asked['id']}/{word}", body, headers
+
+
+async def post_own_erasure(shop: AuditedShop) -> Asked:
+    _, headers = await _customer(shop)
+    return "/v1/me/erasure", {"current_password": PASSWORD}, headers
+
+
+async def post_consent(shop: AuditedShop) -> Asked:
+    _, headers = await _customer(shop)
+    body = {"purpose": "news", "text_version": "1", "is_given": True, "how": "sign-up"}
+    return "/v1/me/consents", body, headers
+
+
+async def post_export(shop: AuditedShop) -> Asked:
+    account_id, _ = await _customer(shop)
+    return "/v1/personal-data-exports", {"customer_id": account_id}, {}
+
+
+async def post_erasure(shop: AuditedShop) -> Asked:
+    account_id, _ = await _customer(shop)
+    return "/v1/erasures", {"customer_id": account_id}, {}
+
+
+async def put_retention_rule(_: AuditedShop) -> Asked:
+    return "/v1/retention-rules/orders.email", {"days": 90}, {}
 
 
 SCENARIOS: dict[tuple[str, str], Scenario] = {
@@ -180,7 +352,32 @@ SCENARIOS: dict[tuple[str, str], Scenario] = {
     ("POST", "/v1/me/totp"): post_factor,
     ("POST", "/v1/me/totp/confirmations"): post_factor_confirmation,
     ("POST", "/v1/me/totp/removals"): post_factor_removal,
+    ("POST", "/v1/me/passkey-challenges"): post_passkey_challenge,
+    ("POST", "/v1/me/passkeys"): post_passkey,
+    ("PATCH", "/v1/me/passkeys/{passkey_id}"): patch_passkey,
+    ("DELETE", "/v1/me/passkeys/{passkey_id}"): delete_passkey,
+    ("DELETE", "/v1/staff/{account_id}/second-factors"): lambda shop: delete_factors(shop, "staff"),
+    ("DELETE", "/v1/customers/{account_id}/second-factors"): lambda shop: delete_factors(
+        shop, "customers"
+    ),
+    ("PUT", "/v1/second-factor-roles"): put_factor_roles,
+    ("POST", "/v1/identity-providers"): post_provider,
+    ("PATCH", "/v1/identity-providers/{provider_id}"): patch_provider,
+    ("DELETE", "/v1/identity-providers/{provider_id}"): delete_provider,
+    ("POST", "/v1/apps"): post_app,
+    ("PATCH", "/v1/apps/{app_id}"): patch_app,
+    ("POST", "/v1/apps/{app_id}/secrets"): post_app_secret,
+    ("DELETE", "/v1/me/apps/{app_id}"): delete_consent,
     ("PUT", "/v1/tenant/origins"): put_origins,
+    ("POST", "/v1/tenant/domains"): post_domain,
+    ("PUT", "/v1/billing/card"): put_card,
+    ("POST", "/v1/tenant/domains/{domain}/verifications"): post_domain_verification,
+    ("DELETE", "/v1/tenant/domains/{domain}"): delete_domain,
+    ("POST", "/v1/me/erasure"): post_own_erasure,
+    ("POST", "/v1/me/consents"): post_consent,
+    ("POST", "/v1/personal-data-exports"): post_export,
+    ("POST", "/v1/erasures"): post_erasure,
+    ("PUT", "/v1/retention-rules/{name}"): put_retention_rule,
     ("POST", "/v1/returns/{return_id}/accept"): lambda shop: _decide(shop, "accept", {}),
     ("POST", "/v1/returns/{return_id}/decline"): lambda shop: _decide(shop, "decline", None),
 }

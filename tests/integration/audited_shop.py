@@ -1,6 +1,7 @@
 """The whole API in this process with a staff key, and what each of its writing routes is asked."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ from serai.kernel.db import Database
 from serai.kernel.tenant import POOLED
 from serai.roles.api import build_app
 from serai.settings import Settings
+from tests.integration.dns_zone import Zone, serve_zone
 from tests.integration.house import House
 
 PEER = "192.0.2.7"
@@ -33,8 +35,12 @@ class AuditedShop:
         self.key_id = key_id
         self.people: dict[str, tuple[str, str]] = {}
         """Kind and account of who comes with an authorization that is not the staff key's."""
+        self.zone = Zone()
+        """What the DNS says that the house asks."""
         self.secrets: list[str] = []
         """What was shown or sent, and must not be in the trail."""
+        self.stack = contextlib.AsyncExitStack()
+        """What runs for a scenario, until the shop closes."""
 
     def actor_of(self, headers: Mapping[str, str]) -> tuple[str, str]:
         """Kind and id of who asks with these headers."""
@@ -94,15 +100,22 @@ def _encode(body: Any) -> bytes:
 
 async def open_shop(database: Database, folder: Path) -> AsyncIterator[AuditedShop]:
     """A shop with goods on its shelves."""
-    house = await House(database, folder).open()
-    await house.offer("tent", "lamp")
-    await house.receive(tent=50, lamp=50)
-    issued = await house.composition.tenancy.create_key(house.tenant, label="staff", scopes=SCOPES)
-    app: Any = build_app(Settings(), house.composition)
-    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False, client=(PEER, 4711))
-    async with httpx.AsyncClient(transport=transport, base_url="http://shop") as http:
-        yield AuditedShop(house, http, issued.key, issued.id)
-    await house.composition.close()
+    zone = Zone()
+    with serve_zone(zone) as port:
+        house = await House(database, folder, dns_servers=f"127.0.0.1#{port}").open()
+        await house.offer("tent", "lamp")
+        await house.receive(tent=50, lamp=50)
+        issued = await house.composition.tenancy.create_key(
+            house.tenant, label="staff", scopes=SCOPES
+        )
+        app: Any = build_app(Settings(), house.composition)
+        transport = httpx.ASGITransport(app=app, raise_app_exceptions=False, client=(PEER, 4711))
+        async with httpx.AsyncClient(transport=transport, base_url="http://shop") as http:
+            shop = AuditedShop(house, http, issued.key, issued.id)
+            shop.zone = zone
+            async with shop.stack:
+                yield shop
+        await house.composition.close()
 
 
 async def verdict_of(shop: AuditedShop, held: HeadView | None = None) -> Verified:

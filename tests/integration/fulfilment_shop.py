@@ -25,10 +25,12 @@ from serai.kernel.module import Hear, Module, Surroundings
 from serai.kernel.pool import WalledConnection, session_settings
 from serai.kernel.problems import EXCEPTION_HANDLERS
 from serai.kernel.queries import Queries
+from serai.kernel.seals import building as sealing
 from serai.kernel.tenant import POOLED, Home
 from serai.kernel.web import Principal, Unauthenticated
 from serai.settings import Settings
 
+PRIVACY_KEY = "A" * 43
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
@@ -76,6 +78,7 @@ def surroundings(
     settings: Settings | None = None,
 ) -> Surroundings:
     """What a module is built with."""
+    database.seals = sealing.build(Settings(privacy_key=PRIVACY_KEY), database)
     return Surroundings(
         database, SomeHomes(tenants), clock or ManualClock(NOW), settings or Settings()
     )

@@ -36,13 +36,15 @@ ROUNDS_MAX = 200
 class House:
     """Places orders through the real batches; the real consumers carry them to their end."""
 
-    def __init__(self, database: Database, folder: Path) -> None:
+    def __init__(self, database: Database, folder: Path, **given: Any) -> None:
         self.clock = ManualClock(datetime(2026, 11, 21, 12, 0, tzinfo=UTC))
         database.clock = self.clock
         self.database = database
         self.tenant = UUID(int=0)
         self.composition: Composition = compose(
-            Settings(data_dir=str(folder)), database, clock=self.clock
+            Settings(data_dir=str(folder), providers_at_home=True, **given),
+            database,
+            clock=self.clock,
         )
         self.batches = {batch.name: batch for batch in self.composition.batches}
         self._runners: dict[str, GroupRunner] = {}

@@ -20,7 +20,8 @@ from tests.integration.house import House
 
 KEYLESS = {
     "/v1/payment-callbacks/sandbox", "/v1/me/password", "/v1/me/totp", "/v1/me/totp/confirmations",
-    "/v1/me/totp/removals",
+    "/v1/me/totp/removals", "/v1/me/passkey-challenges", "/v1/me/passkeys",
+    "/v1/me/passkeys/{passkey_id}", "/v1/me/erasure", "/v1/me/consents",
 }  # fmt: skip
 """What a key cannot do: a provider calls the one, and who is signed in the other."""
 
@@ -114,7 +115,16 @@ HOSTILE: list[tuple[str, bytes]] = [
 ]
 
 
-BODYLESS = {"cancel", "archive", "publish", "draft", "unpublish", "resend", "decline"}
+BODYLESS = {
+    "verifications",
+    "cancel",
+    "archive",
+    "publish",
+    "draft",
+    "unpublish",
+    "resend",
+    "decline",
+}
 """The last words of routes that take no body."""
 
 

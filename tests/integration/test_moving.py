@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from serai.contexts.tenancy.contract import MoveView, Tier
+from serai.contexts.tenancy.contract import Tier
+from serai.contexts.tenancy.contract.moves import MoveView, begin_view
 from serai.kernel.db import Tx
 from serai.kernel.embedded import EmbeddedPostgres
 from serai.kernel.tenant import POOLED
@@ -66,11 +67,10 @@ class Carrier:
         async with self.place.database.transaction(POOLED, (), is_transport=True) as tx:
             rows = await tx.connection.fetch("SELECT * FROM tenancy.tenants")
         (name,) = [row["name"] for row in rows if row["tenant_id"] == self.who.id]
-        standing = await tenancy.find_standing(name)
-        view: MoveView = await tenancy.moves.begin(
-            main, standing, tenancy.home_for(name, tier), self.place.house.clock.now()
-        )
-        return view
+        home, now = tenancy.home_for(name, tier), self.place.house.clock.now()
+        view = begin_view(name, self.who.id, self.who.home, home, now)
+        begun: MoveView = await tenancy.moves.begin(main, view)
+        return begun
 
     async def rows(self) -> list[str]:
         """What the tenant has in its home, but for places in the log."""

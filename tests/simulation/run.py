@@ -8,10 +8,11 @@ import random
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
+from unittest import mock
 
 import structlog
 
-from serai.kernel import ids
+from serai.kernel import ids, sealed
 from tests.simulation import invariants
 from tests.simulation.buyers import Buyers
 from tests.simulation.house import without_http
@@ -58,7 +59,12 @@ def run_plan(plan: Plan, *, is_tracing: bool = False, is_serial: bool = False) -
     bits = random.Random(f"ids {plan.seed}")  # noqa: S311 - a seed decides
     source = ids.Source(lambda: int((BEGAN.timestamp() + world.loop.time()) * 1e9), bits.randbytes)
     try:
-        with ids.drawn_from(source), _logs_heard(world), without_http():
+        with (
+            ids.drawn_from(source),
+            mock.patch.object(sealed, "draw", bits.randbytes),
+            _logs_heard(world),
+            without_http(),
+        ):
             _run(world)
     finally:
         gc.enable()

@@ -2,7 +2,7 @@
 
 import types
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
@@ -20,6 +20,7 @@ SIMPLE: dict[Any, st.SearchStrategy[Any]] = {
     bytes: st.binary(max_size=12),
     UUID: st.uuids(),
     datetime: MOMENT,
+    date: st.dates(),
     Decimal: st.decimals(allow_nan=False, allow_infinity=False, places=2),
     type(None): st.none(),
     Any: st.none() | st.booleans() | st.integers(-(2**62), 2**62) | TEXT,

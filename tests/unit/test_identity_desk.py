@@ -47,7 +47,8 @@ def desk_of(heard: Heard) -> Desk:
     stub: Any = heard
     return Desk(
         database=stub, accounts=stub, sessions=stub, throttles=stub, roles=stub, factors=stub,
-        hashing=stub, signing=stub, mail_key=stub, seals=stub, told=stub, issuer="serai",
+        passkeys=stub, ceremonies=stub, providers=stub, relying=stub, pages=stub, hashing=stub,
+        signing=stub, mail_key=stub, seals=stub, told=stub, issuer="serai",
         logins_per_address=1,
     )  # fmt: skip
 

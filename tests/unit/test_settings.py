@@ -38,6 +38,8 @@ def test_variables_are_read_by_their_types() -> None:
         ("SERAI_IDENTITY_KEY", "too-short"),
         ("SERAI_IDENTITY_KEY", "A" * 42 + "!"),
         ("SERAI_IDENTITY_ISSUER", ""),
+        ("SERAI_PUBLIC_URL", "shop.example"),
+        ("SERAI_PUBLIC_URL", "https://shop.example/"),
         ("SERAI_ARGON2_MEMORY_KIB", "100"),
         ("SERAI_ARGON2_PASSES", "0"),
         ("SERAI_PASSWORD_HASHES_MAX", "0"),

@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "scheduler": Entry("serai.cli.serve:scheduler_app", "Do recurring jobs as this process."),
     "migrate": Entry("serai.cli.migrate:app", "Bring the database up to date, or see how it is."),
     "tenant": Entry("serai.cli.tenant.command:app", "Make, suspend, export, erase tenants."),
+    "plan": Entry("serai.cli.plan:app", "Put tenants on plans, and see what they use."),
     "identity": Entry("serai.cli.identity:app", "Rotate signing keys, or read a mailed token."),
     "import": Entry("serai.cli.import_command:app", "Read a catalog from a CSV file."),
     "check": Entry("serai.cli.check:app", "Prove the invariants on the database as it is."),
@@ -39,6 +40,7 @@ COMMANDS: Final = {
     "dlq": Entry("serai.cli.dlq:app", "Handle messages that wait for a person."),
     "payment": Entry("serai.cli.payment:app", "Ask the provider again about what was given up."),
     "audit": Entry("serai.cli.audit:app", "Verify the audit trail, and export where it ends."),
+    "privacy": Entry("serai.cli.privacy:app", "Rotate what wraps the keys of personal data."),
     "openapi": Entry("serai.cli.openapi:app", "Write the API's description (OpenAPI 3.1)."),
 }
 """In the order of the help. The API's code takes a while to load and most commands do without it,

@@ -247,7 +247,7 @@ class Batch(Generic[C, R]):
         refused: list[Owned] = []
         for item, outcome in zip(fresh, outcomes, strict=True):
             answer = outcome if isinstance(outcome, Refused) else self._answer(outcome)
-            settled.append((item, answer))
+            settled.append((item, idempotency.as_sent(answer)))
             if item.claim is not None:
                 if isinstance(answer, Refused):
                     refused.append(_owned(item))

@@ -6,10 +6,10 @@ stands alone; that one is parked with its context, and its followers of the same
 """
 
 import asyncio
+import contextlib
 import math
 import time
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +21,7 @@ from serai.kernel.departures import TenantMoving
 from serai.kernel.events import Delivery, type_of
 from serai.kernel.failure import LostLease, Unavailable
 from serai.kernel.leases import Membership
+from serai.kernel.letters import letter_pause, write_letters
 from serai.kernel.log.postgres import Position, Wake, fetch_events, read_delivery
 from serai.kernel.module import Consumer, Hear, Outside
 from serai.kernel.stages import plan_stages
@@ -41,14 +42,7 @@ SAVE_S = 10.0
 LETTER_POLL_S = 1.0
 LETTERS_MAX = 50
 LETTER_TRIES_MAX = 8
-LETTER_PAUSE_S = 0.5
-LETTER_PAUSE_MAX_S = 300.0
 ERROR_CHARS_MAX = 2000
-
-
-def letter_pause(tries: int) -> timedelta:
-    """How long a parked message rests after its n-th failed try."""
-    return timedelta(seconds=min(LETTER_PAUSE_S * 2**tries, LETTER_PAUSE_MAX_S))
 
 
 class GroupRunner:
@@ -75,7 +69,7 @@ class GroupRunner:
         self._types = [type_of(model).name for model in consumer.hears]
         self._topics = sorted({type_of(model).topic for model in consumer.hears})
         self._woken = wake.subscribe(home, self._types)
-        self._reassigned = membership.watch()
+        membership.watch(self._woken)
         self._cursors: dict[tuple[str, int], Position] = {}
         self._fences: dict[int, int] = {}
         self._letters_at = self._fetch_at = self._save_at = 0.0
@@ -88,6 +82,14 @@ class GroupRunner:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serves until `stop` is set; finishes the batch at hand first."""
+        ending = asyncio.ensure_future(stop.wait())
+        ending.add_done_callback(lambda _: self._woken.set())
+        try:
+            await self._serve(stop)
+        finally:
+            ending.cancel()
+
+    async def _serve(self, stop: asyncio.Event) -> None:
         pause = HORIZON_POLL_S
         while not stop.is_set():
             try:
@@ -210,8 +212,8 @@ class GroupRunner:
         blocked = {row["key"] for row in rows}
         behind = [d for d in deliveries if d.key in blocked]
         free = [d for d in deliveries if d.key not in blocked]
-        await self._write_letters(
-            behind, tx.now, 0, "waits behind a parked message of its key", tx=tx
+        await write_letters(
+            group, behind, tx.now, 0, "waits behind a parked message of its key", tx=tx
         )
         return await inbox.admit(group, free, tx=tx, now=tx.now) if free else set()
 
@@ -253,7 +255,6 @@ class GroupRunner:
 
     async def _adopt(self) -> None:
         """Takes over what the membership holds: drops what was lost, reads where new ones stand."""
-        self._reassigned.clear()
         held = self._membership.held[self._consumer.group]
         if held == self._fences:
             return
@@ -279,33 +280,9 @@ class GroupRunner:
         observe.EVENTS_PARKED.labels(self._consumer.group).inc()
         async with self._database.transaction(home or self._home, (delivery.tenant_id,)) as tx:
             await self._move([delivery], tx=tx)
-            await self._write_letters(
-                [delivery], tx.now + letter_pause(0), 1, _describe(error), tx=tx
-            )
-
-    async def _write_letters(
-        self, deliveries: Sequence[Delivery], next_at: datetime, tries: int, error: str, *, tx: Tx
-    ) -> None:
-        await tx.execute(
-            _SQL.park_letters,
-            self._consumer.group,
-            [d.tenant_id for d in deliveries],
-            [d.event_id for d in deliveries],
-            [d.type.topic for d in deliveries],
-            [d.partition for d in deliveries],
-            [str(d.position[0]) for d in deliveries],
-            [d.position[1] for d in deliveries],
-            [d.type.name for d in deliveries],
-            [d.key for d in deliveries],
-            [d.occurred_at for d in deliveries],
-            [d.correlation_id for d in deliveries],
-            [d.traceparent for d in deliveries],
-            tries,
-            next_at,
-            error,
-            tx.now,
-            [d.data for d in deliveries],
-        )
+            next_at = tx.now + letter_pause(0)
+            group = self._consumer.group
+            await write_letters(group, [delivery], next_at, 1, _describe(error), tx=tx)
 
     async def _retry_letters(self) -> None:
         """Tries parked messages whose rest is over, each alone and in the order of its key."""
@@ -363,14 +340,12 @@ class GroupRunner:
 
     async def _rest(self, stop: asyncio.Event) -> None:
         """Waits for a notification, a change of leases, the end, or the safety net."""
-        waits = [
-            asyncio.ensure_future(waited.wait()) for waited in (self._woken, self._reassigned, stop)
-        ]
-        try:
-            await asyncio.wait(waits, timeout=POLL_S, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
+        # What came while the last batch was fetched may have been cleared with an older call.
+        if stop.is_set() or self._membership.held[self._consumer.group] != self._fences:
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(POLL_S):
+                await self._woken.wait()
 
 
 def _now() -> float:

@@ -22,6 +22,7 @@ from serai.kernel.clock import Clock, SystemClock
 from serai.kernel.failure import Unavailable
 from serai.kernel.pool import OUTAGES, REPORT_TIMEOUT_MS, Pool
 from serai.kernel.queries import Statement
+from serai.kernel.sealed import MARK, Person, Plain, Sealed, Sealing
 from serai.kernel.tenant import MAIN, Home
 
 CONFLICT_RETRIES_MAX = 5
@@ -46,10 +47,17 @@ _CONFLICTS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 class Tx:
     """One open transaction: runs named statements and collects what is to be announced."""
 
-    __slots__ = ("_announcements", "_changes", "connection", "home", "now", "prefix")
+    __slots__ = (
+        "_announcements", "_changes", "_seals", "connection", "home", "keys", "now", "prefix",
+    )  # fmt: skip
 
-    def __init__(self, connection: Any, home: Home, now: datetime) -> None:
+    def __init__(
+        self, connection: Any, home: Home, now: datetime, seals: Sealing | None = None
+    ) -> None:
         self.connection = connection
+        self._seals = seals
+        self.keys: dict[Any, Any] = {}
+        """What the seals have read or made in this transaction, for as long as it lasts."""
         self.home = home
         self.prefix = home.prefix
         self.now = now
@@ -89,6 +97,25 @@ class Tx:
     def record(self, tenant_id: UUID, change: changes.Change) -> None:
         """Puts a change (see `changes.describe`) into the audit trail, with this transaction."""
         self._changes.append((tenant_id, change))
+
+    async def seal(self, plains: Sequence[Plain]) -> list[str]:
+        """What is personal, as it may rest: each under the key of its subject, by the batch."""
+        return await self._sealing.seal(plains, tx=self) if plains else []
+
+    async def unseal(self, values: Sequence[Sealed]) -> list[str | None]:
+        """What was sealed; None where its subject was erased. What was never sealed is as it is."""
+        if not any(value.text.startswith(MARK) for value in values):
+            return [value.text for value in values]
+        return await self._sealing.unseal(values, tx=self)
+
+    async def find_subjects(self, people: Sequence[Person]) -> list[UUID]:
+        """Whom addresses stand for, as ids of which nobody but the tenant's key makes addresses."""
+        return await self._sealing.find_subjects(people, tx=self) if people else []
+
+    @property
+    def _sealing(self) -> Sealing:
+        assert self._seals is not None, "whoever composes gives the database its seals"
+        return self._seals
 
     @property
     def recorded(self) -> Sequence[tuple[UUID, changes.Change]]:
@@ -134,6 +161,8 @@ class Database:
         self._pools: dict[str, Pool] = {MAIN: self.main}
         self._closing: set[asyncio.Task[None]] = set()
         self.clock: Clock = clock or SystemClock()
+        self.seals: Sealing | None = None
+        """What seals personal data in its transactions; set by who composes the house."""
         self.transactions = 0
         self.on_moved: list[Callable[[UUID], None]] = []
         """Told of a tenant that was looked for in a home which it has left."""
@@ -169,6 +198,8 @@ class Database:
         the planner may scan and hash: for sums over everything a tenant has. Failures of the world
         come out as Unavailable.
         """
+        if self.seals is not None:
+            await self.seals.freshen(self.clock.now())
         pool = self._pools.get(home.database) or self._add_pool(home.database)
         connection = await pool.acquire()
         is_clean = False
@@ -182,7 +213,7 @@ class Database:
                     is_report=is_report,
                 )
             )
-            tx = Tx(connection, home, self.clock.now())
+            tx = Tx(connection, home, self.clock.now(), self.seals)
             yield tx
             await tx.flush()
             await connection.execute("COMMIT")

@@ -22,6 +22,8 @@ REQUEST_ID_CHARS_MAX = 64
 ORIGIN_CHARS_MAX = 255
 PREFLIGHT_KEPT_S: Final = 600
 HSTS_S: Final = 365 * 86_400
+PRIVATE: Final = "is_private"
+"""Set in the scope of a request whose answer is for its asker only, though anyone may ask."""
 
 Pairs = tuple[tuple[bytes, bytes], ...]
 
@@ -84,6 +86,7 @@ class Edge:
                         status < HTTPStatus.BAD_REQUEST
                         and scope["method"] in _READS
                         and scope.get("user") is None
+                        and not scope.get(PRIVATE)
                     )
                     headers = [
                         *message.get("headers", ()),

@@ -8,14 +8,18 @@ refused.
 import hashlib
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 import msgspec
 
 from serai.kernel import queries
 from serai.kernel.db import Tx
+from serai.kernel.failure import Refused
+from serai.kernel.sealed import BUYER, Person, Plain, Sealed
 
 KEY_CHARS_MAX = 255
+PLACE: Final = "kernel.idempotency_keys.answer"
 _SQL = queries.load("serai.kernel")
 
 
@@ -35,6 +39,17 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
     etag: str = ""
     is_repeated: bool = False
     """Whether it was given before, to a request that is long done; it is kept without."""
+    subject: UUID | None = None
+    """Under whose key the body is kept, where it says something about a person."""
+    buyer: str | None = None
+    """The address of the buyer whom the body is about; kept as `subject` only."""
+
+
+def as_sent(answer: Answer | Refused) -> Answer | Refused:
+    """What whoever asked is given: the same the first time and whenever it is repeated."""
+    if isinstance(answer, Refused) or answer.buyer is None:
+        return answer
+    return msgspec.structs.replace(answer, buyer=None)
 
 
 class Owned(msgspec.Struct, frozen=True):
@@ -72,22 +87,24 @@ async def find_answers(
     rows = await tx.fetch(
         _SQL.find_answers, [c.tenant_id for c in claims], [c.claim.key for c in claims]
     )
-    return {
+    found: dict[tuple[UUID, str], tuple[bytes, Answer | None]] = {
         (row["tenant_id"], row["key"]): (
             row["fingerprint"],
             None if row["answer"] is None else _decoder.decode(row["answer"]),
         )
         for row in rows
     }
+    return found | await _open(found, tx=tx)
 
 
 async def store_answers(answers: Sequence[tuple[Owned, Answer]], *, tx: Tx) -> None:
-    """Keeps the answers beside their keys."""
+    """Keeps the answers beside their keys; what is about a person sealed under her key."""
+    kept = await _close(answers, tx=tx)
     await tx.execute(
         _SQL.store_answers,
         [owned.tenant_id for owned, _ in answers],
         [owned.claim.key for owned, _ in answers],
-        [_encoder.encode(answer) for _, answer in answers],
+        [_encoder.encode(answer) for answer in kept],
     )
 
 
@@ -96,3 +113,45 @@ async def release_keys(claims: Sequence[Owned], *, tx: Tx) -> None:
     await tx.execute(
         _SQL.release_keys, [c.tenant_id for c in claims], [c.claim.key for c in claims]
     )
+
+
+async def _close(answers: Sequence[tuple[Owned, Answer]], *, tx: Tx) -> list[Answer]:
+    """The answers as they may rest."""
+    about = [(owned.tenant_id, answer) for owned, answer in answers if answer.buyer is not None]
+    if not about:
+        return [answer for _, answer in answers]
+    subjects = await tx.find_subjects([Person(t, BUYER, a.buyer or "") for t, a in about])
+    sealed = await tx.seal([
+        Plain(tenant_id, subject, PLACE, answer.body.decode())
+        for (tenant_id, answer), subject in zip(about, subjects, strict=True)
+    ])  # fmt: skip
+    closed = iter(zip(subjects, sealed, strict=True))
+    out = []
+    for _, answer in answers:
+        if answer.buyer is None:
+            out.append(answer)
+            continue
+        subject, text = next(closed)
+        kept = msgspec.structs.replace(answer, body=text.encode(), subject=subject, buyer=None)
+        out.append(kept)
+    return out
+
+
+async def _open(
+    found: dict[tuple[UUID, str], tuple[bytes, Answer | None]], *, tx: Tx
+) -> dict[tuple[UUID, str], tuple[bytes, Answer | None]]:
+    """Those of the answers that rest sealed. Of one who was erased nobody knows the request."""
+    closed = [
+        (key, fingerprint, answer)
+        for key, (fingerprint, answer) in found.items()
+        if answer is not None and answer.subject is not None
+    ]
+    if not closed:
+        return {}
+    texts = await tx.unseal([Sealed(key[0], PLACE, a.body.decode()) for key, _, a in closed])
+    return {
+        key: (b"", answer)
+        if text is None
+        else (fingerprint, msgspec.structs.replace(answer, body=text.encode(), subject=None))
+        for (key, fingerprint, answer), text in zip(closed, texts, strict=True)
+    }

@@ -4,6 +4,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from uuid import UUID
 
 from asyncpg.pgproto import pgproto
@@ -59,6 +60,11 @@ os.register_at_fork(after_in_child=_source.forget)
 def new_id() -> UUID:
     """A fresh UUIDv7. Called at the edge only; decisions are handed their ids."""
     return _source.next()
+
+
+def first_at(at: datetime) -> UUID:
+    """The least id that one of this time can have: everything older is below it."""
+    return UUID(int=int(at.timestamp() * 1000) << 80)
 
 
 @contextlib.contextmanager

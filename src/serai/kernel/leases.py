@@ -89,11 +89,9 @@ class Membership:
         self.held: dict[str, dict[int, int]] = {group: {} for group in groups}
         self._watchers: list[asyncio.Event] = []
 
-    def watch(self) -> asyncio.Event:
-        """An event of the caller's own that is set whenever what is held has changed."""
-        changed = asyncio.Event()
+    def watch(self, changed: asyncio.Event) -> None:
+        """Sets an event of the caller's whenever what is held has changed."""
         self._watchers.append(changed)
-        return changed
 
     async def ensure(self) -> None:
         """Creates the leases and positions of groups that are new."""

@@ -11,6 +11,7 @@ import msgspec
 from serai.kernel.clock import Clock
 from serai.kernel.db import Database, Tx
 from serai.kernel.events import Delivery
+from serai.kernel.person import OfOrders, Personal
 from serai.kernel.tenant import Home, Homes
 
 BATCH_EVENTS_MAX = 512
@@ -101,6 +102,10 @@ class Module:
     checks: Sequence[Check] = ()
     offers: Any = None
     """What its contract's Protocols are implemented by, for flows and other contexts."""
+    personal: Personal | None = None
+    """What it knows about people, for their exports, their erasures and retention rules."""
+    of_orders: OfOrders | None = None
+    """What it knows about orders, for the exports of those whose they are."""
     operated: Any = None
     """What the command line may ask of it, by a Protocol of its contract."""
     close: Callable[[], Awaitable[None]] | None = None

@@ -55,6 +55,9 @@ KEY_PREFIX: Final = "serai_"
 OPEN: Final = "is_open"
 """The `opt` of a route that anyone may call: `opt={OPEN: "why"}`. Every other has a `Rule`."""
 
+METERED: Final = "is_metered"
+"""The `opt` of a route whose things are counted: a tenant's plan may refuse it (402)."""
+
 T = TypeVar("T")
 
 
@@ -91,6 +94,14 @@ class Authenticator(Protocol):
     async def authenticate(self, token: str) -> Principal: ...
 
 
+class Gate(Protocol):
+    """Counts the requests of tenants; it is asked before anything is done, and never waits."""
+
+    def admit(self, principal: Principal) -> None:
+        """Lets a request pass, or raises Throttled."""
+        ...
+
+
 class Authenticators:
     """`Authenticator` over two: API keys say so by their first letters, all else is a token."""
 
@@ -124,6 +135,9 @@ class Rule(msgspec.Struct, frozen=True):
         principal = await authenticator.authenticate(token.strip())
         if self.scope not in principal.scopes and self.own not in principal.scopes:
             raise MissingScope(f"this needs the scope {self.scope}", scope=self.scope)
+        gate: Gate | None = connection.app.state.get("gate")
+        if gate is not None:
+            gate.admit(principal)
         if principal.limits:
             self._weigh(principal, connection.app.state.clock.now())
         if b"%00" in connection.scope["query_string"]:
@@ -310,10 +324,12 @@ _encode = msgspec.json.Encoder(decimal_format="string").encode
 
 
 def answer_with(
-    view: Any, *, status: int = 200, location: str = "", version: int | None = None
-) -> Answer:
-    """An answer whose body is a view as JSON."""
-    return Answer(status, _encode(view), location, "" if version is None else etag(version))
+    view: Any, *, status: int = 200, location: str = "", version: int | None = None,
+    buyer: str | None = None,
+) -> Answer:  # fmt: skip
+    """An answer whose body is a view as JSON; it is kept under the key of the buyer it is about."""
+    tag = "" if version is None else etag(version)
+    return Answer(status, _encode(view), location, tag, buyer=buyer)
 
 
 def send_view(view: Any, *, version: int | None = None) -> Response[bytes]:

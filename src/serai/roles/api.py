@@ -89,7 +89,13 @@ def build_app(
         exception_handlers=EXCEPTION_HANDLERS,
         request_max_body_size=settings.body_bytes_max,
         openapi_config=_openapi_config(),
-        state=State({"authenticator": composition.authenticator, "clock": composition.clock}),
+        state=State(
+            {
+                "authenticator": composition.authenticator,
+                "clock": composition.clock,
+                "gate": composition.gate,
+            }
+        ),
         debug=False,
         logging_config=None,
     )

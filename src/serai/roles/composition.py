@@ -1,16 +1,18 @@
 """The list of modules: every context and flow, built and connected by what they offer."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from serai.contexts.audit import module as audit_module
+from serai.contexts.billing import module as billing_module
 from serai.contexts.catalog import module as catalog_module
 from serai.contexts.identity import module as identity_module
 from serai.contexts.inventory import module as inventory_module
 from serai.contexts.notifications import module as notifications_module
 from serai.contexts.orders import module as orders_module
 from serai.contexts.payments import module as payments_module
+from serai.contexts.privacy import module as privacy_module
 from serai.contexts.returns import module as returns_module
 from serai.contexts.shipping import module as shipping_module
 from serai.contexts.tenancy import module as tenancy_module
@@ -18,12 +20,16 @@ from serai.flows import agreement
 from serai.flows import cancellation as cancellation_flow
 from serai.flows import checkout as checkout_flow
 from serai.flows import returns as returns_flow
+from serai.flows import signup as signup_flow
 from serai.kernel import soundness
 from serai.kernel.clock import Clock, SystemClock
 from serai.kernel.db import Database
 from serai.kernel.module import Check, Consumer, Job, Module, Surroundings, Timer
+from serai.kernel.seals import building as sealing
+from serai.kernel.seals.subjects import Seals
 from serai.kernel.tenant import Homes
 from serai.kernel.web import Authenticator, Authenticators
+from serai.roles.schemas import SCHEMAS
 from serai.settings import Settings
 
 
@@ -41,6 +47,12 @@ class Composition:
     """The `LookUps` that the payments context offers."""
     audit: Any
     """The `Audit` that the audit context offers."""
+    billing: Any
+    """The `Billing` that the billing context offers."""
+    gate: Any
+    """What counts the requests of tenants with a plan; None where there are no plans."""
+    seals: Seals
+    """What seals personal data."""
 
     @property
     def database(self) -> Database:
@@ -84,6 +96,7 @@ class Composition:
         for module in self.modules:
             if module.close is not None:
                 await module.close()
+        await self.seals.roots.wrapping.close()
 
     def checks(self) -> Iterator[tuple[str, Check]]:
         """Each invariant with the name of the module that holds it."""
@@ -100,39 +113,39 @@ def compose(settings: Settings, database: Database, *, clock: Clock | None = Non
         clock=clock or SystemClock(),
         settings=settings,
     )
+    seals = sealing.build(settings, database)
+    database.seals = seals
     tenancy = tenancy_module.build(s)
     identity = identity_module.build(
-        s, find_tenant=tenancy.offers.find_tenant, find_home=tenancy.offers.access_home
-    )
+        s, find_tenant=tenancy.offers.find_tenant, find_home=tenancy.offers.access_home,
+        pages=tenancy.offers.origins,
+        find_unproven_home=tenancy.offers.access_unproven_home,
+        find_by_host=tenancy.offers.find_by_host,
+    )  # fmt: skip
     catalog = catalog_module.build(s)
     inventory = inventory_module.build(s)
-    orders = orders_module.build(s, catalog.offers)
+    gate = billing_module.build_gate(s)
+    orders = orders_module.build(s, catalog.offers, quotas=gate)
     payments = payments_module.build(s, orders=orders.offers)
     shipping = shipping_module.build(s, orders=orders.offers, owners=orders.offers)
     returns = returns_module.build(s, orders=orders.offers, owners=orders.offers)
     notifications = notifications_module.build(s, tokens=identity.offers)
     audit = audit_module.build(s)
-    lead = {
-        "orders": orders.offers,
-        "inventory": inventory.offers,
-        "payments": payments.offers,
-    }
-    modules = (
-        tenancy,
-        identity,
-        catalog,
-        inventory,
-        orders,
-        payments,
-        shipping,
-        returns,
-        notifications,
-        audit,
-        checkout_flow.build(s, **lead, shipping=shipping.offers),
-        cancellation_flow.build(s, **lead, shipping=shipping.offers),
-        returns_flow.build(s, **lead, returns=returns.offers),
-        agreement.build(s, **lead, shipping=shipping.offers, notifications=notifications.offers),
-    )
+    billing = billing_module.build(s, till=payments.offers, gate=gate)
+    knowing = [
+        module.personal
+        for module in (identity, orders, notifications)
+        if module.personal is not None
+    ]
+    privacy = privacy_module.build(
+        s, people=identity.offers, keys=seals, knowing=knowing,
+        of_orders=[m.of_orders for m in (payments, shipping, returns) if m.of_orders is not None],
+    )  # fmt: skip
+    contexts = (
+        tenancy, identity, catalog, inventory, orders, payments, shipping, returns, notifications,
+        audit, billing, privacy,
+    )  # fmt: skip
+    modules = (*contexts, *_build_flows(s, {module.name: module.offers for module in contexts}))
     consumers = [consumer for module in modules for consumer in module.consumers]
     return Composition(
         s,
@@ -141,4 +154,27 @@ def compose(settings: Settings, database: Database, *, clock: Clock | None = Non
         identity.offers,
         payments.operated,
         audit.operated,
+        billing.operated,
+        gate,
+        seals,
+    )
+
+
+def _build_flows(s: Surroundings, offers: Mapping[str, Any]) -> tuple[Module, ...]:
+    """The flows, over what the contexts offer under their names."""
+    lead = {name: offers[name] for name in ("orders", "inventory", "payments")}
+    shipping = offers["shipping"]
+    return (
+        checkout_flow.build(s, **lead, shipping=shipping),
+        cancellation_flow.build(s, **lead, shipping=shipping),
+        returns_flow.build(s, **lead, returns=offers["returns"]),
+        signup_flow.build(
+            s,
+            tenancy=offers["tenancy"].newcomers,
+            identity=offers["identity"].owners,
+            goods=offers["catalog"],
+            receiving=offers["inventory"],
+            schemas=SCHEMAS,
+        ),
+        agreement.build(s, **lead, shipping=shipping, notifications=offers["notifications"]),
     )

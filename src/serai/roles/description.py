@@ -16,13 +16,14 @@ from litestar.openapi.spec import OpenAPIType, Operation, Parameter, Schema
 
 from serai.kernel.idempotency import KEY_CHARS_MAX
 from serai.kernel.problems import MEDIA_TYPE, Problem
-from serai.kernel.web import IDEMPOTENCY, OPEN, VERSION, Rule
+from serai.kernel.web import IDEMPOTENCY, METERED, OPEN, VERSION, Rule
 
 SECURITY: Final = "apiKey"
 """The security scheme of the description; what a requirement lists for it are scopes."""
 _FAILURES: Final = {
     400: "The request does not have the form that is described here.",
     401: "Nothing that is valid now says who asks.",
+    402: "The tenant's plan allows no more of it; `facts` say how much, and until when.",
     403: "Who asks may not do this.",
     404: "Nothing of this tenant has that id, or is of that name.",
     409: "The state of things does not allow it.",
@@ -30,11 +31,11 @@ _FAILURES: Final = {
     413: "The body is longer than it may be.",
     422: "The request is well formed, and something it names does not fit.",
     428: "`If-Match` is needed, and was not sent.",
-    429: "Too many tries: wait `Retry-After` seconds.",
+    429: "Too many tries, or more requests than the plan allows: wait `Retry-After` seconds.",
     503: "Too busy, or just being restarted: try again after `Retry-After` seconds.",
 }
 _ANYONE: Final = (503,)
-_GUARDED: Final = (401, 403)
+_GUARDED: Final = (401, 403, 429)
 _KEY: Final = Parameter(
     name="Idempotency-Key",
     param_in="header",
@@ -79,6 +80,8 @@ def failures_of(route: Any) -> list[int]:
         found |= {409, 422}
     if "data" in names:
         found.add(413)
+    if METERED in route.opt:
+        found.add(402)
     if VERSION in route.opt:
         found.add(412)
     if route.opt.get(VERSION):

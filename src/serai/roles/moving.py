@@ -13,7 +13,7 @@ from uuid import UUID
 
 import msgspec
 
-from serai.contexts.tenancy.contract import MoveView
+from serai.contexts.tenancy.contract.moves import MoveView
 from serai.kernel import ids, queries
 from serai.kernel.actor import operator
 from serai.kernel.changes import describe

@@ -15,7 +15,12 @@ PACKAGES = (
     "serai.contexts.returns",
     "serai.contexts.notifications",
     "serai.contexts.audit",
+    "serai.contexts.billing",
+    "serai.contexts.privacy",
 )
+
+SCHEMAS = tuple(package.rsplit(".", 1)[-1] for package in PACKAGES)
+"""The schemas of these, without a home's prefix."""
 
 
 def find_migrations() -> list[Migration]:

@@ -16,6 +16,7 @@ from tests.simulation.statements import (
     kernel_leases,
     kernel_log,
     kernel_messages,
+    kernel_seals,
     notifications,
     orders,
     orders_views,
@@ -28,8 +29,8 @@ from tests.simulation.storage import Storage
 
 MODULES = (
     audit, directory, inventory, inventory_views, kernel_checks, kernel_flows, kernel_leases,
-    kernel_log, kernel_messages, notifications, orders, orders_views, payments, payments_views,
-    returns, shipping,
+    kernel_log, kernel_messages, kernel_seals, notifications, orders, orders_views, payments,
+    payments_views, returns, shipping,
 )  # fmt: skip
 
 

@@ -54,6 +54,18 @@ KERNEL = [
     # Running flows, as PostgreSQL's own partial index: what has ended is under another value.
     _transport("flows", "tenant_id", "flow", "key", indexes=[("ended_at",)]),
     _transport("idempotency_keys", "tenant_id", "key"),
+    Table(
+        "kernel.data_keys",
+        ("tenant_id", "subject"),
+        is_transport=True,
+        checks={"key": lambda row: len(row["serial"]) == 4 and row["root"] > 0},
+    ),
+    Table(
+        "kernel.root_keys",
+        ("tenant_id", "number"),
+        checks={"number": lambda row: row["number"] > 0 and row["tenant_id"].int == 0},
+        indexes=[("tenant_id",)],
+    ),
 ]
 
 

@@ -21,7 +21,8 @@ from serai.cli.console import (
 )
 from serai.cli.inside import enter
 from serai.cli.installation import reach_databases
-from serai.contexts.tenancy.contract import Moves, MoveView, Standing, Tier
+from serai.contexts.tenancy.contract import Standing, Tier
+from serai.contexts.tenancy.contract.moves import Moves, MoveView, begin_view
 from serai.kernel.db import Tx
 from serai.kernel.tenant import POOLED, Home
 from serai.roles.composition import Composition
@@ -158,7 +159,9 @@ async def _find_or_begin(
         if target is None:
             raise Failure(f"no move of {tenant.name} waits to be gone on with or undone")
         _refuse(tenant, target)
-        return await directory.begin(main, tenant, target, house.clock.now())
+        return await directory.begin(
+            main, begin_view(tenant.name, tenant.id, tenant.home, target, house.clock.now())
+        )
     if target is not None and target != view.target:
         raise Failure(
             f"its move to {view.target.name} has not ended: go on with it (--resume) or "

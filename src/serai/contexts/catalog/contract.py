@@ -11,7 +11,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from serai.kernel.db import Tx
-from serai.kernel.events import event
+from serai.kernel.events import Cause, event
 from serai.kernel.failure import Refused, Unprocessable
 from serai.kernel.text import CONTROL_CHARS, Line
 
@@ -300,6 +300,22 @@ class Quote(msgspec.Struct, frozen=True):
     status: ProductStatus
     title: str
     unit_price: Decimal | None
+
+
+class Goods(Protocol):
+    """What the catalog offers to sign-up; the call is part of the caller's transaction."""
+
+    async def add_products(
+        self,
+        tenant_id: UUID,
+        products: Sequence[ProductInput],
+        cause: Cause,
+        *,
+        tx: Tx,
+        now: datetime,
+    ) -> None:
+        """Adds products; one whose handle or SKU is taken is left out."""
+        ...
 
 
 class Prices(Protocol):

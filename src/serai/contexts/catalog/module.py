@@ -1,11 +1,14 @@
 """Wiring of the catalog. It also hands the command line what reads product files."""
 
+from collections.abc import Sequence
+from datetime import datetime
 from functools import partial
 from typing import Any
 from uuid import UUID
 
 from serai.contexts.catalog.contract import (
     CategoryView,
+    ProductInput,
     ProductView,
     SavedBatch,
     VariantView,
@@ -13,6 +16,7 @@ from serai.contexts.catalog.contract import (
 from serai.contexts.catalog.gateways.product_file import read_file, read_upload
 from serai.contexts.catalog.handlers import changing, saving
 from serai.contexts.catalog.handlers.commands import CreateProduct, SaveProducts
+from serai.contexts.catalog.model.products import NewIds
 from serai.contexts.catalog.ports import FileProduct
 from serai.contexts.catalog.routes import imports, reading, writing
 from serai.contexts.catalog.routes.imports import explain
@@ -20,7 +24,10 @@ from serai.contexts.catalog.store import soundness
 from serai.contexts.catalog.store.prices import PostgresPrices
 from serai.contexts.catalog.store.products import PostgresProducts
 from serai.contexts.catalog.store.showcase import PostgresShowcase
+from serai.kernel import ids
 from serai.kernel.batch import Batch
+from serai.kernel.db import Tx
+from serai.kernel.events import Cause
 from serai.kernel.idempotency import Answer
 from serai.kernel.module import Check, Module, Surroundings
 from serai.kernel.web import answer_with
@@ -29,7 +36,7 @@ __all__ = ["FileProduct", "build", "explain", "read_file"]
 
 
 def build(s: Surroundings) -> Module:
-    """The catalog over PostgreSQL; its offers are the contract's `Prices`."""
+    """The catalog over PostgreSQL; its offers are the contract's `Prices` and `Goods`."""
     store = PostgresProducts()
     showcase = PostgresShowcase()
     make = partial(Batch, database=s.database, queue_max=s.settings.queue_max)
@@ -77,8 +84,36 @@ def build(s: Surroundings) -> Module:
                 soundness.find_stale_indexes,
             ),
         ],
-        offers=PostgresPrices(),
+        offers=Offers(store),
     )
+
+
+class Offers(PostgresPrices):
+    """The contract's Protocols Prices and Goods."""
+
+    def __init__(self, store: PostgresProducts) -> None:
+        super().__init__()
+        self._store = store
+
+    async def add_products(
+        self,
+        tenant_id: UUID,
+        products: Sequence[ProductInput],
+        cause: Cause,
+        *,
+        tx: Tx,
+        now: datetime,
+    ) -> None:
+        commands = [
+            CreateProduct(
+                tenant_id,
+                NewIds(ids.new_id(), tuple(ids.new_id() for _ in product.variants)),
+                product,
+                cause,
+            )
+            for product in products
+        ]
+        await saving.create_products(commands, tx=tx, now=now, store=self._store)
 
 
 def _weigh_product(command: CreateProduct) -> int:

@@ -120,6 +120,16 @@ class Inventory(Protocol):
         ...
 
 
+class Receiving(Protocol):
+    """What inventory offers to sign-up; the call is part of the caller's transaction."""
+
+    async def receive_stock(
+        self, tenant_id: UUID, wants: Sequence[Want], cause: Cause, *, tx: Tx, now: datetime
+    ) -> None:
+        """Receives units at the main location."""
+        ...
+
+
 class StockTestimony(msgspec.Struct, frozen=True):
     """What is promised to an order, and what was sold to it, returned units included."""
 

@@ -8,12 +8,15 @@ from uuid import UUID
 
 from serai.contexts.inventory import handlers, routes
 from serai.contexts.inventory.contract import (
+    DEFAULT_LOCATION,
     Reserved,
     ReserveStock,
     Restock,
     StockRef,
     StockTestimony,
+    Want,
 )
+from serai.contexts.inventory.model import Move
 from serai.contexts.inventory.store import PostgresStock
 from serai.kernel import ids
 from serai.kernel.batch import Batch
@@ -51,6 +54,15 @@ class Offers:
 
     async def restock(self, commands: Sequence[Restock], *, tx: Tx, now: datetime) -> None:
         await handlers.restock(commands, tx=tx, now=now, stock=self._stock)
+
+    async def receive_stock(
+        self, tenant_id: UUID, wants: Sequence[Want], cause: Cause, *, tx: Tx, now: datetime
+    ) -> None:
+        moves = tuple(
+            Move("receipt", w.sku, DEFAULT_LOCATION, w.quantity, "opening") for w in wants
+        )
+        command = handlers.MoveStock(tenant_id, moves, cause)
+        await handlers.move_stock([command], tx=tx, now=now, stock=self._stock)
 
     async def tell_stock(
         self, tenant_id: UUID, *, after: UUID, until: UUID, tx: Tx

@@ -21,6 +21,8 @@ ACCOUNT_KINDS: frozenset[Kind] = frozenset(
 """Kinds that are about no order but about an account; their mails hold a token."""
 MessageStatus = Literal["queued", "sending", "sent", "failed", "skipped"]
 """`failed`: given up, see its error; `skipped`: no address is known for the order."""
+CONTACT_DAYS = 365
+"""How long the address of an order is kept to write to where a tenant says nothing else."""
 SUBJECT_CHARS_MAX = 200
 BODY_CHARS_MAX = 20_000
 

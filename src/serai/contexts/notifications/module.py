@@ -18,7 +18,7 @@ from serai.contexts.notifications.gateways.smtp import SmtpMailer, parse_smtp_ur
 from serai.contexts.notifications.model.mails import parse_sender
 from serai.contexts.notifications.model.templates import StoredWords
 from serai.contexts.notifications.ports import Addressed, Mailer
-from serai.contexts.notifications.store import PostgresMessages, PostgresTemplates
+from serai.contexts.notifications.store import PostgresMessages, PostgresPeople, PostgresTemplates
 from serai.contexts.orders.contract import OrderCancelled, OrderConfirmed
 from serai.contexts.payments.contract import RefundSettled
 from serai.contexts.shipping.contract import ShipmentDispatched
@@ -68,6 +68,7 @@ def build(s: Surroundings, *, tokens: MailTokens) -> Module:
     return Module(
         name="notifications",
         offers=queue,
+        personal=PostgresPeople(),
         routes=[
             *routes.message_routes(resend, s.database, queue),
             *routes.template_routes(replace, s.database, words),
@@ -113,7 +114,8 @@ def mailer_of(s: Surroundings) -> Mailer:
 
 
 def _resent(addressed: Addressed) -> Answer:
-    return answer_with(routes.view_of(addressed), status=202)
+    view = routes.view_of(addressed)
+    return answer_with(view, status=202, buyer=view.email)
 
 
 def _replaced(stored: StoredWords) -> Answer:

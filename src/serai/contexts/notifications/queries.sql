@@ -180,3 +180,41 @@ USING (
   ORDER BY d.tenant_id, d.id LIMIT $5
 ) gone
 WHERE m.tenant_id = gone.tenant_id AND m.id = gone.id AND m.status = gone.status;
+
+-- name: find_end_of_contacts
+-- Tells where a chunk of a tenant's contacts below an id ends, from a place on.
+SELECT c.order_id FROM (
+  SELECT n.order_id FROM {notifications}.contacts n
+  WHERE n.tenant_id = $1 AND n.order_id > $2 AND n.order_id < $3 ORDER BY n.order_id LIMIT $4
+) c ORDER BY c.order_id DESC LIMIT 1;
+
+-- name: list_messages_to_person
+-- Lists the messages to a person about a chunk of orders.
+SELECT m.id, m.order_id, m.kind, m.status, m.created_at, m.sent_at, c.email
+FROM {notifications}.contacts c
+JOIN {notifications}.messages m ON m.tenant_id = c.tenant_id AND m.order_id = c.order_id AND m.round > 0
+WHERE c.tenant_id = $1 AND c.order_id > $2 AND c.order_id <= $3 AND starts_with(c.email, $4)
+ORDER BY c.order_id, m.id;
+
+-- name: erase_contacts
+-- Deletes of a chunk of a tenant's contacts a person's, or all.
+WITH wanted AS (
+  SELECT c.tenant_id, c.order_id FROM {notifications}.contacts c
+  WHERE c.tenant_id = $1 AND c.order_id > $2 AND c.order_id <= $3
+    AND ($4::text IS NULL OR starts_with(c.email, $4))
+  ORDER BY c.tenant_id, c.order_id FOR UPDATE
+)
+DELETE FROM {notifications}.contacts c USING wanted w
+WHERE c.tenant_id = w.tenant_id AND c.order_id = w.order_id;
+
+-- name: lock_clear_contacts
+-- Locks and reads a chunk of tenants' contacts in clear, and whether they are of orders.
+SELECT c.tenant_id, c.order_id, c.email, c.currency <> '' AS is_of_order FROM {notifications}.contacts c
+WHERE c.tenant_id = ANY ($1::uuid[]) AND c.email LIKE '%@%'
+ORDER BY c.tenant_id, c.order_id LIMIT $2 FOR UPDATE;
+
+-- name: seal_contacts
+-- Writes the addresses of locked contacts as they may rest.
+UPDATE {notifications}.contacts c SET email = n.email
+FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS n(tenant_id, order_id, email)
+WHERE c.tenant_id = n.tenant_id AND c.order_id = n.order_id;

@@ -7,12 +7,21 @@ from uuid import UUID
 
 import msgspec
 
-from serai.contexts.notifications.contract import Kind, MessageStatus
+from serai.contexts.identity.contract import MAILED_EMAIL, MAILED_NAME
+from serai.contexts.notifications.contract import (
+    ACCOUNT_KINDS,
+    CONTACT_DAYS,
+    Kind,
+    MessageStatus,
+)
 from serai.contexts.notifications.model.messages import Contact, Facts, Message, Settled
 from serai.contexts.notifications.model.templates import StoredWords, Words, fill_defaults
 from serai.contexts.notifications.ports import Addressed, Key
-from serai.kernel import queries
+from serai.contexts.orders.contract import ORDER_EMAIL
+from serai.kernel import ids, queries
 from serai.kernel.db import Conflicted, Record, Tx
+from serai.kernel.person import CHUNK, Somebody, Step, Told
+from serai.kernel.sealed import BUYER, Person, Plain, Sealed, prefix_of
 
 SQL = queries.load(__package__)
 
@@ -22,6 +31,8 @@ _CLAIMED: MessageStatus = "sending"
 _PRUNED = ["sent", "skipped"]
 """What has come to an end that nobody has to look at; what failed is kept for a person."""
 _CLAIMABLE: tuple[MessageStatus, ...] = ("queued", _CLAIMED)
+
+LAST = UUID(int=(1 << 128) - 1)
 
 _encode = msgspec.json.Encoder().encode
 _facts = msgspec.json.Decoder(Facts)
@@ -60,7 +71,7 @@ class PostgresMessages:
         self, tenants: Sequence[UUID], *, now: datetime, until: datetime, limit: int, tx: Tx
     ) -> list[Addressed]:
         rows = await tx.fetch(SQL.claim_messages, tenants, now, until, limit, _CLAIMABLE)
-        return [_read_message(row) for row in rows]
+        return await _read_messages(rows, tx=tx)
 
     async def record(self, settled: Sequence[tuple[Message, Settled]], *, tx: Tx) -> int:
         return await tx.execute(
@@ -78,7 +89,8 @@ class PostgresMessages:
 
     async def lock(self, messages: Sequence[Key], *, tx: Tx) -> dict[Key, Addressed]:
         rows = await tx.fetch(SQL.lock_messages, [t for t, _ in messages], [m for _, m in messages])
-        return {(row["tenant_id"], row["id"]): _read_message(row) for row in rows}
+        read = await _read_messages(rows, tx=tx)
+        return {(a.message.tenant_id, a.message.id): a for a in read}
 
     async def requeue(self, messages: Sequence[Message], *, tx: Tx) -> None:
         await tx.execute(
@@ -107,7 +119,7 @@ class PostgresMessages:
             rows = await tx.fetch(SQL.list_messages_in_status, tenant_id, before, limit, status)
         else:
             rows = await tx.fetch(SQL.list_messages, tenant_id, before, limit)
-        return [_read_message(row) for row in rows]
+        return await _read_messages(rows, tx=tx)
 
     async def prune(
         self, tenants: Sequence[UUID], *, below: UUID, ended_before: datetime, limit: int, tx: Tx
@@ -150,6 +162,71 @@ class PostgresTemplates:
         await tx.execute(SQL.update_templates, *_columns(stored))
 
 
+class PostgresPeople:
+    """The kernel's Protocol Personal: whom messages go to."""
+
+    holds = "notifications"
+    rules: Mapping[str, int] = {"notifications.contacts": CONTACT_DAYS}
+
+    async def tell(self, who: Somebody, *, after: UUID, tx: Tx) -> Told:
+        end = await tx.fetchval(SQL.find_end_of_contacts, who.tenant_id, after, LAST, CHUNK)
+        if end is None:
+            return Told([], None)
+        rows = await tx.fetch(
+            SQL.list_messages_to_person, who.tenant_id, after, end, prefix_of(who.subject)
+        )
+        emails = await tx.unseal([
+            Sealed(
+                who.tenant_id,
+                MAILED_EMAIL if row["kind"] in ACCOUNT_KINDS else ORDER_EMAIL,
+                row["email"],
+            )
+            for row in rows
+        ])  # fmt: skip
+        facts = [
+            {"what": "message", **row, "email": email}
+            for row, email in zip(rows, emails, strict=True)
+        ]
+        return Told(facts, end)
+
+    async def erase(self, who: Somebody, *, after: UUID, tx: Tx) -> Step:
+        end = await tx.fetchval(SQL.find_end_of_contacts, who.tenant_id, after, LAST, CHUNK)
+        if end is None:
+            return Step(0, None)
+        prefix = prefix_of(who.subject)
+        return Step(await tx.execute(SQL.erase_contacts, who.tenant_id, after, end, prefix), end)
+
+    async def seal_clear(self, tenants: Sequence[UUID], *, limit: int, tx: Tx) -> int:
+        rows = await tx.fetch(SQL.lock_clear_contacts, tenants, limit)
+        if not rows:
+            return 0
+        # Whether a mail about an account went to a customer or the staff is not known any more.
+        people = [Person(row["tenant_id"], BUYER, row["email"]) for row in rows]
+        subjects = await tx.find_subjects(people)
+        emails = await tx.seal([
+            Plain(
+                row["tenant_id"],
+                subject,
+                ORDER_EMAIL if row["is_of_order"] else MAILED_EMAIL,
+                row["email"],
+            )
+            for row, subject in zip(rows, subjects, strict=True)
+        ])  # fmt: skip
+        tenant_ids = [row["tenant_id"] for row in rows]
+        await tx.execute(SQL.seal_contacts, tenant_ids, [row["order_id"] for row in rows], emails)
+        return len(rows)
+
+    async def expire(
+        self, tenant_id: UUID, rule: str, *, before: datetime, after: UUID, tx: Tx
+    ) -> Step:
+        assert rule in self.rules, "a rule of ours is asked for"
+        below = ids.first_at(before)
+        end = await tx.fetchval(SQL.find_end_of_contacts, tenant_id, after, below, CHUNK)
+        if end is None:
+            return Step(0, None)
+        return Step(await tx.execute(SQL.erase_contacts, tenant_id, after, end, None), end)
+
+
 def _columns(stored: Sequence[StoredWords]) -> tuple[list[Any], ...]:
     return (
         [s.tenant_id for s in stored],
@@ -167,13 +244,34 @@ def _read_words(row: Record) -> StoredWords:
     return StoredWords(row["tenant_id"], row["kind"], words, row["version"], row["updated_at"])
 
 
-def _read_message(row: Record) -> Addressed:
+async def _read_messages(rows: Sequence[Record], *, tx: Tx) -> list[Addressed]:
+    """Messages with their addresses and names opened; who was erased has neither."""
+    read = [(row, _facts.decode(row["facts"])) for row in rows]
+    addresses = [
+        Sealed(
+            row["tenant_id"],
+            MAILED_EMAIL if row["kind"] in ACCOUNT_KINDS else ORDER_EMAIL,
+            row["email"] or "",
+        )
+        for row in rows
+    ]
+    names = [Sealed(row["tenant_id"], MAILED_NAME, facts.name) for row, facts in read]
+    texts = await tx.unseal([*addresses, *names])
+    return [
+        _read_message(row, msgspec.structs.replace(facts, name=name or ""), email)
+        for (row, facts), email, name in zip(
+            read, texts[: len(rows)], texts[len(rows) :], strict=True
+        )
+    ]
+
+
+def _read_message(row: Record, facts: Facts, email: str | None) -> Addressed:
     message = Message(
         row["tenant_id"],
         row["id"],
         row["order_id"],
         row["kind"],
-        _facts.decode(row["facts"]),
+        facts,
         row["created_at"],
         row["due_at"],
         row["status"],
@@ -182,9 +280,7 @@ def _read_message(row: Record) -> Addressed:
         row["error"],
         row["sent_at"],
     )
-    if row["email"] is None:
+    if not email:
         return Addressed(message, None)
-    contact = Contact(
-        row["tenant_id"], row["order_id"], row["email"], row["currency"], row["total_minor"]
-    )
+    contact = Contact(row["tenant_id"], row["order_id"], email, row["currency"], row["total_minor"])
     return Addressed(message, contact)

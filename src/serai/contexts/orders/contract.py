@@ -11,9 +11,13 @@ from serai.kernel.db import Tx
 from serai.kernel.events import Cause, event
 from serai.kernel.failure import Refused, Unprocessable
 
+EMAIL_DAYS = 1_095
+"""How long an order keeps the buyer's address where a tenant says nothing else."""
 LINES_MAX = 10_000
 QUANTITY_MAX = 1_000_000
 REFERENCE_CHARS_MAX = 64
+ORDER_EMAIL = "orders.orders.email"
+"""Where the address in events about orders was sealed for: so it opens."""
 
 Status = Literal["placed", "confirmed", "cancelled"]
 Reason = Literal["out_of_stock", "payment_declined", "expired", "requested"]
@@ -77,7 +81,10 @@ class OrderPlaced(msgspec.Struct, frozen=True):
 
 @event(topic="orders", key="order_id")
 class OrderConfirmed(msgspec.Struct, frozen=True):
-    """The goods are reserved and the money is there: the order will be shipped."""
+    """The goods are reserved and the money is there: the order will be shipped.
+
+    The address is sealed for ORDER_EMAIL; only what was written long ago has it in clear.
+    """
 
     order_id: UUID
     currency: str
@@ -88,7 +95,10 @@ class OrderConfirmed(msgspec.Struct, frozen=True):
 
 @event(topic="orders", key="order_id")
 class OrderCancelled(msgspec.Struct, frozen=True):
-    """The order ended without goods changing hands; what was done for it is undone."""
+    """The order ended without goods changing hands; what was done for it is undone.
+
+    The address is as in OrderConfirmed.
+    """
 
     order_id: UUID
     reason: Reason

@@ -1,11 +1,13 @@
 """What orders do with commands and with the events of others, a batch at a time."""
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
 import msgspec
 
+from serai.contexts.billing.contract import Quotas
 from serai.contexts.catalog.contract import Prices, Wanted
 from serai.contexts.orders import model
 from serai.contexts.orders.contract import (
@@ -45,7 +47,13 @@ class RequestCancellation(msgspec.Struct, frozen=True):
 
 
 async def place_orders(
-    commands: Sequence[PlaceOrder], *, tx: Tx, now: datetime, book: OrderBook, prices: Prices
+    commands: Sequence[PlaceOrder],
+    *,
+    tx: Tx,
+    now: datetime,
+    book: OrderBook,
+    prices: Prices,
+    quotas: Quotas | None = None,
 ) -> list[OrderView | Refused]:
     """Accepts orders at the catalog's prices: one quote for the batch, one insert of each kind."""
     wanted = list(
@@ -59,39 +67,74 @@ async def place_orders(
         (w.tenant_id, w.currency, w.sku): quote
         for w, quote in zip(wanted, await prices.quote(wanted, tx=tx), strict=True)
     }
-    drafts: list[Draft] = []
-    outcomes: list[OrderView | Refused] = []
+    decided: list[Draft | Refused] = []
     for command in commands:
         own = {
             line.sku: quotes[command.tenant_id, command.currency, line.sku]
             for line in command.lines
         }
-        draft = model.place(command, own)
+        decided.append(model.place(command, own))
+    if quotas is not None:
+        decided = await _take_quotas(commands, decided, tx=tx, now=now, quotas=quotas)
+    drafts: list[Draft] = []
+    outcomes: list[OrderView | Refused] = []
+    for command, draft in zip(commands, decided, strict=True):
         if isinstance(draft, Refused):
             outcomes.append(draft)
             continue
         drafts.append(draft)
         outcomes.append(draft.view(now))
-        tx.announce(
-            command.tenant_id,
-            OrderPlaced(
-                command.order_id, command.currency, draft.total_minor, command.card,
-                command.is_capture_manual, draft.goods,
-            ),
-            command.cause,
-        )  # fmt: skip
-        placed = {
-            "currency": command.currency, "total_minor": draft.total_minor,
-            "lines": len(command.lines),
-        }  # fmt: skip
-        subject = ("order", command.order_id)
-        tx.record(
-            command.tenant_id,
-            describe("orders.order_placed", subject, command.cause, after=placed),
-        )
+        _announce_placed(command, draft, tx=tx)
     if drafts:
         await book.insert_orders(drafts, tx=tx, now=now)
     return outcomes
+
+
+async def _take_quotas(
+    commands: Sequence[PlaceOrder],
+    decided: Sequence[Draft | Refused],
+    *,
+    tx: Tx,
+    now: datetime,
+    quotas: Quotas,
+) -> list[Draft | Refused]:
+    """The same, without the orders that their tenants' plans do not allow: those that came last."""
+    sound = Counter(
+        c.tenant_id for c, d in zip(commands, decided, strict=True) if isinstance(d, Draft)
+    )
+    granted = dict(await quotas.take_orders(sound, tx=tx, now=now)) if sound else {}
+    left = {tenant_id: one.count for tenant_id, one in granted.items()}
+    outcomes: list[Draft | Refused] = []
+    for command, draft in zip(commands, decided, strict=True):
+        one = granted.get(command.tenant_id)
+        if isinstance(draft, Refused) or one is None or one.refusal is None:
+            outcomes.append(draft)
+        elif left[command.tenant_id] > 0:
+            left[command.tenant_id] -= 1
+            outcomes.append(draft)
+        else:
+            outcomes.append(one.refusal)
+    return outcomes
+
+
+def _announce_placed(command: PlaceOrder, draft: Draft, *, tx: Tx) -> None:
+    tx.announce(
+        command.tenant_id,
+        OrderPlaced(
+            command.order_id, command.currency, draft.total_minor, command.card,
+            command.is_capture_manual, draft.goods,
+        ),
+        command.cause,
+    )  # fmt: skip
+    placed = {
+        "currency": command.currency, "total_minor": draft.total_minor,
+        "lines": len(command.lines),
+    }  # fmt: skip
+    subject = ("order", command.order_id)
+    tx.record(
+        command.tenant_id,
+        describe("orders.order_placed", subject, command.cause, after=placed),
+    )
 
 
 async def confirm_orders(

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
+from serai.contexts.billing.contract import Quotas
 from serai.contexts.catalog.contract import Prices
 from serai.contexts.orders import handlers, routes
 from serai.contexts.orders.contract import (
@@ -20,7 +21,7 @@ from serai.contexts.orders.contract import (
     Taken,
 )
 from serai.contexts.orders.gateways import PolledSettlements
-from serai.contexts.orders.store import PostgresOrders
+from serai.contexts.orders.store import PostgresOrders, PostgresPeople
 from serai.contexts.shipping.contract import ShipmentDispatched
 from serai.kernel.batch import Batch
 from serai.kernel.clock import Clock
@@ -107,13 +108,13 @@ class Offers:
             await self._book.record_refunds(records, tx=tx)
 
 
-def build(s: Surroundings, prices: Prices) -> Module:
-    """Orders over PostgreSQL, priced by the catalog."""
+def build(s: Surroundings, prices: Prices, *, quotas: Quotas | None = None) -> Module:
+    """Orders over PostgreSQL, priced by the catalog, and counted where there are plans."""
     book = PostgresOrders()
     make = partial(Batch, database=s.database, queue_max=s.settings.queue_max)
     place: Batch[Any, Any] = make(
         "orders.place_orders",
-        partial(handlers.place_orders, book=book, prices=prices),
+        partial(handlers.place_orders, book=book, prices=prices, quotas=quotas),
         routes.answer_order,
         weigh=lambda command: len(command.lines),
     )
@@ -146,11 +147,14 @@ def build(s: Surroundings, prices: Prices) -> Module:
             )
         ],
         offers=Offers(book),
+        personal=PostgresPeople(),
     )
 
 
 def _answer_cancellation(view: OrderView) -> Answer:
-    return answer_with(view, status=202, location=f"/v1/orders/{view.id}", version=view.version)
+    return answer_with(
+        view, status=202, location=f"/v1/orders/{view.id}", version=view.version, buyer=view.email
+    )
 
 
 async def _check(

@@ -239,3 +239,56 @@ LEFT JOIN LATERAL (
   SELECT sum(l.quantity) AS units, sum(l.shipped) AS shipped
   FROM {orders}.lines l WHERE l.tenant_id = $1 AND l.order_id = o.id) l ON true
 ORDER BY o.id;
+
+-- name: find_end_of_orders
+-- Tells where a chunk of a tenant's orders ends, from a place on.
+SELECT c.id FROM (
+  SELECT o.id FROM {orders}.orders o WHERE o.tenant_id = $1 AND o.id > $2 ORDER BY o.id LIMIT $3
+) c ORDER BY c.id DESC LIMIT 1;
+
+-- name: list_orders_of_person
+-- Lists those of a chunk of a tenant's orders that are a person's.
+SELECT o.id, o.status, o.reason, o.currency, o.total_minor, o.captured_minor, o.refunded_minor, o.reference,
+       o.email, o.goods, o.placed_at, o.settled_at
+FROM {orders}.orders o
+WHERE o.tenant_id = $1 AND o.id > $2 AND o.id <= $3 AND (o.customer = $4 OR starts_with(o.email, $5))
+ORDER BY o.id;
+
+-- name: clear_orders_of_person
+-- Takes out of those of a chunk of a tenant's orders that are a person's whose they are.
+WITH wanted AS (
+  SELECT o.tenant_id, o.id FROM {orders}.orders o
+  WHERE o.tenant_id = $1 AND o.id > $2 AND o.id <= $3 AND (o.customer = $4 OR starts_with(o.email, $5))
+  ORDER BY o.tenant_id, o.id FOR UPDATE
+)
+UPDATE {orders}.orders o
+SET email = NULL, customer = NULL, version = o.version + 1
+FROM wanted w WHERE o.tenant_id = w.tenant_id AND o.id = w.id;
+
+-- name: find_end_of_old_orders
+-- Tells where a chunk of a tenant's orders below an id ends, from a place on.
+SELECT c.id FROM (
+  SELECT o.id FROM {orders}.orders o
+  WHERE o.tenant_id = $1 AND o.id > $2 AND o.id < $3 ORDER BY o.id LIMIT $4
+) c ORDER BY c.id DESC LIMIT 1;
+
+-- name: clear_old_orders
+-- Takes the addresses out of a chunk of a tenant's orders.
+WITH wanted AS (
+  SELECT o.tenant_id, o.id FROM {orders}.orders o
+  WHERE o.tenant_id = $1 AND o.id > $2 AND o.id <= $3 AND o.email IS NOT NULL
+  ORDER BY o.tenant_id, o.id FOR UPDATE
+)
+UPDATE {orders}.orders o SET email = NULL, version = o.version + 1
+FROM wanted w WHERE o.tenant_id = w.tenant_id AND o.id = w.id;
+
+-- name: lock_clear_orders
+-- Locks and reads a chunk of tenants' orders whose addresses are in clear.
+SELECT o.tenant_id, o.id, o.email FROM {orders}.orders o
+WHERE o.tenant_id = ANY ($1::uuid[]) AND o.email LIKE '%@%' ORDER BY o.tenant_id, o.id LIMIT $2 FOR UPDATE;
+
+-- name: seal_orders
+-- Writes the addresses of locked orders as they may rest.
+UPDATE {orders}.orders o SET email = n.email
+FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS n(tenant_id, id, email)
+WHERE o.tenant_id = n.tenant_id AND o.id = n.id;

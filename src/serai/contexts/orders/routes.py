@@ -28,6 +28,7 @@ from serai.kernel.failure import Invalid, NotFound
 from serai.kernel.idempotency import Answer
 from serai.kernel.text import END, Email, Line
 from serai.kernel.web import (
+    METERED,
     VERSION_OPTIONAL,
     MissingScope,
     OptionalQueryLine,
@@ -164,7 +165,9 @@ def wanted_wait(request: Request[Any, Any, Any]) -> float:
 
 def answer_order(view: OrderView) -> Answer:
     """201 with the order and where to follow it."""
-    return answer_with(view, status=201, location=f"/v1/orders/{view.id}", version=view.version)
+    return answer_with(
+        view, status=201, location=f"/v1/orders/{view.id}", version=view.version, buyer=view.email
+    )
 
 
 def writing_routes(
@@ -175,7 +178,8 @@ def writing_routes(
     """Placing and cancelling."""
 
     @post("/v1/orders", guards=[requires(WRITE, own=OWN)], dto=json_body(PlaceOrderBody),
-          return_dto=None, opt=EXPRESS, tags=["orders"], summary="Place an order",
+          return_dto=None, opt={**EXPRESS, METERED: True}, tags=["orders"],
+          summary="Place an order",
           responses={201: ResponseSpec(data_container=OrderView)})  # fmt: skip
     async def place_order(
         request: Request[Any, Any, Any], data: JSONBody[PlaceOrderBody]

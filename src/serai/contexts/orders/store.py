@@ -8,6 +8,8 @@ from uuid import UUID
 import msgspec
 
 from serai.contexts.orders.contract import (
+    EMAIL_DAYS,
+    ORDER_EMAIL,
     CancelOrder,
     ConfirmOrder,
     LineView,
@@ -19,9 +21,11 @@ from serai.contexts.orders.contract import (
 )
 from serai.contexts.orders.model import Back, Draft, KeptLine, Order
 from serai.contexts.orders.ports import Key
-from serai.kernel import queries
+from serai.kernel import ids, queries
 from serai.kernel.db import Record, Tx
 from serai.kernel.money import write_price
+from serai.kernel.person import CHUNK, Somebody, Step, Told
+from serai.kernel.sealed import BUYER, Person, Plain, Sealed, prefix_of
 
 SQL = queries.load(__package__)
 _encode = msgspec.json.Encoder().encode
@@ -33,6 +37,8 @@ class PostgresOrders:
 
     async def insert_orders(self, drafts: Sequence[Draft], *, tx: Tx, now: datetime) -> None:
         commands = [draft.command for draft in drafts]
+        given = [(c.tenant_id, c.email) for c in commands if c.email is not None]
+        emails = iter(await _seal(given, tx=tx))
         await tx.execute(
             SQL.insert_orders,
             [c.tenant_id for c in commands],
@@ -41,7 +47,7 @@ class PostgresOrders:
             [draft.total_minor for draft in drafts],
             [c.reference for c in commands],
             [c.customer for c in commands],
-            [c.email for c in commands],
+            [None if c.email is None else next(emails) for c in commands],
             [_encode(draft.goods) for draft in drafts],
             now,
         )
@@ -98,7 +104,9 @@ class PostgresOrders:
 
     async def lock_orders(self, keys: Sequence[Key], *, tx: Tx) -> dict[Key, Order]:
         rows = await tx.fetch(SQL.lock_orders, [t for t, _ in keys], [o for _, o in keys])
-        return {(row["tenant_id"], row["id"]): Order(**dict(row)) for row in rows}
+        tenants = [row["tenant_id"] for row in rows]
+        opened = await _open(tenants, rows, tx=tx)
+        return {(row["tenant_id"], row["id"]): Order(**row) for row in opened}
 
     async def list_lines(self, keys: Sequence[Key], *, tx: Tx) -> dict[Key, list[KeptLine]]:
         rows = await tx.fetch(SQL.list_lines, [t for t, _ in keys], [o for _, o in keys])
@@ -179,12 +187,15 @@ class PostgresOrders:
             )
             for line in lines.get((tenant_id, order_id), ())
         ]  # fmt: skip
-        return OrderView(**dict(row), lines=views)
+        (opened,) = await _open([tenant_id], [row], tx=tx)
+        return OrderView(**opened, lines=views)
 
     async def list_settled(self, keys: Sequence[Key], *, tx: Tx) -> dict[UUID, OrderView]:
         """Those of the given orders that have reached an end, by id."""
         rows = await tx.fetch(SQL.list_settled, [t for t, _ in keys], [o for _, o in keys])
-        return {row["id"]: OrderView(**dict(row)) for row in rows}
+        of = {order_id: tenant_id for tenant_id, order_id in keys}
+        opened = await _open([of[row["id"]] for row in rows], rows, tx=tx)
+        return {row["id"]: OrderView(**row) for row in opened}
 
     async def list_orders(
         self,
@@ -213,7 +224,8 @@ class PostgresOrders:
             rows = await tx.fetch(SQL.list_orders_by_customer, tenant_id, before, customer, limit)
         else:
             rows = await tx.fetch(SQL.list_orders, tenant_id, before, status, limit)
-        return [OrderView(**dict(row)) for row in rows]
+        opened = await _open([tenant_id] * len(rows), rows, tx=tx)
+        return [OrderView(**row) for row in opened]
 
     async def sum_orders(self, tenant_id: UUID, *, tx: Tx) -> Sequence[Record]:
         """Sums by status."""
@@ -224,6 +236,71 @@ class PostgresOrders:
     ) -> Sequence[Record]:
         """Orders whose lines, money or time do not add up."""
         return await tx.fetch(SQL.check_orders, tenant_id, late, limit)
+
+
+class PostgresPeople:
+    """The kernel's Protocol Personal: whose orders are.
+
+    No index finds a guest's orders, which would cost every order: they are looked through.
+    """
+
+    holds = "orders"
+    rules: Mapping[str, int] = {"orders.email": EMAIL_DAYS}
+
+    async def tell(self, who: Somebody, *, after: UUID, tx: Tx) -> Told:
+        end = await tx.fetchval(SQL.find_end_of_orders, who.tenant_id, after, CHUNK)
+        if end is None:
+            return Told([], None)
+        rows = await tx.fetch(SQL.list_orders_of_person, who.tenant_id, after, end, *_hers(who))
+        opened = await _open([who.tenant_id] * len(rows), rows, tx=tx)
+        facts = [{"what": "order", **row, "goods": _decode_goods(row["goods"])} for row in opened]
+        return Told(facts, end)
+
+    async def erase(self, who: Somebody, *, after: UUID, tx: Tx) -> Step:
+        end = await tx.fetchval(SQL.find_end_of_orders, who.tenant_id, after, CHUNK)
+        if end is None:
+            return Step(0, None)
+        found = (who.tenant_id, after, end, *_hers(who))
+        return Step(await tx.execute(SQL.clear_orders_of_person, *found), end)
+
+    async def seal_clear(self, tenants: Sequence[UUID], *, limit: int, tx: Tx) -> int:
+        rows = await tx.fetch(SQL.lock_clear_orders, tenants, limit)
+        if rows:
+            emails = await _seal([(row["tenant_id"], row["email"]) for row in rows], tx=tx)
+            ids_of = [row["id"] for row in rows]
+            await tx.execute(SQL.seal_orders, [row["tenant_id"] for row in rows], ids_of, emails)
+        return len(rows)
+
+    async def expire(
+        self, tenant_id: UUID, rule: str, *, before: datetime, after: UUID, tx: Tx
+    ) -> Step:
+        assert rule in self.rules, "a rule of ours is asked for"
+        below = ids.first_at(before)
+        end = await tx.fetchval(SQL.find_end_of_old_orders, tenant_id, after, below, CHUNK)
+        if end is None:
+            return Step(0, None)
+        return Step(await tx.execute(SQL.clear_old_orders, tenant_id, after, end), end)
+
+
+def _hers(who: Somebody) -> tuple[str | None, str]:
+    customer = None if who.account_id is None else str(who.account_id)
+    return customer, prefix_of(who.subject)
+
+
+async def _seal(addresses: Sequence[tuple[UUID, str]], *, tx: Tx) -> list[str]:
+    """The addresses of orders as they may rest; a buyer without an account has a key as well."""
+    subjects = await tx.find_subjects([Person(tenant, BUYER, email) for tenant, email in addresses])
+    return await tx.seal([
+        Plain(tenant_id, subject, ORDER_EMAIL, email)
+        for (tenant_id, email), subject in zip(addresses, subjects, strict=True)
+    ])  # fmt: skip
+
+
+async def _open(tenants: Sequence[UUID], rows: Sequence[Record], *, tx: Tx) -> list[dict[str, Any]]:
+    """Rows with their addresses opened; the order of one who was erased has none."""
+    kept = [(t, row["email"]) for t, row in zip(tenants, rows, strict=True) if row["email"]]
+    texts = iter(await tx.unseal([Sealed(t, ORDER_EMAIL, email) for t, email in kept]))
+    return [{**row, "email": next(texts) if row["email"] else None} for row in rows]
 
 
 def _money(records: Sequence[RefundRecord]) -> tuple[Any, ...]:

@@ -235,6 +235,31 @@ class LookUps(Protocol):
         ...
 
 
+class Bill(msgspec.Struct, frozen=True):
+    """What a tenant owes the operator; taken at most once per `key`, however often asked."""
+
+    key: str
+    amount_minor: int
+    currency: str
+    card: str
+    reference: str
+
+
+class BillAnswer(msgspec.Struct, frozen=True):
+    """What became of a bill. Of an unknown one nothing is promised: ask again by the same key."""
+
+    status: Literal["captured", "declined", "unknown"]
+    reason: str | None
+
+
+class Till(Protocol):
+    """What payments offer to who bills tenants; it keeps no rows of it."""
+
+    async def charge_bills(self, bills: Sequence[Bill]) -> list[BillAnswer]:
+        """Asks the provider for money, outside any transaction; an answer for each, in order."""
+        ...
+
+
 class Payments(Protocol):
     """What payments offer to flows; every call is part of the caller's transaction."""
 

@@ -14,6 +14,8 @@ from litestar import Request
 from serai.contexts.orders.contract import OrderOwners
 from serai.contexts.payments import routes
 from serai.contexts.payments.contract import (
+    Bill,
+    BillAnswer,
     CaptureRequested,
     ExpectPayment,
     PaymentRef,
@@ -35,9 +37,9 @@ from serai.contexts.payments.handlers import answers, requests
 from serai.contexts.payments.handlers.asking import Asking
 from serai.contexts.payments.handlers.looking import LOOKS_CHUNK, Looking
 from serai.contexts.payments.model import Intent, Refund
-from serai.contexts.payments.ports import Answer, Capture, Charge
+from serai.contexts.payments.ports import Answer, Capture, Charge, PaymentProvider
 from serai.contexts.payments.ports import Refund as RefundOrder
-from serai.contexts.payments.store import PostgresBooks
+from serai.contexts.payments.store import PaymentsOfOrders, PostgresBooks
 from serai.kernel import ids
 from serai.kernel.batch import Batch
 from serai.kernel.clock import Clock
@@ -94,17 +96,23 @@ def build(s: Surroundings, *, orders: OrderOwners) -> Module:
         consumers=[_consumer(asking, with_books)],
         jobs=[Job("payments.look", LOOK_EVERY, looking.look, chunk=LOOKS_CHUNK)],
         checks=_checks(books),
-        offers=Offers(books),
+        of_orders=PaymentsOfOrders(),
+        offers=Offers(books, provider),
         operated=OperatedLookUps(s.database, s.homes, books),
         close=provider.aclose,
     )
 
 
 class Offers:
-    """The contract's Protocol Payments."""
+    """The contract's Protocols Payments and Till."""
 
-    def __init__(self, books: PostgresBooks) -> None:
+    def __init__(self, books: PostgresBooks, provider: PaymentProvider) -> None:
         self._books = books
+        self._provider = provider
+
+    async def charge_bills(self, bills: Sequence[Bill]) -> list[BillAnswer]:
+        charges = [Charge(b.key, b.amount_minor, b.currency, b.card, b.reference) for b in bills]
+        return [answers.read_bill(answer) for answer in await self._provider.charge(charges)]
 
     async def request_payments(
         self, commands: Sequence[RequestPayment], *, tx: Tx, now: datetime

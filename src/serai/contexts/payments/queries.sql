@@ -270,3 +270,12 @@ LEFT JOIN (
   WHERE tenant_id = $1 AND order_id > $2 AND order_id <= $3 GROUP BY order_id
 ) r ON r.order_id = i.order_id
 WHERE i.tenant_id = $1 AND i.order_id > $2 AND i.order_id <= $3;
+
+-- name: tell_of_orders
+-- Tells what is known here about some orders, for whose they are.
+SELECT t.order_id, t.status, t.amount_minor, t.currency, t.captured_minor, t.refunded_minor, t.reason,
+       t.created_at, t.settled_at
+FROM {payments}.intents t
+JOIN unnest($2::uuid[]) AS w(order_id) ON t.order_id = w.order_id
+WHERE t.tenant_id = $1
+ORDER BY t.order_id;

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -224,3 +225,15 @@ class PostgresBooks:
     ) -> list[Record]:
         """Intents and refunds that have been open for too long."""
         return await tx.fetch(SQL.check_open, tenant_id, asked_before, settled_before, limit)
+
+
+class PaymentsOfOrders:
+    """The kernel's Protocol OfOrders."""
+
+    holds = "payments"
+
+    async def tell_of(
+        self, tenant_id: UUID, orders: Sequence[UUID], *, tx: Tx
+    ) -> list[dict[str, Any]]:
+        rows = await tx.fetch(SQL.tell_of_orders, tenant_id, orders)
+        return [{"what": "payment", **row} for row in rows]

@@ -10,7 +10,7 @@ from serai.contexts.orders.contract import OrderOwners, Orders
 from serai.contexts.returns import handlers, routes
 from serai.contexts.returns.contract import ReturnRef
 from serai.contexts.returns.model import Return
-from serai.contexts.returns.store import PostgresReturns
+from serai.contexts.returns.store import PostgresReturns, ReturnsOfOrders
 from serai.kernel.batch import Batch
 from serai.kernel.db import Tx
 from serai.kernel.idempotency import Answer
@@ -74,6 +74,7 @@ def build(s: Surroundings, *, orders: Orders, owners: OrderOwners) -> Module:
                 partial(_check_settled, returns),
             ),
         ],
+        of_orders=ReturnsOfOrders(),
         offers=Offers(returns),
     )
 

@@ -91,3 +91,11 @@ SELECT p.id, p.refund_minor, p.status, p.created_at,
        (SELECT sum((line ->> 'refund_minor')::bigint) FROM json_array_elements(p.lines) AS line)::bigint
          AS lines_minor
 FROM page p ORDER BY p.id;
+
+-- name: tell_of_orders
+-- Tells what is known here about some orders, for whose they are.
+SELECT t.id, t.order_id, t.status, t.reason, t.currency, t.refund_minor, t.created_at, t.settled_at
+FROM {returns}.returns t
+JOIN unnest($2::uuid[]) AS w(order_id) ON t.order_id = w.order_id
+WHERE t.tenant_id = $1 AND t.refund_minor >= 0
+ORDER BY t.order_id, t.id;

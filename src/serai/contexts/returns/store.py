@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -145,3 +146,15 @@ def _read_return(row: Record) -> Return:
         row["created_at"],
         row["settled_at"],
     )
+
+
+class ReturnsOfOrders:
+    """The kernel's Protocol OfOrders."""
+
+    holds = "returns"
+
+    async def tell_of(
+        self, tenant_id: UUID, orders: Sequence[UUID], *, tx: Tx
+    ) -> list[dict[str, Any]]:
+        rows = await tx.fetch(SQL.tell_of_orders, tenant_id, orders)
+        return [{"what": "return", **row} for row in rows]

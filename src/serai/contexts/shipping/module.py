@@ -12,7 +12,7 @@ from serai.contexts.shipping.contract import ShipmentRef, ShipmentTestimony
 from serai.contexts.shipping.gateways import ManualCarrier
 from serai.contexts.shipping.model import Shipment, TrackingEvent
 from serai.contexts.shipping.ports import OrderStatuses
-from serai.contexts.shipping.store import PostgresShipments
+from serai.contexts.shipping.store import PostgresShipments, ShipmentsOfOrders
 from serai.kernel.batch import Batch
 from serai.kernel.db import Tx
 from serai.kernel.idempotency import Answer
@@ -68,6 +68,7 @@ def build(s: Surroundings, *, orders: OrderStatuses, owners: OrderOwners) -> Mod
         batches=[dispatch, dispatch_order, track],
         consumers=[Consumer("shipping", {OrderConfirmed: confirmed})],
         checks=_checks(shipments),
+        of_orders=ShipmentsOfOrders(),
         offers=Offers(shipments),
     )
 

@@ -141,3 +141,11 @@ FROM {shipping}.shipments s
 LEFT JOIN LATERAL json_to_recordset(s.lines) AS l(quantity bigint) ON true
 WHERE s.tenant_id = $1 AND s.order_id > $2 AND s.order_id <= $3 AND s.number > 0
 GROUP BY s.order_id;
+
+-- name: tell_of_orders
+-- Tells what is known here about some orders, for whose they are.
+SELECT t.id, t.order_id, t.status, t.created_at, t.carrier, t.tracking_number, t.dispatched_at, t.delivered_at
+FROM {shipping}.shipments t
+JOIN unnest($2::uuid[]) AS w(order_id) ON t.order_id = w.order_id
+WHERE t.tenant_id = $1 AND t.number > 0
+ORDER BY t.order_id, t.id;

@@ -1,6 +1,7 @@
 """Shipments in PostgreSQL."""
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -149,3 +150,15 @@ def _read_shipment(row: Record) -> Shipment:
         row["version"],
         row["tracking_count"],
     )
+
+
+class ShipmentsOfOrders:
+    """The kernel's Protocol OfOrders."""
+
+    holds = "shipping"
+
+    async def tell_of(
+        self, tenant_id: UUID, orders: Sequence[UUID], *, tx: Tx
+    ) -> list[dict[str, Any]]:
+        rows = await tx.fetch(SQL.tell_of_orders, tenant_id, orders)
+        return [{"what": "shipment", **row} for row in rows]

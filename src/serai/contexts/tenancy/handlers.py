@@ -5,22 +5,28 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+import msgspec
+
 from serai.contexts.tenancy import model
 from serai.contexts.tenancy.contract import (
+    CLAIM_TTL,
     CreateKey,
     CreateTenant,
     KeyView,
     NewKey,
+    OpenTenant,
     RevokeKey,
     TenantCreated,
     TenantExists,
     TenantView,
 )
-from serai.contexts.tenancy.ports import TenantOrigins, Tenants
+from serai.contexts.tenancy.model import Domain
+from serai.contexts.tenancy.ports import Domains, TenantOrigins, Tenants
 from serai.kernel.changes import describe
 from serai.kernel.db import Tx
 from serai.kernel.events import Cause
 from serai.kernel.failure import NotFound, Refused
+from serai.kernel.tenant import POOLED
 
 
 async def create_tenants(
@@ -40,11 +46,42 @@ async def create_tenants(
         tx.record(command.tenant_id, change)
         _record_key(command.tenant_id, command.key, command.cause, tx=tx)
     return [
-        TenantView(c.tenant_id, c.name, c.home.name, now)
-        if c.tenant_id in made
-        else TenantExists(f"there is a tenant named {c.name} already; choose another name")
+        TenantView(c.tenant_id, c.name, c.home.name, now) if c.tenant_id in made else _taken(c.name)
         for c in commands
     ]
+
+
+async def open_tenants(
+    commands: Sequence[OpenTenant], *, tx: Tx, now: datetime, tenants: Tenants
+) -> list[TenantView | Refused]:
+    """Makes unproven tenants without a key; a name that is taken is refused, others are made."""
+    made = await tenants.insert_unproven(tx, commands, now)
+    for command in commands:
+        if command.tenant_id not in made:
+            continue
+        tx.announce(
+            command.tenant_id, TenantCreated(command.tenant_id, command.name), command.cause
+        )
+        made_of = {"name": command.name, "home": POOLED.name, "state": model.UNPROVEN}
+        subject = ("tenant", command.tenant_id)
+        change = describe("tenancy.tenant_created", subject, command.cause, after=made_of)
+        tx.record(command.tenant_id, change)
+    return [
+        TenantView(c.tenant_id, c.name, POOLED.name, now) if c.tenant_id in made else _taken(c.name)
+        for c in commands
+    ]
+
+
+async def prove_tenants(
+    tenant_ids: Sequence[UUID], cause: Cause, *, tx: Tx, tenants: Tenants
+) -> None:
+    """Lets unproven tenants in, and records it."""
+    for tenant_id in sorted(await tenants.prove(tx, tenant_ids)):
+        change = describe(
+            "tenancy.tenant_proven", ("tenant", tenant_id), cause,
+            before={"state": model.UNPROVEN}, after={"state": "active"},
+        )  # fmt: skip
+        tx.record(tenant_id, change)
 
 
 async def create_keys(
@@ -108,6 +145,63 @@ async def replace_origins(
         subject = ("tenant", tenant_id)
         change = describe("tenancy.origins_changed", subject, cause, before=before, after=after)
         tx.record(tenant_id, change)
+
+
+async def claim_domain(
+    tenant_id: UUID, name: str, token: str, cause: Cause, *, tx: Tx, tenants: Tenants,
+    domains: Domains,
+) -> Domain:  # fmt: skip
+    """Claims a domain for a tenant, which is locked first; the claim that is there stays."""
+    await tenants.lock_tenants(tx, (tenant_id,))
+    had = {one.name: one for one in await domains.list_of(tx, tenant_id, tx.now)}
+    owner = await domains.find_owner(tx, name)
+    is_taken = owner not in {None, tenant_id}
+    if refusal := model.refuse_claim(name, had=had, is_taken=is_taken):
+        raise refusal
+    if name in had:
+        return had[name]
+    claimed = Domain(tenant_id, name, token, tx.now, tx.now + CLAIM_TTL)
+    await domains.claim(tx, claimed)
+    _record_domain("claimed", tenant_id, name, cause, tx=tx)
+    return claimed
+
+
+async def find_domain(tenant_id: UUID, name: str, *, tx: Tx, domains: Domains) -> Domain:
+    """A domain of a tenant; refuses one that it has not, or has not any more."""
+    found = [one for one in await domains.list_of(tx, tenant_id, tx.now) if one.name == name]
+    if not found:
+        raise NotFound("this tenant has no such domain; a claim is good for seven days")
+    return found[0]
+
+
+async def prove_domain(
+    tenant_id: UUID, name: str, cause: Cause, *, tx: Tx, tenants: Tenants, domains: Domains
+) -> Domain:
+    """Makes a claim proven, of which the DNS has said that it is the tenant's."""
+    await tenants.lock_tenants(tx, (tenant_id,))
+    claimed = await find_domain(tenant_id, name, tx=tx, domains=domains)
+    if claimed.proven_at is not None:
+        return claimed
+    await domains.prove(tx, tenant_id, name, tx.now)
+    _record_domain("proven", tenant_id, name, cause, tx=tx)
+    return msgspec.structs.replace(claimed, proven_at=tx.now)
+
+
+async def remove_domain(
+    tenant_id: UUID, name: str, cause: Cause, *, tx: Tx, domains: Domains
+) -> None:
+    """Ends a tenant's claim or its proof; harmless twice."""
+    if await domains.delete(tx, tenant_id, name):
+        _record_domain("removed", tenant_id, name, cause, tx=tx)
+
+
+def _record_domain(what: str, tenant_id: UUID, name: str, cause: Cause, *, tx: Tx) -> None:
+    change = describe(f"tenancy.domain_{what}", ("domain", name), cause, after={"domain": name})
+    tx.record(tenant_id, change)
+
+
+def _taken(name: str) -> TenantExists:
+    return TenantExists(f"there is a tenant named {name} already; choose another name")
 
 
 def _record_key(tenant_id: UUID, key: NewKey, cause: Cause, *, tx: Tx) -> None:

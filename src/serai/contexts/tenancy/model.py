@@ -10,15 +10,23 @@ from uuid import UUID
 import msgspec
 
 from serai.contexts.tenancy.contract import (
+    CHALLENGE_LABEL,
+    DOMAIN_CHARS_MAX,
+    DOMAINS_MAX,
     KEYS_MAX,
     NAME_CHARS_MAX,
     ORIGIN_CHARS_MAX,
     SCOPES,
+    DomainTaken,
+    DomainUnfit,
+    DomainUnproven,
     OriginUnfit,
     ScopeNotHeld,
     TenantNameUnfit,
     TenantSuspended,
+    TenantUnproven,
     Tier,
+    TooManyDomains,
     TooManyKeys,
     UnknownScope,
 )
@@ -26,6 +34,10 @@ from serai.kernel.failure import Refused
 from serai.kernel.tenant import MAIN, POOLED, Home
 
 SECRET_BYTES = 32
+UNPROVEN = "unproven"
+"""The state of a tenant whose owner has not followed her mail yet."""
+EXPIRED = "expired"
+"""The state of one whose owner never did; it is about to be swept away."""
 KEY_CHARS = 115
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", re.ASCII)
@@ -34,7 +46,29 @@ _ORIGIN = re.compile(
     rf"(?:https://{_LABEL}(?:\.{_LABEL})*|http://(?:localhost|127\.0\.0\.1))(?::[1-9][0-9]{{0,4}})?",
     re.ASCII,
 )
+# A last label of digits only would be an address.
+_DOMAIN = re.compile(rf"(?:{_LABEL}\.)+(?![0-9]+$){_LABEL}", re.ASCII)
+_PORT = re.compile(r":[0-9]{1,5}$", re.ASCII)
 _KEY = re.compile(r"serai_([0-9a-f]{32})_([0-9a-f]{32})_[A-Za-z0-9_-]{43}", re.ASCII)
+
+
+class Domain(msgspec.Struct, frozen=True):
+    """A domain that a tenant claims or has proven."""
+
+    tenant_id: UUID
+    name: str
+    token: str
+    created_at: datetime
+    expires_at: datetime
+    proven_at: datetime | None = None
+
+    @property
+    def record_name(self) -> str:
+        return f"{CHALLENGE_LABEL}.{self.name}"
+
+    @property
+    def record_value(self) -> str:
+        return f"serai-domain={self.token}"
 
 
 class KeyAddress(msgspec.Struct, frozen=True):
@@ -63,6 +97,45 @@ def check_name(name: str) -> None:
             f"a tenant's name has 1 to {NAME_CHARS_MAX} small letters, digits and dashes, and "
             "neither begins nor ends with a dash"
         )
+
+
+def choose_domain(wanted: str) -> str:
+    """A domain as it is kept: in small letters; refuses what no browser would ask for by name."""
+    domain = wanted.lower()
+    if len(domain) > DOMAIN_CHARS_MAX or _DOMAIN.fullmatch(domain) is None:
+        raise DomainUnfit(
+            "a domain is like shop.example.com: letters, digits and dashes, at least one dot; "
+            "write others as their `xn--` form"
+        )
+    return domain
+
+
+def domain_of_host(host: str) -> str | None:
+    """The domain that a `Host` header names, without its port; None where it can be nobody's."""
+    domain = host.lower().rpartition(":")[0] if _PORT.search(host) else host.lower()
+    if len(domain) > DOMAIN_CHARS_MAX or _DOMAIN.fullmatch(domain) is None:
+        return None
+    return domain
+
+
+def refuse_claim(name: str, *, had: Collection[str], is_taken: bool) -> Refused | None:
+    """Why a tenant that has these domains cannot claim another one."""
+    if is_taken:
+        return DomainTaken("a tenant of this installation has proven that this domain is its own")
+    if name not in had and len(had) >= DOMAINS_MAX:
+        return TooManyDomains(f"a tenant may have {DOMAINS_MAX} domains; remove one first")
+    return None
+
+
+def find_unproven(domain: Domain, texts: Collection[str]) -> DomainUnproven | None:
+    """Why what the DNS says does not prove a domain; None where it does."""
+    if domain.record_value in texts:
+        return None
+    return DomainUnproven(
+        f"put a TXT record at {domain.record_name} with the value {domain.record_value}, wait "
+        "until the DNS shows it, and try again",
+        record_name=domain.record_name, record_value=domain.record_value, found=len(texts),
+    )  # fmt: skip
 
 
 def choose_origins(wanted: Sequence[str]) -> tuple[str, ...]:
@@ -132,6 +205,8 @@ def refuse_standing(state: str) -> Refused | None:
     """Why a tenant in this state is not served; None for an active one."""
     if state == "active":
         return None
+    if state in {UNPROVEN, EXPIRED}:
+        return TenantUnproven("this tenant opens when its owner has followed the mail")
     return TenantSuspended("this tenant is suspended: its keys open nothing until it is resumed")
 
 

@@ -1,14 +1,27 @@
 """Wires tenancy: the directory of homes, the keyring, the routes and what it offers."""
 
 from serai.contexts.tenancy.gateways.directory import Directory
+from serai.contexts.tenancy.gateways.domain_records import DnsRecords, parse_servers
 from serai.contexts.tenancy.gateways.key_news import KeyNews
 from serai.contexts.tenancy.gateways.keyring import Keyring
+from serai.contexts.tenancy.gateways.known_domains import KnownDomains
+from serai.contexts.tenancy.gateways.newcomers import DirectoryNewcomers
 from serai.contexts.tenancy.gateways.origins import KnownOrigins
 from serai.contexts.tenancy.gateways.register import Register
 from serai.contexts.tenancy.gateways.standings import Standings
 from serai.contexts.tenancy.model import KeyAddress, KeyRecord
-from serai.contexts.tenancy.routes import origin_routes, reading_routes, writing_routes
-from serai.contexts.tenancy.store import PostgresMoves, PostgresOrigins, PostgresTenants
+from serai.contexts.tenancy.routes import (
+    domain_routes,
+    origin_routes,
+    reading_routes,
+    writing_routes,
+)
+from serai.contexts.tenancy.store import (
+    PostgresDomains,
+    PostgresMoves,
+    PostgresOrigins,
+    PostgresTenants,
+)
 from serai.kernel.db import Database, Tx
 from serai.kernel.module import Module, Surroundings
 from serai.kernel.tenant import POOLED, Home, Homes
@@ -36,6 +49,8 @@ def build(s: Surroundings) -> Module:
 
     keyring = Keyring(look_up)
     origins = KnownOrigins(s.database, PostgresOrigins())
+    domains = KnownDomains(s.database, PostgresDomains())
+    records = DnsRecords(parse_servers(s.settings.dns_servers))
     standings = Standings(s.database, store)
     s.database.on_moved += [keyring.forget_tenant, standings.forget]
     return Module(
@@ -44,6 +59,7 @@ def build(s: Surroundings) -> Module:
             *reading_routes(s.database, store),
             *writing_routes(s.database, store, forget=keyring.forget),
             *origin_routes(s.database, store, PostgresOrigins(), forget=origins.forget),
+            *domain_routes(s.database, store, PostgresDomains(), records, forget=domains.forget),
         ],
         offers=Register(
             s.database,
@@ -53,5 +69,7 @@ def build(s: Surroundings) -> Module:
             standings=standings,
             origins=origins,
             moves=PostgresMoves(),
+            domains=domains,
+            newcomers=DirectoryNewcomers(s.database, store),
         ),
     )

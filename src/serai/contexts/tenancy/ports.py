@@ -9,11 +9,12 @@ from serai.contexts.tenancy.contract import (
     CreateKey,
     CreateTenant,
     KeyView,
+    OpenTenant,
     RevokeKey,
     Standing,
     TenantView,
 )
-from serai.contexts.tenancy.model import KeyAddress, KeyRecord
+from serai.contexts.tenancy.model import Domain, KeyAddress, KeyRecord
 from serai.kernel.db import Tx
 from serai.kernel.tenant import Home
 
@@ -28,6 +29,28 @@ class Tenants(Protocol):
         self, tx: Tx, commands: Sequence[CreateTenant], now: datetime
     ) -> set[UUID]:
         """Adds tenants; the ids of those whose name was free."""
+        ...
+
+    async def insert_unproven(
+        self, tx: Tx, commands: Sequence[OpenTenant], now: datetime
+    ) -> set[UUID]:
+        """Adds unproven tenants in the pooled home; the ids of those whose name was free."""
+        ...
+
+    async def prove(self, tx: Tx, tenant_ids: Sequence[UUID]) -> set[UUID]:
+        """Makes unproven tenants active, and tells every process; those that it made so."""
+        ...
+
+    async def expire(self, tx: Tx, tenant_ids: Sequence[UUID]) -> None:
+        """Gives tenants up that are unproven still."""
+        ...
+
+    async def list_expired(self, tx: Tx, limit: int) -> list[UUID]:
+        """Tenants that were given up; across tenants."""
+        ...
+
+    async def delete_expired(self, tx: Tx, tenant_id: UUID) -> None:
+        """Takes a tenant that was given up out of the directory."""
         ...
 
     async def insert_keys(self, tx: Tx, commands: Sequence[CreateKey], now: datetime) -> None:
@@ -106,6 +129,38 @@ class Tenants(Protocol):
         self, tx: Tx, home: str, *, after: UUID | None, limit: int
     ) -> list[UUID]:
         """The tenants of a home in the order of their ids; across tenants."""
+        ...
+
+
+class DomainRecords(Protocol):
+    """What the DNS says; asked outside any transaction."""
+
+    async def find_texts(self, name: str) -> list[str]:
+        """The TXT records at a name; none where there is no such name. Unavailable: no answer."""
+        ...
+
+
+class Domains(Protocol):
+    """Keeps whose domains are whose; every call is part of the given transaction."""
+
+    async def list_of(self, tx: Tx, tenant_id: UUID, now: datetime) -> list[Domain]:
+        """A tenant's domains by name, without claims that are over."""
+        ...
+
+    async def claim(self, tx: Tx, domain: Domain) -> None:
+        """Writes a claim down, of a tenant that the transaction has locked."""
+        ...
+
+    async def prove(self, tx: Tx, tenant_id: UUID, name: str, now: datetime) -> None:
+        """Makes a claim proven; DomainTaken where another tenant was first."""
+        ...
+
+    async def delete(self, tx: Tx, tenant_id: UUID, name: str) -> bool:
+        """Removes a domain; whether it was there."""
+        ...
+
+    async def find_owner(self, tx: Tx, name: str) -> UUID | None:
+        """Who has proven a domain; across tenants, so only the transport sees it."""
         ...
 
 

@@ -10,6 +10,45 @@ ORDER BY t.name
 ON CONFLICT DO NOTHING
 RETURNING tenant_id;
 
+-- name: insert_unproven
+-- Adds tenants whose name is free and whose owner is yet to be proven; the others do not come back.
+INSERT INTO {tenancy}.tenants
+  (tenant_id, name, home, home_database, home_prefix, created_at, state)
+SELECT t.tenant_id, t.name, $3, $4, $5, $6, 'unproven'
+FROM unnest($1::uuid[], $2::text[]) AS t(tenant_id, name)
+ORDER BY t.name
+ON CONFLICT DO NOTHING
+RETURNING tenant_id;
+
+-- name: prove_tenants
+-- Lets unproven tenants in; those that it let in come back.
+WITH wanted AS (
+  SELECT tenant_id FROM {tenancy}.tenants
+  WHERE tenant_id = ANY ($1::uuid[]) AND state = 'unproven'
+  ORDER BY tenant_id FOR UPDATE
+)
+UPDATE {tenancy}.tenants t SET state = 'active'
+FROM wanted WHERE t.tenant_id = wanted.tenant_id
+RETURNING t.tenant_id;
+
+-- name: expire_tenants
+-- Gives tenants up that nobody has proven in time.
+WITH wanted AS (
+  SELECT tenant_id FROM {tenancy}.tenants
+  WHERE tenant_id = ANY ($1::uuid[]) AND state = 'unproven'
+  ORDER BY tenant_id FOR UPDATE
+)
+UPDATE {tenancy}.tenants t SET state = 'expired'
+FROM wanted WHERE t.tenant_id = wanted.tenant_id;
+
+-- name: list_expired
+-- Lists tenants that were given up, the oldest first.
+SELECT tenant_id FROM {tenancy}.tenants WHERE state = 'expired' ORDER BY tenant_id LIMIT $1;
+
+-- name: delete_expired
+-- Takes a tenant that was given up out of the directory: its name is free.
+DELETE FROM {tenancy}.tenants WHERE tenant_id = $1 AND state = 'expired';
+
 -- name: insert_keys
 -- Adds API keys; the scopes of each travel as one text, with a space between two.
 INSERT INTO {tenancy}.api_keys (tenant_id, key_id, label, digest, scopes, created_at)
@@ -159,3 +198,32 @@ SELECT origin FROM {tenancy}.cors_origins WHERE tenant_id = $1 ORDER BY origin L
 -- name: find_origin
 -- Tells whether any tenant names an origin.
 SELECT EXISTS (SELECT 1 FROM {tenancy}.cors_origins WHERE origin = $1) AS is_known;
+
+-- name: list_domains
+-- Lists the domains of a tenant by name, without claims that are over.
+SELECT domain, token, created_at, expires_at, proven_at FROM {tenancy}.domains
+WHERE tenant_id = $1 AND (proven_at IS NOT NULL OR expires_at > $2)
+ORDER BY domain LIMIT $3;
+
+-- name: delete_stale_claims
+-- Drops the claims of a tenant, which the transaction has locked, that nobody proved in time.
+DELETE FROM {tenancy}.domains WHERE tenant_id = $1 AND proven_at IS NULL AND expires_at <= $2;
+
+-- name: insert_domain
+-- Claims a domain; one that is claimed or proven already stays as it is.
+INSERT INTO {tenancy}.domains (tenant_id, domain, token, created_at, expires_at)
+VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT DO NOTHING;
+
+-- name: prove_domain
+-- Makes a claim proven; the index refuses a second tenant.
+UPDATE {tenancy}.domains SET proven_at = $3
+WHERE tenant_id = $1 AND domain = $2 AND proven_at IS NULL;
+
+-- name: delete_domain
+-- Removes a domain of a tenant.
+DELETE FROM {tenancy}.domains WHERE tenant_id = $1 AND domain = $2;
+
+-- name: find_domain_owner
+-- Reads who has proven a domain.
+SELECT tenant_id FROM {tenancy}.domains WHERE domain = $1 AND proven_at IS NOT NULL;

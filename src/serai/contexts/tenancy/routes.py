@@ -12,11 +12,14 @@ from litestar.params import FromPath, FromQuery, JSONBody
 
 from serai.contexts.tenancy import handlers, model
 from serai.contexts.tenancy.contract import (
+    DOMAIN_CHARS_MAX,
     LABEL_CHARS_MAX,
     ORIGIN_CHARS_MAX,
     ORIGINS_MAX,
     SCOPES,
     CreateKey,
+    DomainsView,
+    DomainView,
     IssuedKeyView,
     KeyView,
     NewKey,
@@ -24,7 +27,8 @@ from serai.contexts.tenancy.contract import (
     RevokeKey,
     WhoView,
 )
-from serai.contexts.tenancy.ports import TenantOrigins, Tenants
+from serai.contexts.tenancy.model import Domain
+from serai.contexts.tenancy.ports import DomainRecords, Domains, TenantOrigins, Tenants
 from serai.kernel import ids
 from serai.kernel.db import Database
 from serai.kernel.failure import NotFound, Refused
@@ -62,6 +66,12 @@ class OriginsBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         list[Annotated[Line, msgspec.Meta(max_length=ORIGIN_CHARS_MAX)]],
         msgspec.Meta(max_length=ORIGINS_MAX),
     ]
+
+
+class DomainBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A domain that is wanted, like shop.example.com."""
+
+    domain: Annotated[Line, msgspec.Meta(min_length=1, max_length=DOMAIN_CHARS_MAX)]
 
 
 def reading_routes(database: Database, tenants: Tenants) -> list[Any]:
@@ -187,3 +197,83 @@ def origin_routes(
         return send_view(OriginsView(list(chosen)))
 
     return [list_origins, replace_origins]
+
+
+def domain_routes(
+    database: Database, tenants: Tenants, domains: Domains, records: DomainRecords, *,
+    forget: Callable[[str], None],
+) -> list[Any]:  # fmt: skip
+    """The domains that a tenant is known by. `forget` tells this process's memory of a change."""
+    shown = {201: ResponseSpec(data_container=DomainView)}
+
+    @get("/v1/tenant/domains", guards=[requires("tenancy:read")], return_dto=None, tags=TAGS,
+         responses={200: ResponseSpec(data_container=DomainsView)},
+         summary="List the tenant's domains")  # fmt: skip
+    async def list_domains(request: Request[Any, Any, Any]) -> Response[bytes]:
+        """Proven ones, by which open routes know the tenant, and claims with what proves them."""
+        who = principal_of(request)
+        async with database.transaction(POOLED, (who.tenant_id,), is_read_only=True) as tx:
+            found = await domains.list_of(tx, who.tenant_id, tx.now)
+        return send_view(DomainsView([_domain_view(one) for one in found]))
+
+    @post("/v1/tenant/domains", guards=[requires("tenancy:write")], dto=json_body(DomainBody),
+          return_dto=None, status_code=201, tags=TAGS, summary="Claim a domain", opt=KEYLESS,
+          responses=shown)  # fmt: skip
+    async def claim_domain(
+        request: Request[Any, Any, Any], data: JSONBody[DomainBody]
+    ) -> Response[bytes]:
+        """Says which TXT record proves it. One that is there is shown again; it lasts a week."""
+        who, name = principal_of(request), model.choose_domain(data.domain)
+        async with database.transaction(DIRECTORY, (who.tenant_id,), is_transport=True) as tx:
+            claimed = await handlers.claim_domain(
+                who.tenant_id, name, secrets.token_urlsafe(model.SECRET_BYTES), cause_of(request),
+                tx=tx, tenants=tenants, domains=domains,
+            )  # fmt: skip
+        location = f"/v1/tenant/domains/{name}"
+        return send(answer_with(_domain_view(claimed), status=201, location=location))
+
+    @post("/v1/tenant/domains/{domain:str}/verifications", guards=[requires("tenancy:write")],
+          return_dto=None, status_code=200, tags=TAGS, summary="Prove a domain", opt=KEYLESS,
+          responses={200: ResponseSpec(data_container=DomainView)})  # fmt: skip
+    async def verify_domain(
+        request: Request[Any, Any, Any], domain: FromPath[str]
+    ) -> Response[bytes]:
+        """Asks the DNS for the record. Of several who claim a domain, the first to prove has it."""
+        who, name = principal_of(request), model.choose_domain(domain)
+        async with database.transaction(POOLED, (who.tenant_id,), is_read_only=True) as tx:
+            found = await handlers.find_domain(who.tenant_id, name, tx=tx, domains=domains)
+        if found.proven_at is None:
+            # No transaction is open while others are asked (ADR 0008).
+            refusal = model.find_unproven(found, await records.find_texts(found.record_name))
+            if refusal is not None:
+                raise refusal
+            async with database.transaction(DIRECTORY, (who.tenant_id,)) as tx:
+                found = await handlers.prove_domain(
+                    who.tenant_id, name, cause_of(request), tx=tx, tenants=tenants,
+                    domains=domains,
+                )  # fmt: skip
+            forget(name)
+        return send_view(_domain_view(found))
+
+    @delete("/v1/tenant/domains/{domain:str}", guards=[requires("tenancy:write")], return_dto=None,
+            status_code=204, tags=TAGS, summary="Give a domain up")  # fmt: skip
+    async def remove_domain(request: Request[Any, Any, Any], domain: FromPath[str]) -> None:
+        """Within five seconds no process knows the tenant by it any more; harmless twice."""
+        who, name = principal_of(request), model.domain_of_host(domain)
+        if name is None:
+            return
+        async with database.transaction(DIRECTORY, (who.tenant_id,)) as tx:
+            await handlers.remove_domain(
+                who.tenant_id, name, cause_of(request), tx=tx, domains=domains
+            )
+        forget(name)
+
+    return [list_domains, claim_domain, verify_domain, remove_domain]
+
+
+def _domain_view(domain: Domain) -> DomainView:
+    is_proven = domain.proven_at is not None
+    return DomainView(
+        domain.name, "proven" if is_proven else "claimed", domain.record_name, domain.record_value,
+        domain.created_at, None if is_proven else domain.expires_at, domain.proven_at,
+    )  # fmt: skip

@@ -4,23 +4,26 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
+import asyncpg
 import msgspec
 
 from serai.contexts.tenancy.contract import (
+    DOMAINS_MAX,
     ORIGINS_MAX,
     CreateKey,
     CreateTenant,
+    DomainTaken,
     KeyView,
-    MoveUnderWay,
-    MoveView,
+    OpenTenant,
     RevokeKey,
     Standing,
     TenantView,
 )
-from serai.contexts.tenancy.model import KeyAddress, KeyRecord, tier_of
-from serai.kernel import ids, queries
+from serai.contexts.tenancy.contract.moves import MoveUnderWay, MoveView
+from serai.contexts.tenancy.model import Domain, KeyAddress, KeyRecord, tier_of
+from serai.kernel import queries
 from serai.kernel.db import Record, Tx
-from serai.kernel.tenant import Home
+from serai.kernel.tenant import POOLED, Home
 
 SQL = queries.load(__package__)
 
@@ -41,6 +44,35 @@ class PostgresTenants:
             now,
         )
         return {row["tenant_id"] for row in rows}
+
+    async def insert_unproven(
+        self, tx: Tx, commands: Sequence[OpenTenant], now: datetime
+    ) -> set[UUID]:
+        rows = await tx.fetch(
+            SQL.insert_unproven,
+            [c.tenant_id for c in commands],
+            [c.name for c in commands],
+            POOLED.name,
+            POOLED.database,
+            POOLED.prefix,
+            now,
+        )
+        return {row["tenant_id"] for row in rows}
+
+    async def prove(self, tx: Tx, tenant_ids: Sequence[UUID]) -> set[UUID]:
+        rows = await tx.fetch(SQL.prove_tenants, list(tenant_ids))
+        for row in rows:
+            await tx.execute(SQL.tell_standing, row["tenant_id"])
+        return {row["tenant_id"] for row in rows}
+
+    async def expire(self, tx: Tx, tenant_ids: Sequence[UUID]) -> None:
+        await tx.execute(SQL.expire_tenants, list(tenant_ids))
+
+    async def list_expired(self, tx: Tx, limit: int) -> list[UUID]:
+        return [row["tenant_id"] for row in await tx.fetch(SQL.list_expired, limit)]
+
+    async def delete_expired(self, tx: Tx, tenant_id: UUID) -> None:
+        await tx.execute(SQL.delete_expired, tenant_id)
 
     async def insert_keys(self, tx: Tx, commands: Sequence[CreateKey], now: datetime) -> None:
         if not commands:
@@ -144,19 +176,15 @@ class PostgresMoves:
     async def hold(self, tx: Tx, tenant_id: UUID) -> bool:
         return bool(await tx.fetchval(SQL.hold_move, tenant_id))
 
-    async def begin(self, tx: Tx, tenant: Standing, target: Home, now: datetime) -> MoveView:
-        move_id = ids.new_id()
+    async def begin(self, tx: Tx, view: MoveView) -> MoveView:
         begun = await tx.fetchval(
-            SQL.insert_move, tenant.id, move_id,
-            tenant.home.name, tenant.home.database, tenant.home.prefix,
-            target.name, target.database, target.prefix, now,
+            SQL.insert_move, view.tenant_id, view.move_id,
+            view.source.name, view.source.database, view.source.prefix,
+            view.target.name, view.target.database, view.target.prefix, view.started_at,
         )  # fmt: skip
         if begun is None:
             raise MoveUnderWay("a move of this tenant has not ended, or it is not served now")
-        return MoveView(
-            tenant.name, tenant.id, move_id, tenant.home, target, "preparing", 0, None, None,
-            now, now, None,
-        )  # fmt: skip
+        return view
 
     async def note(
         self, tx: Tx, move: MoveView, step: str, now: datetime, *, error: str | None = None
@@ -196,6 +224,38 @@ class PostgresOrigins:
     async def is_known(self, tx: Tx, origin: str) -> bool:
         row = await tx.fetchrow(SQL.find_origin, origin)
         return row is not None and bool(row["is_known"])
+
+
+class PostgresDomains:
+    """`Domains` over PostgreSQL."""
+
+    async def list_of(self, tx: Tx, tenant_id: UUID, now: datetime) -> list[Domain]:
+        rows = await tx.fetch(SQL.list_domains, tenant_id, now, DOMAINS_MAX)
+        return [
+            Domain(tenant_id, row["domain"], row["token"], row["created_at"], row["expires_at"],
+                   row["proven_at"])
+            for row in rows
+        ]  # fmt: skip
+
+    async def claim(self, tx: Tx, domain: Domain) -> None:
+        await tx.execute(SQL.delete_stale_claims, domain.tenant_id, domain.created_at)
+        await tx.execute(
+            SQL.insert_domain, domain.tenant_id, domain.name, domain.token, domain.created_at,
+            domain.expires_at,
+        )  # fmt: skip
+
+    async def prove(self, tx: Tx, tenant_id: UUID, name: str, now: datetime) -> None:
+        try:
+            await tx.execute(SQL.prove_domain, tenant_id, name, now)
+        except asyncpg.UniqueViolationError as error:
+            raise DomainTaken("another tenant has proven this domain meanwhile") from error
+
+    async def delete(self, tx: Tx, tenant_id: UUID, name: str) -> bool:
+        return await tx.execute(SQL.delete_domain, tenant_id, name) > 0
+
+    async def find_owner(self, tx: Tx, name: str) -> UUID | None:
+        found: UUID | None = await tx.fetchval(SQL.find_domain_owner, name)
+        return found
 
 
 def _home(row: Record) -> Home:

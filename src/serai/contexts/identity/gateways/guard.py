@@ -37,7 +37,7 @@ LookUp = Callable[[Home, Claims], Awaitable[LiveSession | None]]
 
 
 class _Entry(msgspec.Struct, frozen=True):
-    principal: SignedIn
+    principal: Principal
     read_at: float
     expires_at: float
     """By the clock of the wall; `read_at` is by the one that only goes on."""
@@ -59,7 +59,7 @@ class Guard:
         self._known: dict[bytes, _Entry] = {}
         self._of_account: dict[UUID, set[bytes]] = {}
         self._over: dict[bytes, float] = {}
-        self._pending: dict[bytes, asyncio.Task[SignedIn | None]] = {}
+        self._pending: dict[bytes, asyncio.Task[Principal | None]] = {}
         self._slots = asyncio.Semaphore(LOOK_UPS_MAX)
         self._forgotten = 0
 
@@ -85,7 +85,7 @@ class Guard:
             raise _refusal()
         return principal
 
-    async def _at_home(self, principal: SignedIn) -> SignedIn:
+    async def _at_home(self, principal: Principal) -> Principal:
         """The principal, if its tenant may come in, and where it lives now."""
         home = await self._home_of(principal.tenant_id)
         if home == principal.home:
@@ -117,7 +117,7 @@ class Guard:
         self._known.clear()
         self._of_account.clear()
 
-    def _begin(self, digest: bytes, token: str) -> asyncio.Task[SignedIn | None]:
+    def _begin(self, digest: bytes, token: str) -> asyncio.Task[Principal | None]:
         """The look at a token, one at a time for each."""
         task = self._pending.get(digest)
         if task is None:
@@ -126,14 +126,14 @@ class Guard:
             task.add_done_callback(lambda done: self._end(digest, done))
         return task
 
-    def _end(self, digest: bytes, task: asyncio.Task[SignedIn | None]) -> None:
+    def _end(self, digest: bytes, task: asyncio.Task[Principal | None]) -> None:
         if self._pending.get(digest) is task:
             del self._pending[digest]
         if not task.cancelled():
             # Looked at here too: one that was begun ahead has nobody else who waits for it.
             task.exception()
 
-    async def _read(self, digest: bytes, token: str) -> SignedIn | None:
+    async def _read(self, digest: bytes, token: str) -> Principal | None:
         async with self._slots:
             began, forgotten = self._now(), self._forgotten
             claims = await self._verify(token)
@@ -148,7 +148,9 @@ class Guard:
                 _remember(self._over, digest, began + UNTOLD_S, OVER_MAX)
             return None
         actor = Actor(live.kind, live.account_id)
-        principal = SignedIn(claims.tenant, home, actor, live.scopes, session_id=claims.sid)
+        principal = Principal(claims.tenant, home, actor, live.scopes)
+        if claims.sid is not None:
+            principal = SignedIn(claims.tenant, home, actor, live.scopes, session_id=claims.sid)
         if is_current:
             self._keep(digest, _Entry(principal, began, float(claims.exp)))
         return principal

@@ -41,7 +41,7 @@ class Keychain:
 
     def __init__(
         self, database: Database, keys: Keys, sessions: Sessions, safe: Safe, clock: Clock, *,
-        issuer: str, now: Callable[[], float] = time.monotonic,
+        issuer: str, app_issuers: str, now: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         self._database = database
         self._keys = keys
@@ -49,6 +49,7 @@ class Keychain:
         self._safe = safe
         self._clock = clock
         self._issuer = issuer
+        self._app_issuers = app_issuers
         self._now = now
         self._known: tuple[SigningKey, ...] = _NOTHING
         self._public: dict[UUID, OKPKey] = {}
@@ -56,7 +57,7 @@ class Keychain:
         self._read_at = -READ_S
         self._lock = asyncio.Lock()
 
-    async def prepare(self) -> Callable[[Claims], str]:
+    async def prepare(self, token_type: str = TYPE) -> Callable[[msgspec.Struct], str]:
         key = await self._find_signing()
         private = self._private.get(key.id)
         if private is None:
@@ -64,9 +65,9 @@ class Keychain:
                 msgspec.json.decode(await self._safe.unseal(key.sealed_key))
             )
             self._private[key.id] = private
-        header = {"alg": ALGORITHM, "kid": str(key.id), "typ": TYPE}
+        header = {"alg": ALGORITHM, "kid": str(key.id), "typ": token_type}
 
-        def sign(claims: Claims) -> str:
+        def sign(claims: msgspec.Struct) -> str:
             return jws.serialize_compact(header, _encode(claims), private, algorithms=[ALGORITHM])
 
         return sign
@@ -85,9 +86,10 @@ class Keychain:
             claims: Claims = decode_json(_claims, signed.payload)
         except (Invalid, JoseError, ValueError):
             return None
-        if not tokens.is_timely(claims, issuer=self._issuer, now=self._clock.now()):
-            return None
-        return claims
+        is_timely = tokens.is_timely(
+            claims, issuer=self._issuer, app_issuers=self._app_issuers, now=self._clock.now()
+        )
+        return claims if is_timely and tokens.is_whole(claims) else None
 
     async def publish(self) -> list[dict[str, Any]]:
         """The public halves of all keys whose tokens may be good, as JWKs (RFC 7517)."""

@@ -3,17 +3,20 @@
 import asyncio
 from uuid import UUID
 
-from serai.contexts.identity.contract import InvitedStaff
+from serai.contexts.identity.contract import InvitedStaff, SignedIn
 from serai.contexts.identity.gateways.guard import Guard
 from serai.contexts.identity.gateways.keychain import Keychain
 from serai.contexts.identity.gateways.news import News
-from serai.contexts.identity.handlers import changing
+from serai.contexts.identity.handlers import changing, factors, signing_up
 from serai.contexts.identity.handlers.changing import InviteStaff
 from serai.contexts.identity.handlers.desk import Desk
 from serai.contexts.identity.model import accounts, tokens
+from serai.contexts.identity.ports import ACCOUNT, FoundPeople
 from serai.kernel import ids
+from serai.kernel.db import Tx
 from serai.kernel.events import Cause
-from serai.kernel.tenant import Homes
+from serai.kernel.person import Somebody
+from serai.kernel.tenant import Home, Homes
 from serai.kernel.web import Authenticator
 
 
@@ -21,13 +24,19 @@ class Office:
     """The contract's Protocol Identity."""
 
     def __init__(
-        self, desk: Desk, homes: Homes, *, guard: Guard, keychain: Keychain, news: News
-    ) -> None:
+        self, desk: Desk, homes: Homes, *, guard: Guard, keychain: Keychain, news: News,
+        people: FoundPeople,
+    ) -> None:  # fmt: skip
+        self._people = people
         self._desk = desk
         self._homes = homes
         self._guard = guard
         self._keychain = keychain
         self._news = news
+
+    @property
+    def owners(self) -> "FirstOwners":
+        return FirstOwners(self._desk)
 
     @property
     def authenticator(self) -> Authenticator:
@@ -45,6 +54,25 @@ class Office:
         key = await self._desk.mail_key.mail_key()
         return tokens.write_mail_token(key, tenant_id, token_id)
 
+    async def find_by_account(
+        self, tenant_id: UUID, account_id: UUID, *, tx: Tx
+    ) -> Somebody | None:
+        return await self._people.find_by_account(tenant_id, account_id, tx=tx)
+
+    async def find_by_email(self, tenant_id: UUID, email: str, *, tx: Tx) -> Somebody:
+        return await self._people.find_by_email(tenant_id, email, tx=tx)
+
+    async def show_again(
+        self, who: SignedIn, *, password: str, code: str | None, address: str | None
+    ) -> None:
+        await factors.show_again(
+            who.tenant_id, who.actor.id, password=password, code=code, address=address,
+            desk=self._desk, home=who.home,
+        )  # fmt: skip
+
+    async def spread(self, account_id: UUID, *, home: Home) -> None:
+        await self._desk.spread(ACCOUNT, account_id, home=home)
+
     async def invite_staff(
         self, tenant_id: UUID, *, email: str, name: str, roles: tuple[str, ...]
     ) -> InvitedStaff:
@@ -57,7 +85,7 @@ class Office:
 
     async def find_mail_token(self, tenant_id: UUID, email: str) -> str | None:
         home = await self._homes.home_of(tenant_id)
-        async with self._desk.database.transaction(home, (tenant_id,), is_read_only=True) as tx:
+        async with self._desk.database.transaction(home, (tenant_id,)) as tx:
             token = await self._desk.sessions.find_latest_mail_token(
                 tenant_id, email, now=tx.now, tx=tx
             )
@@ -72,3 +100,18 @@ class Office:
         # The others hear of it; here nobody comes in by an old key even until the news is back.
         self._guard.forget_all()
         return made.id
+
+
+class FirstOwners:
+    """The contract's Protocol Owners."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def admit(self, *, email: str, address: str | None) -> None:
+        await signing_up.admit(email=email, address=address, desk=self._desk)
+
+    async def invite_owner(
+        self, tenant_id: UUID, account_id: UUID, email: str, cause: Cause, *, tx: Tx
+    ) -> None:
+        await signing_up.invite_owner(tenant_id, account_id, email, cause, desk=self._desk, tx=tx)

@@ -23,6 +23,7 @@ from serai.contexts.identity.handlers.desk import Desk
 from serai.contexts.identity.handlers.proving import write_invitation
 from serai.contexts.identity.model import accounts, roles
 from serai.contexts.identity.model.accounts import Account, email_key
+from serai.contexts.identity.model.passkeys import NOBODY
 from serai.contexts.identity.ports import ACCOUNT, TENANT
 from serai.kernel import ids
 from serai.kernel.changes import describe
@@ -65,7 +66,7 @@ async def invite_staff(
     """A member of the staff without a password, and the token of the mail to choose one by.
 
     With `is_again` one who is there is given the roles and a new token instead of a refusal, and
-    is asked for no second factor.
+    is asked for no second factor; her passkeys and links to providers are gone.
     """
     tenant_id = command.tenant_id
     async with desk.database.transaction(home, (tenant_id,)) as tx:
@@ -77,7 +78,7 @@ async def invite_staff(
             tuple(dict.fromkeys(command.roles)), 1, tx.now,
         )  # fmt: skip
         there: Account | None = None
-        if not await desk.accounts.insert(account, tx=tx):
+        if await desk.accounts.insert(account, tx=tx) is None:
             there = await desk.accounts.find_named(
                 tenant_id, "staff", email_key(command.email), tx=tx
             )
@@ -85,13 +86,11 @@ async def invite_staff(
                 raise AccountExists("there is a member of the staff with this address")
             account = accounts.change(there, roles=command.roles, is_suspended=False, now=tx.now)
             await desk.accounts.update(account, tx=tx)
-            if await desk.factors.delete(tenant_id, account.id, tx=tx):
-                subject = ("account", account.id)
-                change = describe("identity.second_factor_removed", subject, command.cause)
-                tx.record(tenant_id, change)
+            await _drop_factors(account, command.cause, desk=desk, tx=tx)
+            await desk.providers.delete_links(tenant_id, account.id, tx=tx)
             await desk.sessions.tell(ACCOUNT, account.id, tx=tx)
-        token = await write_invitation(account, desk=desk, tx=tx)
-        event = StaffInvited(account.id, token.id, account.email, account.name)
+        token, rests = await write_invitation(account, desk=desk, tx=tx)
+        event = StaffInvited(account.id, token.id, rests.email, rests.name)
         tx.announce(tenant_id, event, command.cause)
         _record("identity.staff_invited", there, account, command.cause, tx=tx)
     await desk.spread(ACCOUNT, account.id, home=home)
@@ -149,6 +148,22 @@ async def end_sessions_of(
     await desk.spread(ACCOUNT, account_id, home=home)
 
 
+async def drop_factors_of(
+    tenant_id: UUID, account_id: UUID, kind: AccountKind, *, held: frozenset[str], cause: Cause,
+    desk: Desk, home: Home,
+) -> None:  # fmt: skip
+    """Takes every second factor of another's account away, for who has lost hers; she is out."""
+    async with desk.database.transaction(home, (tenant_id,)) as tx:
+        account = await desk.accounts.lock(tenant_id, account_id, tx=tx)
+        if account is None or account.kind != kind:
+            raise NotFound("no account of this kind has this id")
+        own = await _read_own(tenant_id, desk=desk, tx=tx)
+        _check_power(account.roles, own=own, held=held)
+        await _drop_factors(account, cause, desk=desk, tx=tx)
+        await desk.end_sessions(tenant_id, account_id, reason="factors_lost", cause=cause, tx=tx)
+    await desk.spread(ACCOUNT, account_id, home=home)
+
+
 async def save_role(
     tenant_id: UUID, name: str, wanted: Sequence[str], *, held: frozenset[str], cause: Cause,
     desk: Desk, home: Home,
@@ -190,7 +205,9 @@ async def delete_role(
         refusal = accounts.refuse_more_powerful(own[name], held=held)
         if refusal is not None:
             raise refusal
-        if await desk.accounts.count_with_role(tenant_id, name, is_everyone=True, tx=tx):
+        if await desk.accounts.count_with_role(
+            tenant_id, name, is_everyone=True, but=NOBODY, tx=tx
+        ):
             raise RoleInUse("someone has this role; give her another one first")
         await desk.roles.delete(tenant_id, name, tx=tx)
         await desk.sessions.tell(TENANT, tenant_id, tx=tx)
@@ -198,6 +215,15 @@ async def delete_role(
         change = describe("identity.role_deleted", ("role", name), cause, before=gone)
         tx.record(tenant_id, change)
     await desk.spread(TENANT, tenant_id, home=home)
+
+
+async def _drop_factors(account: Account, cause: Cause, *, desk: Desk, tx: Tx) -> None:
+    had_codes = await desk.factors.delete(account.tenant_id, account.id, tx=tx)
+    had = await desk.passkeys.delete_all(account.tenant_id, account.id, tx=tx)
+    told = {"had_codes": had_codes, "passkeys": had}
+    subject = ("account", account.id)
+    change = describe("identity.second_factor_removed", subject, cause, before=told)
+    tx.record(account.tenant_id, change)
 
 
 def _record(action: str, before: Account | None, after: Account, cause: Cause, *, tx: Tx) -> None:
@@ -232,8 +258,8 @@ async def _keep_an_owner(before: Account, after: Account, *, desk: Desk, tx: Tx)
     was = before.may_sign_in and roles.OWNER in before.roles
     if not was or (after.may_sign_in and roles.OWNER in after.roles):
         return
-    owners = await desk.accounts.count_with_role(
-        before.tenant_id, roles.OWNER, is_everyone=False, tx=tx
+    others = await desk.accounts.count_with_role(
+        before.tenant_id, roles.OWNER, is_everyone=False, but=before.id, tx=tx
     )
-    if owners <= 1:
+    if not others:
         raise LastOwner("this is the last owner who can sign in: make another one first")

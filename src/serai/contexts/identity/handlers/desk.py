@@ -27,8 +27,11 @@ from serai.contexts.identity.ports import (
     Throttles,
     Told,
 )
+from serai.contexts.identity.ports.passkeys import Ceremonies, Passkeys
+from serai.contexts.identity.ports.providers import Providers, Relying
 from serai.kernel.changes import describe
 from serai.kernel.db import Database, Tx
+from serai.kernel.edge import Origins
 from serai.kernel.events import Cause
 from serai.kernel.failure import Throttled, Unavailable
 from serai.kernel.tenant import POOLED, Home
@@ -69,11 +72,17 @@ class Desk:
     throttles: Throttles
     roles: Roles
     factors: Factors
+    passkeys: Passkeys
+    ceremonies: Ceremonies
+    providers: Providers
+    relying: Relying
     hashing: Hashing
     signing: Signing
     mail_key: MailKey
     seals: Seals
     told: Told
+    pages: Origins
+    """Of which origins the pages are that a tenant names."""
     issuer: str
     logins_per_address: int
     """Tries to sign in that one network address has at once; 0: they are not counted."""

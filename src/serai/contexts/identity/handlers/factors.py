@@ -13,10 +13,13 @@ from serai.contexts.identity.contract import (
     SpareCodesView,
     WrongCredentials,
 )
+from serai.contexts.identity.handlers import demanding
 from serai.contexts.identity.handlers.desk import Desk
 from serai.contexts.identity.handlers.signing_in import login_buckets
 from serai.contexts.identity.model import factors, passwords
 from serai.contexts.identity.model.accounts import Account
+from serai.contexts.identity.model.passkeys import Passkey
+from serai.contexts.identity.ports import ACCOUNT
 from serai.kernel.changes import describe
 from serai.kernel.db import Tx
 from serai.kernel.events import Cause
@@ -27,13 +30,23 @@ SECRET_BYTES: Final = 20
 """What RFC 4226 recommends, and every authenticator takes."""
 
 
-async def check(account: Account, code: str | None, *, desk: Desk, tx: Tx) -> None:
-    """Refuses to let an account with a second factor in without a code that is good now."""
+async def check(
+    account: Account, code: str | None, *, shown: Passkey | None, desk: Desk, tx: Tx
+) -> None:
+    """Refuses an account with a second factor without a passkey of it, or a code that is good."""
+    if shown is not None:
+        if await desk.passkeys.lock(account.tenant_id, shown.id, account.id, tx=tx) is None:
+            raise WrongCredentials("the passkey was not accepted: ask for a new challenge")
+        return
     factor = await desk.factors.lock(account.tenant_id, account.id, tx=tx)
     if factor is None or factor.confirmed_at is None:
+        if await desk.passkeys.list_of(account.tenant_id, account.id, tx=tx):
+            raise SecondFactorRequired("show a `passkey` too")
         return
     if code is None:
-        raise SecondFactorRequired("send a `code` of the authenticator, or a spare one, too")
+        raise SecondFactorRequired(
+            "send a `code` of the authenticator, or a spare one, or show a `passkey` too"
+        )
     secret = (await desk.seals.unseal(factor.sealed_secret)).decode()
     used = factors.use(factor, secret, code, now=tx.now)
     if used is None:
@@ -74,21 +87,37 @@ async def confirm(
             raise SecondFactorUnfit("this is not the code that the authenticator shows now")
         confirmed = factors.confirm(used, spares, now=tx.now)
         await desk.factors.update(tenant_id, confirmed, tx=tx)
+        await desk.sessions.tell(ACCOUNT, account_id, tx=tx)
         _record("identity.second_factor_confirmed", tenant_id, account_id, cause, tx=tx)
+    await desk.spread(ACCOUNT, account_id, home=home)
     return SpareCodesView(spares)
 
 
 async def remove(
-    tenant_id: UUID, account_id: UUID, *, password: str, code: str, address: str | None,
-    cause: Cause, desk: Desk, home: Home,
+    tenant_id: UUID, account_id: UUID, *, password: str, code: str | None, shown: Passkey | None,
+    address: str | None, cause: Cause, desk: Desk, home: Home,
 ) -> None:  # fmt: skip
     """Takes a second factor away, for who has both."""
     account = await _show(tenant_id, account_id, password, address, desk=desk, home=home)
     async with desk.database.transaction(home, (tenant_id,)) as tx:
-        await check(account, code, desk=desk, tx=tx)
+        locked = await desk.accounts.lock(tenant_id, account_id, tx=tx) or account
+        await check(locked, code, shown=shown, desk=desk, tx=tx)
         if not await desk.factors.delete(tenant_id, account_id, tx=tx):
             raise NotFound("there is no second factor")
+        await demanding.keep_a_factor(locked, desk=desk, tx=tx)
+        await desk.sessions.tell(ACCOUNT, account_id, tx=tx)
         _record("identity.second_factor_removed", tenant_id, account_id, cause, tx=tx)
+    await desk.spread(ACCOUNT, account_id, home=home)
+
+
+async def show_again(
+    tenant_id: UUID, account_id: UUID, *, password: str, code: str | None, address: str | None,
+    desk: Desk, home: Home,
+) -> None:  # fmt: skip
+    """Refuses who is signed in and does not show once more who she is."""
+    account = await _show(tenant_id, account_id, password, address, desk=desk, home=home)
+    async with desk.database.transaction(home, (tenant_id,)) as tx:
+        await check(account, code, shown=None, desk=desk, tx=tx)
 
 
 def _record(action: str, tenant_id: UUID, account_id: UUID, cause: Cause, *, tx: Tx) -> None:

@@ -23,7 +23,7 @@ from serai.contexts.identity.model import accounts, passwords, roles, throttle, 
 from serai.contexts.identity.model.accounts import Account, email_key
 from serai.contexts.identity.model.throttle import Allowance
 from serai.contexts.identity.model.tokens import MailPurpose
-from serai.contexts.identity.ports import ACCOUNT, MailToken
+from serai.contexts.identity.ports import ACCOUNT, MailToken, SealedAddress
 from serai.kernel import ids
 from serai.kernel.changes import describe
 from serai.kernel.db import Tx
@@ -73,8 +73,8 @@ async def request_registration(command: Register, *, desk: Desk, home: Home) -> 
     async with desk.open(home, tenant_id) as tx:
         token = _mail_token(tenant_id, "registration", command.email, now=tx.now)
         token = msgspec.structs.replace(token, name=command.name, password_hash=hashed)
-        await desk.sessions.insert_mail_token(token, tx=tx)
-        event = RegistrationRequested(token.id, command.email, command.name)
+        rests = await desk.sessions.insert_mail_token(token, tx=tx)
+        event = RegistrationRequested(token.id, rests.email, rests.name)
         tx.announce(tenant_id, event, command.cause)
 
 
@@ -93,11 +93,12 @@ async def confirm_registration(
             tenant_id, ids.new_id(), "customer", token.email, token.name, token.password_hash,
             (roles.CUSTOMER,), 1, tx.now,
         )  # fmt: skip
-        if not await desk.accounts.insert(account, tx=tx):
+        rests = await desk.accounts.insert(account, tx=tx)
+        if rests is None:
             raise AccountExists(
                 "there is an account with this address: sign in, or reset its password"
             )
-        event = CustomerRegistered(account.id, account.email, account.name)
+        event = CustomerRegistered(account.id, rests.email, rests.name)
         tx.announce(tenant_id, event, cause)
     return accounts.view_of(account)
 
@@ -114,10 +115,11 @@ async def request_reset(command: RequestReset, *, desk: Desk, home: Home) -> Non
         is_there = account is not None and account.suspended_at is None
         email = account.email if account is not None and is_there else command.email
         token = _mail_token(tenant_id, "password", email, now=tx.now)
+        token = msgspec.structs.replace(token, kind=command.kind)
         if account is not None and is_there:
             token = msgspec.structs.replace(token, account_id=account.id)
-        await desk.sessions.insert_mail_token(token, tx=tx)
-        event = PasswordResetRequested(token.id, email if is_there else None)
+        rests = await desk.sessions.insert_mail_token(token, tx=tx)
+        event = PasswordResetRequested(token.id, rests.email if is_there else None)
         tx.announce(tenant_id, event, command.cause)
 
 
@@ -172,14 +174,17 @@ async def change_password(
     await desk.spread(ACCOUNT, account_id, home=home)
 
 
-async def write_invitation(account: Account, *, desk: Desk, tx: Tx) -> MailToken:
-    """A token by which an account's password can be chosen for the first time."""
+async def write_invitation(
+    account: Account, *, desk: Desk, tx: Tx
+) -> tuple[MailToken, SealedAddress]:
+    """A token by which an account's password can be chosen for the first time, and whose it is."""
     token = _mail_token(
         account.tenant_id, "password", account.email, now=tx.now, ttl=INVITATION_TTL
     )
-    token = msgspec.structs.replace(token, account_id=account.id)
-    await desk.sessions.insert_mail_token(token, tx=tx)
-    return token
+    token = msgspec.structs.replace(
+        token, account_id=account.id, name=account.name, kind=account.kind
+    )
+    return token, await desk.sessions.insert_mail_token(token, tx=tx)
 
 
 async def _put_password(

@@ -1,6 +1,8 @@
 """Signing in and staying in: a password for a session, a refresh token for the next two tokens."""
 
 import secrets
+from collections.abc import Callable
+from datetime import timedelta
 from typing import Final, Protocol
 from uuid import UUID
 
@@ -18,10 +20,13 @@ from serai.contexts.identity.contract import (
 from serai.contexts.identity.handlers.desk import Desk
 from serai.contexts.identity.model import passwords, sessions, throttle, tokens
 from serai.contexts.identity.model.accounts import Account, email_key
+from serai.contexts.identity.model.passkeys import Passkey
 from serai.contexts.identity.model.sessions import RefreshToken, Session
 from serai.contexts.identity.model.throttle import Allowance
 from serai.contexts.identity.ports import ACCOUNT
 from serai.kernel import ids
+from serai.kernel.actor import Actor
+from serai.kernel.changes import describe
 from serai.kernel.db import Tx
 from serai.kernel.events import Cause
 from serai.kernel.tenant import Home
@@ -33,7 +38,9 @@ _OVER: Final = "this refresh token is no good any more: sign in again"
 class CheckFactor(Protocol):
     """Refuses an account whose second factor is not shown."""
 
-    async def __call__(self, account: Account, code: str | None, *, desk: Desk, tx: Tx) -> None: ...
+    async def __call__(
+        self, account: Account, code: str | None, *, shown: Passkey | None, desk: Desk, tx: Tx
+    ) -> None: ...
 
 
 class SignIn(msgspec.Struct, frozen=True):
@@ -47,6 +54,11 @@ class SignIn(msgspec.Struct, frozen=True):
     """Where she comes from, as far as the edge can know."""
     code: str | None
     """Of her second factor, where she has one."""
+    shown: Passkey | None
+    """The passkey that she has shown, in place of a code."""
+    cause: Cause
+    app_id: UUID | None = None
+    """`PAGES` for a session with the provider's pages; None: the shop itself."""
 
 
 def login_bucket(kind: AccountKind, email: str) -> bytes:
@@ -59,10 +71,15 @@ def login_buckets(
 ) -> dict[bytes, Allowance]:
     """What a try to show a password takes from."""
     wanted = {login_bucket(kind, email): throttle.LOGINS_OF_ACCOUNT}
-    if address is not None and desk.logins_per_address:
-        allowance = Allowance(desk.logins_per_address, throttle.LOGIN_REFILL)
-        wanted[throttle.bucket_of("address", address)] = allowance
-    return wanted
+    return wanted | address_buckets(desk, address)
+
+
+def address_buckets(desk: Desk, address: str | None) -> dict[bytes, Allowance]:
+    """What a try to come in takes from the tries of a network address, where they are counted."""
+    if address is None or not desk.logins_per_address:
+        return {}
+    allowance = Allowance(desk.logins_per_address, throttle.LOGIN_REFILL)
+    return {throttle.bucket_of("address", address): allowance}
 
 
 async def sign_in(
@@ -86,18 +103,40 @@ async def sign_in(
         current = await desk.accounts.lock(tenant_id, account.id, tx=tx)
         if current is None or not current.may_sign_in or current.password_hash != known:
             raise WrongCredentials(_WRONG)
-        await check_factor(current, command.code, desk=desk, tx=tx)
+        await check_factor(current, command.code, shown=command.shown, desk=desk, tx=tx)
         if renewed != known:
             await desk.accounts.update(
                 msgspec.structs.replace(current, password_hash=renewed), tx=tx
             )
         await desk.throttles.fill(tenant_id, login_bucket(command.kind, command.email), tx=tx)
-        session, refresh = await begin_session(current, desk=desk, tx=tx)
-        claims = _claim(desk, current, session.id, tx=tx)
-    return _tokens(sign(claims), refresh, session)
+        return await open_session(
+            current, sign=sign, by="password", cause=command.cause, desk=desk, tx=tx,
+            app_id=command.app_id,
+        )  # fmt: skip
 
 
-async def begin_session(account: Account, *, desk: Desk, tx: Tx) -> tuple[Session, str]:
+async def open_session(
+    account: Account, *, sign: Callable[[tokens.Claims], str], by: str, cause: Cause, desk: Desk,
+    tx: Tx, app_id: UUID | None = None,
+) -> TokensView:  # fmt: skip
+    """A new session of an account that has shown what it has to, and its first two tokens."""
+    session, refresh = await begin_session(
+        account, desk=desk, tx=tx, app_id=app_id,
+        lasts=None if app_id is None else sessions.PAGES_TTL,
+    )  # fmt: skip
+    told = {"session_id": session.id, "by": by}
+    herself = msgspec.structs.replace(
+        cause, actor=Actor(account.kind, account.id, cause.actor.address)
+    )
+    change = describe("identity.signed_in", ("account", account.id), herself, after=told)
+    tx.record(account.tenant_id, change)
+    return _tokens(sign(_claim(desk, account, session.id, tx=tx)), refresh, session)
+
+
+async def begin_session(
+    account: Account, *, desk: Desk, tx: Tx, app_id: UUID | None = None,
+    scopes: tuple[str, ...] = (), lasts: timedelta | None = None,
+) -> tuple[Session, str]:  # fmt: skip
     """A new session of an account, and its first refresh token; the oldest make room."""
     family, fresh = _half(), _half()
     session = Session(
@@ -107,10 +146,12 @@ async def begin_session(account: Account, *, desk: Desk, tx: Tx) -> tuple[Sessio
         fresh=sessions.digest_of(fresh),
         created_at=tx.now,
         used_at=tx.now,
-        expires_at=sessions.expiry(tx.now, tx.now),
+        expires_at=sessions.expiry(tx.now, tx.now) if lasts is None else tx.now + lasts,
+        app_id=app_id,
+        scopes=scopes,
     )
     ended = await desk.sessions.end_oldest(
-        account.tenant_id, account.id, kept=SESSIONS_MAX - 1, now=tx.now, tx=tx
+        account.tenant_id, account.id, app_id=app_id, kept=SESSIONS_MAX - 1, now=tx.now, tx=tx
     )
     if ended:
         await desk.sessions.tell(ACCOUNT, account.id, tx=tx)

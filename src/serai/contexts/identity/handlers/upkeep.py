@@ -1,5 +1,6 @@
 """Takes away what has been over for long enough."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -16,7 +17,7 @@ TENANTS_MAX: Final = 200
 
 
 async def prune_old(
-    database: Database, home: Home, clock: Clock, *, homes: Homes, rows: OldRows
+    database: Database, home: Home, clock: Clock, *, homes: Homes, rows: Sequence[OldRows]
 ) -> int:
     """Deletes a chunk of what is over, and buckets that are full; how many at most at once."""
     tenants = sorted(await homes.tenants_of(home))
@@ -25,6 +26,7 @@ async def prune_old(
         chunk = tenants[start : start + TENANTS_MAX]
         now = clock.now()
         async with database.transaction(home, chunk) as tx:
-            gone = await rows.prune(chunk, before=now - KEPT, now=now, limit=PRUNE_CHUNK, tx=tx)
-        most = max(most, gone)
+            for one in rows:
+                gone = await one.prune(chunk, before=now - KEPT, now=now, limit=PRUNE_CHUNK, tx=tx)
+                most = max(most, gone)
     return most

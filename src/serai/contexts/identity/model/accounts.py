@@ -1,6 +1,5 @@
 """Accounts: how an address is compared, and who may change whom."""
 
-import unicodedata
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
@@ -8,6 +7,7 @@ from uuid import UUID
 import msgspec
 
 from serai.contexts.identity.contract import AccountKind, AccountView, MorePowerful
+from serai.kernel import sealed
 from serai.kernel.failure import Refused
 
 
@@ -27,12 +27,18 @@ class Account(msgspec.Struct, frozen=True):
 
     @property
     def may_sign_in(self) -> bool:
-        return self.password_hash is not None and self.suspended_at is None
+        """Whether it is let in by what it has shown: a password, a passkey or a provider's word."""
+        return self.suspended_at is None
 
 
 def email_key(email: str) -> str:
     """What an address is compared by: how its letters are written makes no difference."""
-    return unicodedata.normalize("NFKC", email).casefold()
+    return sealed.normalize(email)
+
+
+def person_of(tenant_id: UUID, kind: AccountKind, email: str) -> sealed.Person:
+    """Whom an address names; the staff are other people than customers, so both can be erased."""
+    return sealed.Person(tenant_id, sealed.STAFF if kind == "staff" else sealed.BUYER, email)
 
 
 def view_of(account: Account) -> AccountView:

@@ -19,6 +19,8 @@ OWNER: Final = "owner"
 CUSTOMER: Final = "customer"
 _READS: Final = tuple(scope for scope in SCOPES if scope.endswith(":read"))
 
+OWNERS_ONLY: Final = frozenset({"tenancy:write", "identity:write", "billing:write"})
+
 READY_MADE: Final[Mapping[str, tuple[str, ...]]] = {
     CUSTOMER: ("catalog:read", "orders:own"),
     "vendor": (
@@ -30,7 +32,7 @@ READY_MADE: Final[Mapping[str, tuple[str, ...]]] = {
         "payments:read", "shipping:read", "returns:read", "returns:write", "notifications:read",
         "notifications:write", "identity:read",
     ),
-    "manager": tuple(scope for scope in SCOPES if scope not in {"tenancy:write", "identity:write"}),
+    "manager": tuple(scope for scope in SCOPES if scope not in OWNERS_ONLY),
     OWNER: SCOPES,
     "auditor": _READS,
 }  # fmt: skip

@@ -19,6 +19,9 @@ SESSION_IDLE: Final = timedelta(days=30)
 """How long a session lasts that nobody uses."""
 SESSION_MAX: Final = timedelta(days=180)
 """How long a session lasts at most: then the password is asked for again."""
+PAGES: Final = UUID(int=0)
+"""The app of a session in the browser, with the pages on which she signs in for the others."""
+PAGES_TTL: Final = timedelta(hours=12)
 HALF_BYTES: Final = 32
 REFRESH_CHARS: Final = 156
 
@@ -47,6 +50,10 @@ class Session(msgspec.Struct, frozen=True):
     used_at: datetime
     expires_at: datetime
     ended_at: datetime | None = None
+    app_id: UUID | None = None
+    """The app that the session was given to; None: the shop's own front."""
+    scopes: tuple[str, ...] = ()
+    """What was granted to the app."""
 
 
 def digest_of(half: str) -> bytes:
@@ -75,10 +82,15 @@ def family_half(text: str) -> str:
 
 
 def judge(
-    session: Session | None, token: RefreshToken, *, now: datetime
+    session: Session | None, token: RefreshToken, *, app_id: UUID | None = None, now: datetime
 ) -> Literal["good", "used", "bad"]:
-    """Whether a refresh token is the latest of a living family, was used before, or is neither."""
-    if session is None or not hmac.compare_digest(session.family, token.family):
+    """Whether a refresh token is the latest of a living family, was used before, or is neither.
+
+    Of another app's session it is neither: nobody ends what is not hers.
+    """
+    if session is None or session.app_id != app_id:
+        return "bad"
+    if not hmac.compare_digest(session.family, token.family):
         return "bad"
     if session.ended_at is not None or session.expires_at <= now:
         return "bad"

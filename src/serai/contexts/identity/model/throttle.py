@@ -22,6 +22,10 @@ LOGIN_REFILL = timedelta(seconds=2)
 """How often one address gets another try; how many at once is a setting."""
 MAILS_TO_ADDRESS = Allowance(3, timedelta(minutes=10))
 """Mails that anyone can have sent to an address by asking."""
+SIGN_UPS_OF_ADDRESS = Allowance(5, timedelta(minutes=12))
+"""Tenants that one network address can sign up."""
+SIGN_UPS = Allowance(100, timedelta(seconds=30))
+"""Tenants that everybody together can sign up: a bound on what strangers can make us store."""
 
 
 def bucket_of(*parts: str) -> bytes:

@@ -8,6 +8,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, Literal
 from uuid import UUID
@@ -36,15 +37,20 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     typ: Literal["at+jwt"]
 
 
-class Claims(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The claims of an access token."""
+class Claims(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True
+):
+    """The claims of an access token; an app's says which app it is, and how far it goes."""
 
     iss: str
     aud: str
     sub: UUID
     tenant: UUID
-    kind: AccountKind
-    sid: UUID
+    kind: AccountKind | Literal["app"]
+    sid: UUID | None = None
+    """The session that it ends with; an app that comes by itself has none."""
+    client_id: UUID | None = None
+    scope: str = ""
     roles: tuple[str, ...]
     """As they were when it was signed, for who reads it; what Serai goes by is read anew."""
     iat: int
@@ -65,6 +71,19 @@ def claim(
     )  # fmt: skip
 
 
+def claim_for_app(
+    *, issuer: str, app_id: UUID, tenant_id: UUID, account_id: UUID | None,
+    session_id: UUID | None, scopes: Sequence[str], token_id: UUID, now: datetime,
+) -> Claims:  # fmt: skip
+    """The claims of an app's token: for a person in a session, or for itself without both."""
+    at = int(now.timestamp())
+    return Claims(
+        iss=issuer, aud=AUDIENCE, sub=account_id or app_id, tenant=tenant_id,
+        kind="app" if account_id is None else "customer", sid=session_id, client_id=app_id,
+        scope=" ".join(scopes), roles=(), iat=at, nbf=at, exp=at + ACCESS_S, jti=token_id,
+    )  # fmt: skip
+
+
 def header_text(token: str) -> bytes | None:
     """The JSON of a token's header; None for what has not the form of a signed token."""
     if len(token) > TOKEN_CHARS_MAX or token.count(".") != 2:  # noqa: PLR2004 - RFC 7515, 7.1
@@ -72,11 +91,26 @@ def header_text(token: str) -> bytes | None:
     return _decode(token.partition(".")[0])
 
 
-def is_timely(claims: Claims, *, issuer: str, now: datetime) -> bool:
-    """Whether it is meant for us, now, and lasts no longer than ours do."""
+def is_whole(claims: Claims) -> bool:
+    """Whether it says what a token of its kind does, no more and no less."""
+    if claims.client_id is None:
+        return claims.kind != "app" and claims.sid is not None and not claims.scope
+    if claims.kind == "app":
+        return claims.sid is None and claims.sub == claims.client_id
+    return claims.kind == "customer" and claims.sid is not None
+
+
+def is_timely(claims: Claims, *, issuer: str, app_issuers: str, now: datetime) -> bool:
+    """Whether it is meant for us, now, and lasts no longer than ours do.
+
+    Each tenant issues the tokens of its apps, by an address below `app_issuers`.
+    """
     at = now.timestamp()
+    is_ours = claims.iss == issuer
+    if claims.client_id is not None:
+        is_ours = claims.iss.startswith(app_issuers)
     return (
-        claims.iss == issuer
+        is_ours
         and claims.aud == AUDIENCE
         and claims.nbf <= at + CLOCK_SKEW_S
         and claims.iat <= at + CLOCK_SKEW_S

@@ -1,17 +1,19 @@
 -- Accounts are locked one at a time; the roles of a tenant, by an advisory lock, before any of them.
 
 -- name: insert_account
--- Adds an account unless its kind has one of that address.
+-- Adds an account unless its kind has one of that address, which one from before keeps in clear.
 INSERT INTO {identity}.accounts
   (tenant_id, id, kind, email, email_key, name, password_hash, roles, created_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9
+WHERE NOT EXISTS (
+  SELECT 1 FROM {identity}.accounts a WHERE a.tenant_id = $1 AND a.kind = $3 AND a.email_key = $10)
 ON CONFLICT DO NOTHING
 RETURNING id;
 
 -- name: find_named_account
--- Reads the account of an address.
+-- Reads the account of an address, by its digest or, from before, by the address itself.
 SELECT tenant_id, id, kind, email, name, password_hash, roles, version, created_at, suspended_at
-FROM {identity}.accounts WHERE tenant_id = $1 AND kind = $2 AND email_key = $3;
+FROM {identity}.accounts WHERE tenant_id = $1 AND kind = $2 AND email_key = ANY ($3::text[]) LIMIT 1;
 
 -- name: find_account
 -- Reads one account.
@@ -26,7 +28,7 @@ FROM {identity}.accounts WHERE tenant_id = $1 AND id = $2 FOR UPDATE;
 -- name: update_account
 -- Writes down what can change of a locked account.
 UPDATE {identity}.accounts
-SET name = $3, password_hash = $4, roles = $5, version = $6, suspended_at = $7
+SET password_hash = $3, roles = $4, version = $5, suspended_at = $6
 WHERE tenant_id = $1 AND id = $2;
 
 -- name: list_accounts
@@ -36,11 +38,17 @@ FROM {identity}.accounts WHERE tenant_id = $1 AND kind = $2 AND id < $3
 ORDER BY id DESC LIMIT $4;
 
 -- name: count_accounts_with_role
--- Counts, up to a bound, the accounts that have a role: all of them, or those who may sign in.
+-- Counts, up to a bound, the accounts but one that have a role: all, or those who can sign in.
 SELECT count(*)::int AS found FROM (
-  SELECT id FROM {identity}.accounts
-  WHERE tenant_id = $1 AND $2 = ANY (roles)
-    AND ($4::boolean OR (suspended_at IS NULL AND password_hash IS NOT NULL))
+  SELECT a.id FROM {identity}.accounts a
+  WHERE a.tenant_id = $1 AND $2 = ANY (a.roles) AND a.id <> $5
+    AND ($4::boolean OR (a.suspended_at IS NULL AND (
+      a.password_hash IS NOT NULL
+      OR EXISTS (SELECT FROM {identity}.passkeys p WHERE p.tenant_id = $1 AND p.account_id = a.id)
+      OR EXISTS (
+        SELECT FROM {identity}.provider_links l WHERE l.tenant_id = $1 AND l.account_id = a.id
+      )
+    )))
   LIMIT $3
 ) AS holders;
 

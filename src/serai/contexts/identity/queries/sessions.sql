@@ -3,12 +3,12 @@
 -- name: insert_session
 -- Adds a session.
 INSERT INTO {identity}.sessions
-  (tenant_id, id, account_id, family, fresh, created_at, used_at, expires_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8);
+  (tenant_id, id, account_id, family, fresh, created_at, used_at, expires_at, app_id, scopes)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
 
 -- name: lock_session
 -- Locks and reads one session.
-SELECT id, account_id, family, fresh, created_at, used_at, expires_at, ended_at
+SELECT id, account_id, family, fresh, created_at, used_at, expires_at, ended_at, app_id, scopes
 FROM {identity}.sessions WHERE tenant_id = $1 AND id = $2 FOR UPDATE;
 
 -- name: rotate_session
@@ -28,10 +28,11 @@ UPDATE {identity}.sessions s SET ended_at = $5, reason = $6
 FROM wanted WHERE s.tenant_id = wanted.tenant_id AND s.id = wanted.id;
 
 -- name: end_oldest_sessions
--- Ends all but the newest sessions of an account.
+-- Ends all but the newest sessions that an account has with an app.
 WITH old AS (
   SELECT tenant_id, id FROM {identity}.sessions
   WHERE tenant_id = $1 AND account_id = $2 AND ended_at IS NULL
+    AND app_id IS NOT DISTINCT FROM $5
   ORDER BY id DESC OFFSET $3 LIMIT 100
 ), wanted AS (
   SELECT s.tenant_id, s.id FROM {identity}.sessions s
@@ -42,18 +43,20 @@ UPDATE {identity}.sessions s SET ended_at = $4, reason = 'too_many'
 FROM wanted WHERE s.tenant_id = wanted.tenant_id AND s.id = wanted.id;
 
 -- name: list_living_sessions
--- Lists the sessions of an account that have not ended, newest first.
-SELECT id, account_id, family, fresh, created_at, used_at, expires_at, ended_at
+-- Lists an account's sessions with the shop itself that have not ended, newest first.
+SELECT id, account_id, family, fresh, created_at, used_at, expires_at, ended_at, app_id, scopes
 FROM {identity}.sessions
 WHERE tenant_id = $1 AND account_id = $2 AND ended_at IS NULL AND expires_at > $3
+  AND app_id IS NULL
 ORDER BY id DESC LIMIT $4;
 
 -- name: find_live_session
 -- Reads, for a token, what its account is and may do, if its session has not ended.
-SELECT a.kind, a.roles FROM {identity}.sessions s
+SELECT a.kind, a.roles, {identity}.lacks_factor($1, a.id, a.roles) AS lacks_factor
+FROM {identity}.sessions s
 JOIN {identity}.accounts a ON a.tenant_id = s.tenant_id AND a.id = s.account_id
 WHERE s.tenant_id = $1 AND s.id = $2 AND s.account_id = $3 AND s.ended_at IS NULL
-  AND s.expires_at > $4 AND a.suspended_at IS NULL;
+  AND s.expires_at > $4 AND s.app_id IS NULL AND a.suspended_at IS NULL;
 
 -- name: tell_change
 -- Tells every process that listens, once this is committed, whose memory is out of date.
@@ -62,8 +65,8 @@ SELECT pg_notify('serai_identity', $1);
 -- name: insert_mail_token
 -- Notes what a mail asks its reader to confirm.
 INSERT INTO {identity}.mail_tokens
-  (tenant_id, id, purpose, account_id, email, name, password_hash, created_at, expires_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9);
+  (tenant_id, id, purpose, account_id, email, name, password_hash, created_at, expires_at, subject)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
 
 -- name: find_mail_token
 -- Reads a mailed token that could be used now.
@@ -75,7 +78,7 @@ WHERE tenant_id = $1 AND id = $2 AND purpose = $3 AND used_at IS NULL AND expire
 -- Reads the latest mailed token of an address that could be used now, for the operator.
 SELECT tenant_id, id, purpose, account_id, email, name, password_hash, created_at, expires_at, used_at
 FROM {identity}.mail_tokens
-WHERE tenant_id = $1 AND lower(email) = lower($2) AND used_at IS NULL AND expires_at > $3
+WHERE tenant_id = $1 AND subject = ANY ($2::uuid[]) AND used_at IS NULL AND expires_at > $3
 ORDER BY id DESC LIMIT 1;
 
 -- name: use_mail_token

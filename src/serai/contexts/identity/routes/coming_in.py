@@ -7,12 +7,13 @@ from litestar.openapi import ResponseSpec
 from litestar.params import JSONBody
 
 from serai.contexts.identity.contract import AccountView, TokensView
-from serai.contexts.identity.handlers import factors, proving, signing_in
+from serai.contexts.identity.handlers import factors, passkeys, proving, signing_in
 from serai.contexts.identity.handlers.desk import Desk
 from serai.contexts.identity.handlers.proving import Register, RequestReset
 from serai.contexts.identity.handlers.signing_in import SignIn
 from serai.contexts.identity.ports import KeySet
 from serai.contexts.identity.routes.edge import (
+    ANYONE,
     TAGS,
     CredentialsBody,
     CustomerBody,
@@ -25,9 +26,8 @@ from serai.contexts.identity.routes.edge import (
     address_of,
 )
 from serai.kernel.failure import NotFound
-from serai.kernel.web import KEYLESS, OPEN, answer_with, cause_of, json_body, send
+from serai.kernel.web import OPEN, answer_with, cause_of, json_body, send
 
-ANYONE: Final = {OPEN: "who asks is what this finds out", **KEYLESS}
 JWKS_AGE_S: Final = 300
 """How long others may keep the key set; far shorter than a new key is published before it signs."""
 
@@ -39,13 +39,19 @@ def session_routes(desk: Desk, lobby: Lobby) -> list[Any]:
     @post("/v1/sessions", opt=ANYONE, dto=json_body(CredentialsBody), return_dto=None,
           responses=given, tags=TAGS, summary="Sign in", security=[])  # fmt: skip
     async def sign_in(
-        request: Request[Any, Any, Any], data: JSONBody[CredentialsBody], tenant: TenantName
+        request: Request[Any, Any, Any], data: JSONBody[CredentialsBody], tenant: TenantName = None
     ) -> Response[bytes]:
         """A wrong password and an unknown address have the same answer, after the same time."""
-        tenant_id, home = await lobby.find(tenant)
+        tenant_id, home = await lobby.find(request, tenant)
+        cause, shown = cause_of(request), None
+        if data.passkey is not None:
+            shown = await passkeys.show(
+                tenant_id, data.passkey.read(), desk=desk, home=home, cause=cause
+            )
         command = SignIn(
-            tenant_id, data.kind, data.email, data.password, address_of(request), data.code
-        )
+            tenant_id, data.kind, data.email, data.password, address_of(request), data.code, shown,
+            cause,
+        )  # fmt: skip
         answer = await signing_in.sign_in(command, desk=desk, home=home, check_factor=factors.check)
         return send(answer_with(answer, status=201))
 
@@ -74,13 +80,13 @@ def registering_routes(desk: Desk, lobby: Lobby) -> list[Any]:
     @post("/v1/customers", opt=ANYONE, dto=json_body(CustomerBody), return_dto=None,
           status_code=202, tags=TAGS, summary="Register as a customer", security=[])  # fmt: skip
     async def register_customer(
-        request: Request[Any, Any, Any], data: JSONBody[CustomerBody], tenant: TenantName
+        request: Request[Any, Any, Any], data: JSONBody[CustomerBody], tenant: TenantName = None
     ) -> None:
         """Sends a mail with a token; the account is made when that comes back.
 
         The answer is the same whether or not there is an account with this address.
         """
-        tenant_id, home = await lobby.find(tenant)
+        tenant_id, home = await lobby.find(request, tenant)
         command = Register(
             tenant_id, data.email, data.name, data.password, address_of(request),
             cause_of(request),
@@ -91,10 +97,10 @@ def registering_routes(desk: Desk, lobby: Lobby) -> list[Any]:
           return_dto=None, responses={201: ResponseSpec(data_container=AccountView)}, tags=TAGS,
           summary="Finish a registration", security=[])  # fmt: skip
     async def verify_customer(
-        request: Request[Any, Any, Any], data: JSONBody[VerificationBody], tenant: TenantName
+        request: Request[Any, Any, Any], data: JSONBody[VerificationBody], tenant: TenantName = None
     ) -> Response[bytes]:
         """The token from the mail makes the account; after that the password signs in."""
-        tenant_id, home = await lobby.find(tenant)
+        tenant_id, home = await lobby.find(request, tenant)
         view = await proving.confirm_registration(
             tenant_id, data.token, desk=desk, home=home, cause=cause_of(request)
         )
@@ -104,10 +110,10 @@ def registering_routes(desk: Desk, lobby: Lobby) -> list[Any]:
           status_code=202, tags=TAGS, summary="Say that a password was forgotten",
           security=[])  # fmt: skip
     async def request_reset(
-        request: Request[Any, Any, Any], data: JSONBody[ResetBody], tenant: TenantName
+        request: Request[Any, Any, Any], data: JSONBody[ResetBody], tenant: TenantName = None
     ) -> None:
         """Sends a mail with a token where there is such an account; the answer is the same."""
-        tenant_id, home = await lobby.find(tenant)
+        tenant_id, home = await lobby.find_unproven(request, tenant)
         command = RequestReset(
             tenant_id, data.kind, data.email, address_of(request), cause_of(request)
         )
@@ -117,10 +123,10 @@ def registering_routes(desk: Desk, lobby: Lobby) -> list[Any]:
           return_dto=None, status_code=204, tags=TAGS, summary="Choose a password",
           security=[])  # fmt: skip
     async def confirm_reset(
-        request: Request[Any, Any, Any], data: JSONBody[NewPasswordBody], tenant: TenantName
+        request: Request[Any, Any, Any], data: JSONBody[NewPasswordBody], tenant: TenantName = None
     ) -> None:
         """The token from the mail sets a password, once; every session of the account ends."""
-        tenant_id, home = await lobby.find(tenant)
+        tenant_id, home = await lobby.find_unproven(request, tenant)
         await proving.reset_password(
             tenant_id, data.token, data.password, desk=desk, home=home, cause=cause_of(request)
         )

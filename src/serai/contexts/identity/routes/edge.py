@@ -14,23 +14,26 @@ from serai.contexts.identity.contract import (
     AccountKind,
     SignedIn,
 )
-from serai.contexts.identity.ports import FindHome, TenantNames
+from serai.contexts.identity.ports import FindByHost, FindHome, TenantNames
+from serai.contexts.identity.routes.credentials import AssertionBody
 from serai.contexts.tenancy.contract import NAME_CHARS_MAX as TENANT_CHARS_MAX
 from serai.kernel.failure import Invalid
 from serai.kernel.problems import MEDIA_TYPE, Problem
 from serai.kernel.tenant import Home
 from serai.kernel.text import Email, Line, Text
-from serai.kernel.web import MissingScope, principal_of
+from serai.kernel.web import KEYLESS, OPEN, MissingScope, principal_of
 
 TAGS: Final = ["identity"]
+ANYONE: Final = {OPEN: "who asks is what this finds out", **KEYLESS}
 SECRET_CHARS_MAX: Final = 1024
 """What a field may hold that is compared and not kept; the rules for new passwords are stricter."""
 
 TenantName = Annotated[
-    str,
+    str | None,
     HeaderParameter(
         name=TENANT_HEADER, max_length=TENANT_CHARS_MAX, pattern=r"^[A-Za-z0-9-]+$",
-        description="The name of the tenant whose customer or staff it is.",
+        description="The name of the tenant whose customer or staff it is. It may be left out "
+        "where the request's `Host` is a domain that the tenant has proven.",
     ),
 ]  # fmt: skip
 """The tenant of a call that nothing else tells it of."""
@@ -47,6 +50,8 @@ class CredentialsBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kind: AccountKind = "customer"
     code: Code | None = None
     """Of the authenticator, or a spare one, where the account has a second factor."""
+    passkey: AssertionBody | None = None
+    """Instead of a code, where the account has a passkey."""
 
 
 class FactorBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -65,7 +70,9 @@ class RemovalBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Both factors, before one is taken away."""
 
     current_password: Secret
-    code: Code
+    code: Code | None = None
+    passkey: AssertionBody | None = None
+    """Instead of a code."""
 
 
 class RefreshBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -112,12 +119,42 @@ class OwnPasswordBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Lobby:
     """Finds the tenant that a request without a token is for, and where that lives."""
 
-    def __init__(self, names: TenantNames, find_home: FindHome) -> None:
+    def __init__(
+        self, names: TenantNames, find_home: FindHome, find_unproven_home: FindHome,
+        find_by_host: FindByHost,
+    ) -> None:  # fmt: skip
         self._names = names
+        self._find_by_host = find_by_host
         self._find_home = find_home
+        self._find_unproven_home = find_unproven_home
 
-    async def find(self, name: str) -> tuple[UUID, Home]:
-        """The tenant's id and home; refuses a name that none has, and one that is suspended."""
+    async def find(self, request: Request[Any, Any, Any], name: str | None) -> tuple[UUID, Home]:
+        """The tenant's id and home, by its name or else by the domain that was asked.
+
+        Refuses a name that none has, and a tenant that is suspended.
+        """
+        tenant_id = await self._find_id(request, name)
+        return tenant_id, await self.home_of(tenant_id)
+
+    async def find_unproven(
+        self, request: Request[Any, Any, Any], name: str | None
+    ) -> tuple[UUID, Home]:
+        """The same, but a tenant is let in whose owner is about to prove it."""
+        tenant_id = await self._find_id(request, name)
+        return tenant_id, await self._find_unproven_home(tenant_id)
+
+    async def _find_id(self, request: Request[Any, Any, Any], name: str | None) -> UUID:
+        if name is not None:
+            return await self._names.find_id(name)
+        found = await self._find_by_host(request.headers.get("host", ""))
+        if found is None:
+            raise Invalid(
+                f"say whose shop it is: send `{TENANT_HEADER}`, or ask at a domain of the tenant's"
+            )
+        return found
+
+    async def find_named(self, name: str) -> tuple[UUID, Home]:
+        """The same by a name alone."""
         tenant_id = await self._names.find_id(name)
         return tenant_id, await self.home_of(tenant_id)
 

@@ -7,7 +7,7 @@ from litestar.openapi import ResponseSpec
 from litestar.params import JSONBody
 
 from serai.contexts.identity.contract import SELF, FactorSetUpView, SpareCodesView
-from serai.contexts.identity.handlers import factors
+from serai.contexts.identity.handlers import factors, passkeys
 from serai.contexts.identity.handlers.desk import Desk
 from serai.contexts.identity.routes.edge import (
     TAGS,
@@ -59,11 +59,15 @@ def factor_routes(desk: Desk) -> list[Any]:
           status_code=204, opt=KEYLESS, responses=throttled, tags=TAGS,
           summary="Take the second factor away")  # fmt: skip
     async def remove_factor(request: Request[Any, Any, Any], data: JSONBody[RemovalBody]) -> None:
-        """For who has both: the password, and a code."""
-        who = signed_in(request)
+        """For who has both: the password, and a code or a passkey."""
+        who, cause, shown = signed_in(request), cause_of(request), None
+        if data.passkey is not None:
+            shown = await passkeys.show(
+                who.tenant_id, data.passkey.read(), desk=desk, home=who.home, cause=cause
+            )
         await factors.remove(
             who.tenant_id, who.actor.id, password=data.current_password, code=data.code,
-            address=address_of(request), cause=cause_of(request), desk=desk, home=who.home,
+            shown=shown, address=address_of(request), cause=cause, desk=desk, home=who.home,
         )  # fmt: skip
 
     return [begin_factor, confirm_factor, remove_factor]

@@ -136,6 +136,24 @@ def account_routes(desk: Desk, kind: AccountKind, path: str) -> list[Any]:
     return [list_accounts, show_account, change_account, end_sessions]
 
 
+def lost_factor_routes(desk: Desk, kind: AccountKind, path: str) -> list[Any]:
+    """Letting someone in again who has lost her second factors."""
+    word = "customer" if kind == "customer" else "member of the staff"
+
+    @delete(f"{path}/{{account_id:uuid}}/second-factors", guards=[requires("identity:write")],
+            status_code=204, tags=TAGS, operation_id=f"DropFactors{kind.title()}",
+            summary=f"Take the second factors of a {word} away")  # fmt: skip
+    async def drop_factors(request: Request[Any, Any, Any], account_id: FromPath[UUID]) -> None:
+        """For who has lost hers: authenticator, spare codes and passkeys. Her sessions end."""
+        who = principal_of(request)
+        await changing.drop_factors_of(
+            who.tenant_id, account_id, kind, held=who.scopes, cause=cause_of(request), desk=desk,
+            home=who.home,
+        )  # fmt: skip
+
+    return [drop_factors]
+
+
 def staff_routes(desk: Desk) -> list[Any]:
     """Making a member of the staff."""
 

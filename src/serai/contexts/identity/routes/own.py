@@ -34,11 +34,13 @@ def own_account_routes(desk: Desk) -> list[Any]:
         async with desk.database.transaction(who.home, (who.tenant_id,), is_read_only=True) as tx:
             account = await desk.accounts.find(who.tenant_id, who.actor.id, tx=tx)
             has_factor = await desk.factors.is_there(who.tenant_id, who.actor.id, tx=tx)
+            has_passkey = bool(await desk.passkeys.list_of(who.tenant_id, who.actor.id, tx=tx))
         if account is None:
             raise NotFound("this account is gone")
         view = MeView(
-            view_of(account), who.tenant_id, who.session_id, sorted(who.scopes), has_factor
-        )
+            view_of(account), who.tenant_id, who.session_id, sorted(who.scopes),
+            has_factor or has_passkey,
+        )  # fmt: skip
         return send_view(view)
 
     @put("/v1/me/password", guards=guards, dto=json_body(OwnPasswordBody), return_dto=None,

@@ -4,10 +4,19 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from serai.contexts.identity.contract import ROLES_MAX, AccountKind, RoleView
-from serai.contexts.identity.model.accounts import Account, email_key
+from serai.contexts.identity.contract import (
+    ACCOUNT_EMAIL,
+    ACCOUNT_NAME,
+    ROLES_MAX,
+    AccountKind,
+    RoleView,
+)
+from serai.contexts.identity.model import roles
+from serai.contexts.identity.model.accounts import Account, email_key, person_of
+from serai.contexts.identity.ports import SealedAddress
 from serai.kernel import queries
 from serai.kernel.db import Record, Tx
+from serai.kernel.sealed import Person, Plain, Sealed
 
 SQL = queries.load("serai.contexts.identity")
 COUNTED_MAX = 10
@@ -16,42 +25,48 @@ COUNTED_MAX = 10
 class PostgresAccounts:
     """The port Accounts."""
 
-    async def insert(self, account: Account, *, tx: Tx) -> bool:
-        found = await tx.fetchval(
-            SQL.insert_account, account.tenant_id, account.id, account.kind, account.email,
-            email_key(account.email), account.name, account.password_hash, list(account.roles),
-            account.created_at,
+    async def insert(self, account: Account, *, tx: Tx) -> SealedAddress | None:
+        subject, rests = await seal_address(
+            person_of(account.tenant_id, account.kind, account.email), account.name,
+            places=(ACCOUNT_EMAIL, ACCOUNT_NAME), tx=tx,
         )  # fmt: skip
-        return found is not None
+        found = await tx.fetchval(
+            SQL.insert_account, account.tenant_id, account.id, account.kind, rests.email,
+            subject.hex, rests.name, account.password_hash, list(account.roles),
+            account.created_at, email_key(account.email),
+        )  # fmt: skip
+        return None if found is None else rests
 
     async def find_named(
         self, tenant_id: UUID, kind: AccountKind, key: str, *, tx: Tx
     ) -> Account | None:
-        return _account(await tx.fetchrow(SQL.find_named_account, tenant_id, kind, key))
+        (subject,) = await tx.find_subjects([person_of(tenant_id, kind, key)])
+        row = await tx.fetchrow(SQL.find_named_account, tenant_id, kind, [subject.hex, key])
+        return await _find(row, tx=tx)
 
     async def find(self, tenant_id: UUID, account_id: UUID, *, tx: Tx) -> Account | None:
-        return _account(await tx.fetchrow(SQL.find_account, tenant_id, account_id))
+        return await _find(await tx.fetchrow(SQL.find_account, tenant_id, account_id), tx=tx)
 
     async def lock(self, tenant_id: UUID, account_id: UUID, *, tx: Tx) -> Account | None:
-        return _account(await tx.fetchrow(SQL.lock_account, tenant_id, account_id))
+        return await _find(await tx.fetchrow(SQL.lock_account, tenant_id, account_id), tx=tx)
 
     async def update(self, account: Account, *, tx: Tx) -> None:
         await tx.execute(
-            SQL.update_account, account.tenant_id, account.id, account.name,
-            account.password_hash, list(account.roles), account.version, account.suspended_at,
+            SQL.update_account, account.tenant_id, account.id, account.password_hash,
+            list(account.roles), account.version, account.suspended_at,
         )  # fmt: skip
 
     async def list_page(
         self, tenant_id: UUID, kind: AccountKind, *, before: UUID, limit: int, tx: Tx
     ) -> list[Account]:
         rows = await tx.fetch(SQL.list_accounts, tenant_id, kind, before, limit)
-        return [account for row in rows if (account := _account(row)) is not None]
+        return await _open(rows, tx=tx)
 
     async def count_with_role(
-        self, tenant_id: UUID, role: str, *, is_everyone: bool, tx: Tx
+        self, tenant_id: UUID, role: str, *, is_everyone: bool, but: UUID, tx: Tx
     ) -> int:
         found: int = await tx.fetchval(
-            SQL.count_accounts_with_role, tenant_id, role, COUNTED_MAX, is_everyone
+            SQL.count_accounts_with_role, tenant_id, role, COUNTED_MAX, is_everyone, but
         )
         return found
 
@@ -76,14 +91,45 @@ class PostgresRoles:
         await tx.execute(SQL.lock_roles, tenant_id)
 
 
-def _account(row: Record | None) -> Account | None:
-    if row is None:
-        return None
-    return Account(
-        tenant_id=row["tenant_id"], id=row["id"], kind=row["kind"], email=row["email"],
-        name=row["name"], password_hash=row["password_hash"], roles=tuple(row["roles"]),
-        version=row["version"], created_at=row["created_at"], suspended_at=row["suspended_at"],
-    )  # fmt: skip
+async def open_scopes(tenant_id: UUID, row: Record, *, tx: Tx) -> frozenset[str]:
+    """What the roles of a row may do now; they give nothing to who lacks a factor one asks for."""
+    names: Sequence[str] = () if row["lacks_factor"] else row["roles"]
+    own: dict[str, tuple[str, ...]] = {}
+    if not set(names) <= set(roles.READY_MADE):
+        listed = await tx.fetch(SQL.list_roles, tenant_id, ROLES_MAX)
+        own = {role["name"]: tuple(role["scopes"]) for role in listed}
+    return roles.scopes_of(names, own)
+
+
+async def seal_address(
+    person: Person, name: str, *, places: tuple[str, str], tx: Tx
+) -> tuple[UUID, SealedAddress]:
+    """Who a person is, and her address and name as they may rest in these places."""
+    (subject,) = await tx.find_subjects([person])
+    email, named = await tx.seal([
+        Plain(person.tenant_id, subject, places[0], person.email),
+        Plain(person.tenant_id, subject, places[1], name),
+    ])  # fmt: skip
+    return subject, SealedAddress(email, named)
+
+
+async def _find(row: Record | None, *, tx: Tx) -> Account | None:
+    return None if row is None else (await _open([row], tx=tx))[0]
+
+
+async def _open(rows: Sequence[Record], *, tx: Tx) -> list[Account]:
+    """Accounts with their addresses and names; of one who is being erased they are empty."""
+    emails = [Sealed(row["tenant_id"], ACCOUNT_EMAIL, row["email"]) for row in rows]
+    names = [Sealed(row["tenant_id"], ACCOUNT_NAME, row["name"]) for row in rows]
+    texts = await tx.unseal([*emails, *names])
+    return [
+        Account(
+            tenant_id=row["tenant_id"], id=row["id"], kind=row["kind"], email=email or "",
+            name=name or "", password_hash=row["password_hash"], roles=tuple(row["roles"]),
+            version=row["version"], created_at=row["created_at"], suspended_at=row["suspended_at"],
+        )
+        for row, email, name in zip(rows, texts[: len(rows)], texts[len(rows) :], strict=True)
+    ]  # fmt: skip
 
 
 def _role(row: Record) -> RoleView:

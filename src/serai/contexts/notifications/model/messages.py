@@ -1,5 +1,6 @@
 """A message on its way: queued, being sent, and sent, tried again, given up or skipped."""
 
+import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Literal
@@ -25,6 +26,8 @@ ERROR_CHARS_MAX = 500
 KEPT = timedelta(days=90)
 """How long a message is kept after its end. Longer than events and inbox marks are: the row is also
 what keeps a second message of the same event out."""
+
+_ADDRESS = re.compile(r"[^\s<>@]{1,64}@[^\s<>@]{1,255}")
 
 # Any fixed number of at most 62 bits: see `message_id_of`.
 _MARK = 0x0B83_5C1E_D942_A76F
@@ -139,7 +142,8 @@ def _first_lines(lines: Sequence[OrderedLine | ShippedLine]) -> tuple[tuple[str,
 
 def settle(outcome: Outcome, *, attempts: int, now: datetime) -> Settled:
     """What becomes of a message after its attempt number `attempts`."""
-    reason = outcome.reason.replace("\0", "")[:ERROR_CHARS_MAX]
+    # A mail server likes to repeat whom it refuses: the address rests sealed, and not here.
+    reason = _ADDRESS.sub("[address]", outcome.reason.replace("\0", ""))[:ERROR_CHARS_MAX]
     match outcome.status:
         case "sent":
             return Settled("sent", now, "", now)

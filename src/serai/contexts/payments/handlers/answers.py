@@ -9,6 +9,7 @@ import msgspec
 
 from serai.contexts.payments import model
 from serai.contexts.payments.contract import (
+    BillAnswer,
     PaymentAuthorised,
     PaymentCaptured,
     PaymentDeclined,
@@ -236,3 +237,12 @@ def _clean(answer: Answer) -> Answer:
     return msgspec.structs.replace(
         answer, provider_ref=_text(answer.provider_ref), reason=_text(answer.reason)
     )
+
+
+def read_bill(answer: Answer) -> BillAnswer:
+    """The provider's word on a bill; what is neither taken nor refused is unknown."""
+    if answer.status == "captured":
+        return BillAnswer("captured", None)
+    if answer.status == "declined":
+        return BillAnswer("declined", answer.reason)
+    return BillAnswer("unknown", answer.reason or answer.status)

@@ -13,8 +13,7 @@ from serai.contexts.tenancy.contract import (
     CreateTenant,
     IssuedKeyView,
     IssuedTenant,
-    Moves,
-    MoveUnderWay,
+    Newcomers,
     NewKey,
     RevokeKey,
     Standing,
@@ -22,7 +21,9 @@ from serai.contexts.tenancy.contract import (
     TenantView,
     Tier,
 )
+from serai.contexts.tenancy.contract.moves import Moves, MoveUnderWay
 from serai.contexts.tenancy.gateways.key_news import KeyNews
+from serai.contexts.tenancy.gateways.known_domains import KnownDomains
 from serai.contexts.tenancy.gateways.standings import Standings
 from serai.contexts.tenancy.ports import Tenants
 from serai.kernel import departures, ids
@@ -52,9 +53,13 @@ class Register:
         origins: Origins,
         standings: Standings,
         moves: Moves,
+        newcomers: Newcomers,
+        domains: KnownDomains,
     ) -> None:
         self.moves = moves
+        self._domains = domains
         self._standings = standings
+        self._newcomers = newcomers
         self._database = database
         self._tenants = tenants
         self._authenticator = authenticator
@@ -64,6 +69,13 @@ class Register:
     @property
     def origins(self) -> Origins:
         return self._origins
+
+    async def find_by_host(self, host: str) -> UUID | None:
+        return await self._domains.find_by_host(host)
+
+    @property
+    def newcomers(self) -> Newcomers:
+        return self._newcomers
 
     @property
     def authenticator(self) -> Authenticator:
@@ -83,6 +95,9 @@ class Register:
 
     async def access_home(self, tenant_id: UUID) -> Home:
         return await self._standings.access_home(tenant_id)
+
+    async def access_unproven_home(self, tenant_id: UUID) -> Home:
+        return await self._standings.access_home(tenant_id, is_unproven_let_in=True)
 
     async def change_state(self, tenant_id: UUID, state: str) -> Standing:
         async with self._database.transaction(DIRECTORY, (tenant_id,)) as tx:

@@ -31,8 +31,11 @@ class Standings:
         self._homes: dict[UUID, tuple[Home, float]] = {}
         self._forgotten = 0
 
-    async def access_home(self, tenant_id: UUID) -> Home:
-        """The home of a tenant that is served; refuses an unknown and a suspended one."""
+    async def access_home(self, tenant_id: UUID, *, is_unproven_let_in: bool = False) -> Home:
+        """The home of a tenant that is served; refuses an unknown and a suspended one.
+
+        An unproven one may be let in: for what proves it. Of those nothing is remembered.
+        """
         known = self._homes.get(tenant_id)
         if known is not None and self._now() < known[1]:
             return known[0]
@@ -42,6 +45,8 @@ class Standings:
         if found is None:
             raise NotFound("there is no such tenant")
         home, state = found
+        if is_unproven_let_in and state == model.UNPROVEN:
+            return home
         if refusal := model.refuse_standing(state):
             raise refusal
         if forgotten == self._forgotten:

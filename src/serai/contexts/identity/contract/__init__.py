@@ -6,8 +6,11 @@ from uuid import UUID
 
 import msgspec
 
-from serai.kernel.events import event
+from serai.kernel.db import Tx
+from serai.kernel.events import Cause, event
 from serai.kernel.failure import Refused, Unprocessable
+from serai.kernel.person import Somebody
+from serai.kernel.tenant import Home
 from serai.kernel.web import Authenticator, Principal
 
 AccountKind = Literal["customer", "staff"]
@@ -21,6 +24,11 @@ ROLES_TRUSTED_S: Final = 30.0
 """The longest that a process goes by what it has read of a session and its roles, when nobody told
 it of a change; where it is told, a change holds at once."""
 NAME_CHARS_MAX: Final = 100
+MAILED_EMAIL: Final = "identity.mail_tokens.email"
+MAILED_NAME: Final = "identity.mail_tokens.name"
+"""Where addresses and names in events about mails were sealed for: so they open."""
+ACCOUNT_EMAIL: Final = "identity.accounts.email"
+ACCOUNT_NAME: Final = "identity.accounts.name"
 ROLE_CHARS_MAX: Final = 40
 ROLES_MAX: Final = 50
 """Roles of its own that a tenant may have."""
@@ -101,7 +109,10 @@ class LastOwner(Refused):
 
 @event(topic="identity", key="token_id")
 class RegistrationRequested(msgspec.Struct, frozen=True):
-    """Someone wants to become a customer; whether the address is hers a mail has to show."""
+    """Someone wants to become a customer; whether the address is hers a mail has to show.
+
+    In every event of identity an address or a name is sealed, but where it was written before that.
+    """
 
     token_id: UUID
     email: str
@@ -248,8 +259,51 @@ class MailTokens(Protocol):
         ...
 
 
-class Identity(MailTokens, Protocol):
+class Owners(Protocol):
+    """What identity offers to sign-up."""
+
+    async def admit(self, *, email: str, address: str | None) -> None:
+        """Takes a try to sign up, in a transaction of its own; Throttled where none is left."""
+        ...
+
+    async def invite_owner(
+        self, tenant_id: UUID, account_id: UUID, email: str, cause: Cause, *, tx: Tx
+    ) -> None:
+        """Makes a new tenant's first owner, who chooses her password by the token in a mail."""
+        ...
+
+
+class People(Protocol):
+    """Whom an account or an address is, and that it is she who asks."""
+
+    async def find_by_account(
+        self, tenant_id: UUID, account_id: UUID, *, tx: Tx
+    ) -> Somebody | None:
+        """The customer of an account."""
+        ...
+
+    async def find_by_email(self, tenant_id: UUID, email: str, *, tx: Tx) -> Somebody:
+        """The buyer of an address, with an account or as a guest; the transaction may write."""
+        ...
+
+    async def show_again(
+        self, who: SignedIn, *, password: str, code: str | None, address: str | None
+    ) -> None:
+        """Refuses her who does not show her password, and her second factor where she has one."""
+        ...
+
+    async def spread(self, account_id: UUID, *, home: Home) -> None:
+        """Makes every process forget at once what it remembers of an account."""
+        ...
+
+
+class Identity(MailTokens, People, Protocol):
     """What identity offers to roles and the command line."""
+
+    @property
+    def owners(self) -> Owners:
+        """What sign-up asks of identity."""
+        ...
 
     @property
     def authenticator(self) -> Authenticator:

@@ -1,12 +1,13 @@
 """What others may know of tenants: scopes, commands, events, views, refusals and an offer."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal, Protocol
 from uuid import UUID
 
 import msgspec
 
+from serai.contexts.tenancy.contract.moves import Moves
 from serai.kernel.db import Tx
 from serai.kernel.edge import Origins
 from serai.kernel.events import Cause, event
@@ -19,7 +20,8 @@ SCOPES = (
     "orders:write", "orders:price", "orders:cancel", "orders:own", "payments:read",
     "payments:write", "shipping:read", "shipping:write", "returns:read", "returns:write",
     "notifications:read", "notifications:write", "tenancy:read", "tenancy:write",
-    "audit:read", "identity:read", "identity:write",
+    "audit:read", "identity:read", "identity:write", "billing:read", "billing:write",
+    "privacy:read", "privacy:write",
 )  # fmt: skip
 """What a key or a role may allow. `orders:price` lets staff give a line its own price.
 
@@ -41,6 +43,31 @@ class OriginUnfit(Unprocessable):
     """An origin is a scheme, a host and perhaps a port: no path, no wildcard, TLS but at home."""
 
 
+DOMAINS_MAX = 20
+"""Domains that a tenant may have, claimed and proven ones together."""
+DOMAIN_CHARS_MAX = 253
+CLAIM_TTL = timedelta(days=7)
+"""How long a claim waits for its proof."""
+CHALLENGE_LABEL = "_serai-challenge"
+"""What stands before a domain where its proof is looked for."""
+
+
+class DomainUnfit(Unprocessable):
+    """A domain is like shop.example.com: small letters, digits and dashes, at least one dot."""
+
+
+class DomainTaken(Refused):
+    """A tenant has proven that the domain is its own."""
+
+
+class DomainUnproven(Unprocessable):
+    """The record that proves the domain is not (yet) in the DNS."""
+
+
+class TooManyDomains(Refused):
+    """The tenant has as many domains as it may have; remove one first."""
+
+
 class TenantExists(Refused):
     """A tenant of that name is already there."""
 
@@ -55,12 +82,14 @@ class TenantSuspended(Refused):
     status = 403
 
 
+class TenantUnproven(Refused):
+    """The tenant's owner has not shown yet that her address is hers: nothing opens before that."""
+
+    status = 403
+
+
 class TenantErasing(Refused):
     """The tenant's erasure has begun; there is no way back."""
-
-
-class MoveUnderWay(Refused):
-    """A move of this tenant has not ended; go on with it, or undo it."""
 
 
 class UnknownScope(Unprocessable):
@@ -104,6 +133,14 @@ class CreateTenant(msgspec.Struct, frozen=True):
     cause: Cause
 
 
+class OpenTenant(msgspec.Struct, frozen=True):
+    """Makes a pooled tenant without a key, which opens nothing until its owner is proven."""
+
+    tenant_id: UUID
+    name: str
+    cause: Cause
+
+
 class CreateKey(msgspec.Struct, frozen=True):
     """Makes another API key."""
 
@@ -135,24 +172,6 @@ class Standing(msgspec.Struct, frozen=True):
     created_at: datetime
 
 
-class MoveView(msgspec.Struct, frozen=True):
-    """A tenant's move to another home, and how far it has come."""
-
-    tenant: str
-    tenant_id: UUID
-    move_id: UUID
-    source: Home
-    target: Home
-    step: str
-    rows: int
-    refused_ms: int | None
-    """How long writes were refused at the change-over."""
-    error: str | None
-    started_at: datetime
-    updated_at: datetime
-    ended_at: datetime | None
-
-
 class TenantView(msgspec.Struct, frozen=True):
     """A tenant as others see it."""
 
@@ -182,6 +201,24 @@ class IssuedKeyView(msgspec.Struct, frozen=True):
     key: str
 
 
+class DomainView(msgspec.Struct, frozen=True):
+    """A domain of a tenant. While it is claimed, the TXT record proves it until `expires_at`."""
+
+    domain: str
+    state: Literal["claimed", "proven"]
+    record_name: str
+    record_value: str
+    created_at: datetime
+    expires_at: datetime | None
+    proven_at: datetime | None
+
+
+class DomainsView(msgspec.Struct, frozen=True):
+    """The domains of a tenant."""
+
+    items: list[DomainView]
+
+
 class OriginsView(msgspec.Struct, frozen=True):
     """The web pages that may read the tenant's answers in a browser."""
 
@@ -201,6 +238,39 @@ class IssuedTenant(msgspec.Struct, frozen=True):
 
     tenant: TenantView
     key: IssuedKeyView
+
+
+class Newcomers(Protocol):
+    """What tenancy offers to sign-up; a call with `tx` is part of the caller's transaction.
+
+    The directory lies in the main database, and so do the rows of tenants that sign up.
+    """
+
+    def check_name(self, name: str) -> None:
+        """Refuses a name that no tenant can have."""
+        ...
+
+    async def open_tenants(
+        self, commands: Sequence[OpenTenant], *, tx: Tx, now: datetime
+    ) -> list[TenantView | Refused]:
+        """Makes tenants that are unproven; refuses a name that is taken."""
+        ...
+
+    async def prove_tenants(self, tenant_ids: Sequence[UUID], cause: Cause, *, tx: Tx) -> None:
+        """Lets unproven tenants in, in every process with the commit."""
+        ...
+
+    async def expire_tenants(self, tenant_ids: Sequence[UUID], *, tx: Tx) -> None:
+        """Gives tenants up that are unproven still: nothing proves them any more."""
+        ...
+
+    async def list_expired(self, *, limit: int) -> list[UUID]:
+        """Tenants that were given up, in a transaction of its own."""
+        ...
+
+    async def delete_expired(self, tenant_id: UUID) -> None:
+        """Takes one of them out of the directory, in a transaction of its own: its name is free."""
+        ...
 
 
 class Tenancy(Protocol):
@@ -230,8 +300,21 @@ class Tenancy(Protocol):
         """Makes a tenant and its first API key; refuses a name that is taken. Its home is there."""
         ...
 
+    async def find_by_host(self, host: str) -> UUID | None:
+        """Whose proven domain a request's `Host` names; None where it is nobody's."""
+        ...
+
+    @property
+    def newcomers(self) -> Newcomers:
+        """What sign-up asks of tenancy."""
+        ...
+
     async def access_home(self, tenant_id: UUID) -> Home:
         """The home of a tenant that is served now; refuses an unknown and a suspended one."""
+        ...
+
+    async def access_unproven_home(self, tenant_id: UUID) -> Home:
+        """The same, but an unproven tenant is let in: for what proves it."""
         ...
 
     async def change_state(self, tenant_id: UUID, state: str) -> Standing:
@@ -251,7 +334,7 @@ class Tenancy(Protocol):
         ...
 
     @property
-    def moves(self) -> "Moves":
+    def moves(self) -> Moves:
         """The moves of tenants from home to home."""
         ...
 
@@ -271,34 +354,4 @@ class Tenancy(Protocol):
 
     async def list_tenants(self, *, after: str, limit: int) -> list[TenantView]:
         """Tenants in the order of their names, from the first after `after` on."""
-        ...
-
-
-class Moves(Protocol):
-    """Keeps the moves of tenants; each call is part of a session of the schemas' owner."""
-
-    async def hold(self, tx: Tx, tenant_id: UUID) -> bool:
-        """Keeps other processes off a tenant's moves for this session; whether none is at one."""
-        ...
-
-    async def begin(self, tx: Tx, tenant: Standing, target: Home, now: datetime) -> MoveView:
-        """Writes down that a move begins; refuses where one has not ended."""
-        ...
-
-    async def note(
-        self, tx: Tx, move: MoveView, step: str, now: datetime, *, error: str | None = None
-    ) -> MoveView:
-        """Writes down how far a move has come, with its rows and how long writes were refused."""
-        ...
-
-    async def switch(self, tx: Tx, move: MoveView) -> None:
-        """Gives the tenant its new home and tells every process."""
-        ...
-
-    async def find(self, tx: Tx, tenant_id: UUID) -> MoveView | None:
-        """A tenant's move that has not ended."""
-        ...
-
-    async def list_all(self, tx: Tx, limit: int) -> list[MoveView]:
-        """Moves of all tenants, the newest first."""
         ...

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
 from uuid import UUID
 
 import msgspec
@@ -12,8 +12,9 @@ from serai.contexts.identity.model.accounts import Account
 from serai.contexts.identity.model.factors import Factor
 from serai.contexts.identity.model.keys import SigningKey
 from serai.contexts.identity.model.sessions import Session
-from serai.contexts.identity.model.tokens import Claims, MailPurpose
+from serai.contexts.identity.model.tokens import TYPE, Claims, MailPurpose
 from serai.kernel.db import Tx
+from serai.kernel.person import Somebody
 from serai.kernel.tenant import Home
 
 ACCOUNT: Final = "account"
@@ -22,6 +23,8 @@ KEYS: Final = "keys"
 
 FindHome = Callable[[UUID], Awaitable[Home]]
 """Where a tenant lives; refuses one that is unknown, or not served now."""
+FindByHost = Callable[[str], Awaitable[UUID | None]]
+"""Whose domain a request's `Host` names; None where it is nobody's."""
 
 
 class MailToken(msgspec.Struct, frozen=True):
@@ -37,21 +40,31 @@ class MailToken(msgspec.Struct, frozen=True):
     created_at: datetime
     expires_at: datetime
     used_at: datetime | None = None
+    kind: AccountKind = "customer"
+    """Of whose account; it is not kept."""
+
+
+class SealedAddress(msgspec.Struct, frozen=True):
+    """An address and a name as they rest, and as they may stand in an event."""
+
+    email: str
+    name: str
 
 
 class LiveSession(msgspec.Struct, frozen=True):
     """A session that has not ended, of an account that may come in, and what that may do."""
 
     account_id: UUID
-    kind: AccountKind
+    """Of an app that comes by itself, the app's id."""
+    kind: AccountKind | Literal["app"]
     scopes: frozenset[str]
 
 
 class Accounts(Protocol):
     """Accounts of customers and staff; every call is part of the given transaction."""
 
-    async def insert(self, account: Account, *, tx: Tx) -> bool:
-        """Adds an account; False where its kind has one of that address."""
+    async def insert(self, account: Account, *, tx: Tx) -> SealedAddress | None:
+        """Adds an account; None where its kind has one of that address."""
         ...
 
     async def find_named(
@@ -79,9 +92,9 @@ class Accounts(Protocol):
         ...
 
     async def count_with_role(
-        self, tenant_id: UUID, role: str, *, is_everyone: bool, tx: Tx
+        self, tenant_id: UUID, role: str, *, is_everyone: bool, but: UUID, tx: Tx
     ) -> int:
-        """How many have a role, up to a bound: all, or only those who may sign in."""
+        """How many but one have a role, up to a bound: all, or only those who can sign in."""
         ...
 
 
@@ -108,15 +121,16 @@ class Sessions(Protocol):
         ...
 
     async def end_oldest(
-        self, tenant_id: UUID, account_id: UUID, *, kept: int, now: datetime, tx: Tx
-    ) -> int:
-        """Ends all but the newest sessions of an account; how many."""
+        self, tenant_id: UUID, account_id: UUID, *, app_id: UUID | None, kept: int,
+        now: datetime, tx: Tx,
+    ) -> int:  # fmt: skip
+        """Ends all but the newest sessions that an account has with an app; how many."""
         ...
 
     async def list_living(
         self, tenant_id: UUID, account_id: UUID, *, now: datetime, limit: int, tx: Tx
     ) -> list[Session]:
-        """Sessions that have not ended, newest first."""
+        """Sessions with the shop itself that have not ended, newest first."""
         ...
 
     async def find_live(
@@ -129,7 +143,7 @@ class Sessions(Protocol):
         """Tells every process, with the commit, what changed (ACCOUNT, TENANT, KEYS), whose."""
         ...
 
-    async def insert_mail_token(self, token: MailToken, *, tx: Tx) -> None:
+    async def insert_mail_token(self, token: MailToken, *, tx: Tx) -> SealedAddress:
         """Notes what a mail asks for."""
         ...
 
@@ -224,6 +238,20 @@ class Roles(Protocol):
         ...
 
 
+class FoundPeople(Protocol):
+    """Whom an account or an address is; every call is part of the given transaction."""
+
+    async def find_by_account(
+        self, tenant_id: UUID, account_id: UUID, *, tx: Tx
+    ) -> Somebody | None:
+        """The customer of an account."""
+        ...
+
+    async def find_by_email(self, tenant_id: UUID, email: str, *, tx: Tx) -> Somebody:
+        """The buyer of an address, with an account or as a guest."""
+        ...
+
+
 class OldRows(Protocol):
     """What has been over for long enough to go."""
 
@@ -271,9 +299,9 @@ class Hashing(Protocol):
 
 
 class Signing(Protocol):
-    """Signs access tokens, with the key that signs now."""
+    """Signs access tokens, and ID tokens by another type, with the key that signs now."""
 
-    async def prepare(self) -> Callable[[Claims], str]:
+    async def prepare(self, token_type: str = TYPE) -> Callable[[msgspec.Struct], str]:
         """What signs claims without a further look at the database. Unavailable without a key."""
         ...
 
