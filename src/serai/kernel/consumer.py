@@ -193,7 +193,8 @@ class GroupRunner:
     async def _carry(self, deliveries: Sequence[Delivery]) -> None:
         stages = plan_stages(deliveries, self._consumer)
         answers = [
-            await hear.ask(items) if isinstance(hear, Outside) else () for hear, items in stages
+            await hear.ask(items, self._home) if isinstance(hear, Outside) else ()
+            for hear, items in stages
         ]
         tenants = {delivery.tenant_id for delivery in deliveries}
         async with self._database.transaction(self._home, tenants) as tx:
@@ -301,7 +302,7 @@ class GroupRunner:
         group = self._consumer.group
         hear = self._consumer.hears[delivery.type.model]
         try:
-            given = await hear.ask([delivery]) if isinstance(hear, Outside) else ()
+            given = await hear.ask([delivery], self._home) if isinstance(hear, Outside) else ()
             async with self._database.transaction(self._home, (delivery.tenant_id,)) as tx:
                 if await tx.fetchval(_SQL.lock_letter, group, delivery.event_id) is None:
                     return

@@ -57,3 +57,8 @@ async def mark_away(tenant_id: UUID, *, tx: Any) -> None:
 async def refuse_departed(tenants: Sequence[UUID], *, tx: Any) -> None:
     """The same refusal for a transaction that finds out late for whom it writes."""
     await tx.fetch(_SQL.admit_tenants, list(tenants), False)  # noqa: FBT003 - the function's order
+
+
+async def list_departed(*, tx: Any) -> frozenset[UUID]:
+    """Who has left a home or is leaving it; the transaction is the transport's."""
+    return frozenset(row["tenant_id"] for row in await tx.fetch(_SQL.list_departed))

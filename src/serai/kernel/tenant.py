@@ -39,5 +39,5 @@ class Homes(Protocol):
         ...
 
     async def tenants_of(self, home: Home) -> Collection[TenantId]:
-        """The tenants that live in a home, in a steady order."""
+        """The tenants that live in a home, in a steady order; nobody who is leaving it just now."""
         ...

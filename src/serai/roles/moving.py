@@ -35,6 +35,9 @@ from serai.roles.schemas import PACKAGES
 TRIES_MAX: Final = 10
 PAUSE_S: Final = 0.5
 """How long a move rests after a change-over that did not succeed, times how often it did not."""
+SERVED_WAIT_S: Final = 15.0
+"""How long a move waits for workers to serve the new home; they look for new ones by themselves."""
+SERVED_LOOK_S: Final = 0.1
 SETTLE_S: Final = 3.0
 """Longer than any process remembers where a tenant was: until then its old rows may be read."""
 ERROR_CHARS_MAX: Final = 500
@@ -116,6 +119,7 @@ class Move:
         await mover.copy(self._said)
         self.view = msgspec.structs.replace(self.view, rows=mover.rows)
         await self._note("following")
+        await self._wait_until_served(ends)
         for number in range(1, TRIES_MAX + 1):
             try:
                 await self._change_over(ends, mover, events)
@@ -147,20 +151,27 @@ class Move:
         await events.carry_history(ends)
         await mover.follow()
         self._said("changing over", 0)
-        began = time.monotonic()
         await mover.change_over(self._decide)
-        await self._tell_directory(began)
+        await self._tell_directory(ends)
 
     async def _finish(self, ends: Ends, mover: Mover, events: Events) -> None:
         """It has left its old home, and nobody has written for it since."""
-        began = time.monotonic()
-        if await ends.target.fetchval(_SQL.read_departure, self.view.tenant_id) is not None:
+        has_arrived = await ends.target.fetchval(_SQL.read_departure, self.view.tenant_id) is None
+        if has_arrived and self.view.target.database == MAIN:
+            # The directory was told with the same commit; how long it took nobody wrote down.
+            return
+        if not has_arrived:
             self._said("finishing", 0)
-            await mover.follow()
             await events.restart(ends)
-            await events.carry_history(ends)
-            await mover.finish(self._decide, is_decided=True)
-        await self._tell_directory(began)
+            try:
+                await mover.finish(self._decide, is_decided=True)
+            except Doubt as error:
+                # There is no way back, and all the time that it takes: everything is copied again.
+                await self._note("following", error=str(error))
+                await mover.wipe(ends.target)
+                await mover.copy(self._said)
+                await mover.finish(self._decide, is_decided=True)
+        await self._tell_directory(ends)
 
     async def _decide(self, target: Tx) -> None:
         """What belongs to the change-over, within its transaction in the new home."""
@@ -176,11 +187,11 @@ class Move:
             directory = Tx(target.connection, POOLED, target.now)
             await self._house.tenancy.moves.switch(directory, view)
 
-    async def _tell_directory(self, began: float) -> None:
+    async def _tell_directory(self, ends: Ends) -> None:
         if self.view.target.database != MAIN:
             async with self._main.connection.transaction():
                 await self._house.tenancy.moves.switch(self._main, self.view)
-        refused_ms = round((time.monotonic() - began) * 1000)
+        refused_ms = await ends.source.fetchval(_SQL.count_refused_ms, self.view.tenant_id)
         self.view = msgspec.structs.replace(self.view, refused_ms=refused_ms)
 
     async def _prepare(self, ends: Ends) -> None:
@@ -195,6 +206,16 @@ class Move:
         await ends.target.execute(_SQL.ensure_places, facts.GROUP, facts.topics(), PARTITIONS)
         # What is history here must not be news there.
         await ends.target.execute(_SQL.skip_history, True)  # noqa: FBT003 - its one argument
+
+    async def _wait_until_served(self, ends: Ends) -> None:
+        """What is ordered after the change-over must not wait until workers find the new home."""
+        groups = [consumer.group for consumer in self._house.consumers]
+        self._said("waiting", 0)
+        until = time.monotonic() + SERVED_WAIT_S
+        while time.monotonic() < until and await ends.target.fetchval(_SQL.count_unserved, groups):
+            if await ends.source.fetchval(_SQL.count_unserved, groups):
+                return
+            await asyncio.sleep(SERVED_LOOK_S)
 
     async def _refuse_fork(self, ends: Ends) -> None:
         row = await ends.target.fetchrow(

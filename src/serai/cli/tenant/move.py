@@ -96,7 +96,8 @@ def move(  # noqa: PLR0917 - a command's options, given by name
         say(f"{name} stays in {view.source.name}; what was copied is taken back")
     else:
         say(f"{name} is in {view.target.name}: {view.rows} rows in {seconds:g} s")
-        say(f"writes were refused for {view.refused_ms} ms")
+        if view.refused_ms is not None:
+            say(f"writes were refused for {view.refused_ms} ms")
         if view.step == "cleaning":
             say(f"its old rows are kept; `serai tenant move {name} --resume` deletes them")
 
@@ -152,7 +153,10 @@ async def _find_or_begin(
     """The move of the tenant that has not ended, or a new one; this process alone is at it."""
     directory: Moves = house.tenancy.moves
     if not await directory.hold(main, tenant.id):
-        raise Failure(f"another process is moving {tenant.name} now", code="move_under_way")
+        raise Failure(
+            f"another process is moving {tenant.name}, or wraps keys anew, now",
+            code="move_under_way",
+        )
     view = await directory.find(main, tenant.id)
     target = _find_target(house, databases, tenant, to) if to else None
     if view is None:

@@ -171,8 +171,9 @@ ORDER BY m.started_at DESC, m.move_id LIMIT $2;
 UPDATE {tenancy}.tenants SET home = $2, home_database = $3, home_prefix = $4 WHERE tenant_id = $1;
 
 -- name: hold_move
--- Holds a tenant's move for this session; false where another process does.
-SELECT pg_try_advisory_lock(hashtextextended('serai move ' || $1::uuid::text, 0));
+-- Holds a tenant's move for this session; false where another process does, or keys are wrapped anew.
+SELECT pg_try_advisory_lock_shared(20025, 1)
+   AND pg_try_advisory_lock(hashtextextended('serai move ' || $1::uuid::text, 0));
 
 -- name: list_residents
 -- Lists the tenants of one home in the order of their ids, a page at a time.

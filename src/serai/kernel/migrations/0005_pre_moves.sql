@@ -5,8 +5,11 @@
 CREATE TABLE IF NOT EXISTS {kernel}.departures (
   tenant_id uuid PRIMARY KEY,
   state text NOT NULL CHECK (state IN ('leaving', 'away')),
+  since timestamptz NOT NULL DEFAULT clock_timestamp(),
   until timestamptz NOT NULL,
-  xid xid8 NOT NULL DEFAULT pg_current_xact_id()
+  xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
+  -- Events that some group had not heard when it left: those who read on here pass them by.
+  unread uuid[] NOT NULL DEFAULT '{}'
 );
 SELECT {kernel}.wall_transport('{kernel}.departures');
 

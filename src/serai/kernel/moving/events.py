@@ -66,10 +66,15 @@ class Events:
                 self._at[row["topic"], row["partition"]] = (row["xid"], row["seq"])
         return self._history.rows - before
 
-    async def carry_rest(self, ends: Ends) -> None:
-        """Carries all that is left, while nobody writes, within the new home's transaction."""
+    async def list_unread(self, ends: Ends, *, is_decided: bool) -> list[UUID]:
+        """What a group still has to hear; who has left left it unheard, whoever reads on there."""
+        if is_decided:
+            return list(await ends.source.fetchval(_SQL.read_unread, self._tenant))
         rows = await ends.source.fetch(_SQL.list_unread, self._tenant, *self._heard, facts.GROUP)
-        unread = [row["event_id"] for row in rows]
+        return [row["event_id"] for row in rows]
+
+    async def carry_rest(self, ends: Ends, unread: Sequence[UUID]) -> None:
+        """Carries all that is left, while nobody writes, within the new home's transaction."""
         self._all = self._history
         types: set[str] = set()
         async for chunk in self._read(ends, self._at, dict.fromkeys(self._at, END)):

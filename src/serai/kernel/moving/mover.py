@@ -131,14 +131,13 @@ class Mover:
         self._dirty = {}
         self._is_small = time.monotonic() - began < WHOLE_S
 
-    async def change_over(self, decide: Callable[[Tx], Awaitable[None]]) -> float:
-        """Refuses writes, carries the rest over and lets the tenant leave; for how many seconds.
+    async def change_over(self, decide: Callable[[Tx], Awaitable[None]]) -> None:
+        """Refuses writes, carries the rest over and lets the tenant leave.
 
         `decide` writes what belongs to the change-over into the new home's transaction. TooSlow and
         Doubt leave the tenant where it is.
         """
         source = self._ends.source
-        began = time.monotonic()
         begun = await source.fetchval(_SQL.begin_leaving, self._tenant, REFUSED_S)
         assert begun is not None, "who has left for good does not leave again"
         try:
@@ -148,7 +147,6 @@ class Mover:
             # Nothing happens where the departure was made final: then the new home has to be told.
             await source.execute(_SQL.end_leaving, self._tenant)
             raise
-        return time.monotonic() - began
 
     async def finish(self, decide: Callable[[Tx], Awaitable[None]], *, is_decided: bool) -> None:
         """Carries the rest over while nobody writes; with `is_decided` the tenant has left."""
@@ -161,13 +159,14 @@ class Mover:
                     break
                 seen.update(ids)
                 await self._apply(changes)
-            await self._events.carry_rest(self._ends)
+            unread = await self._events.list_unread(self._ends, is_decided=is_decided)
+            await self._events.carry_rest(self._ends, unread)
             await self._raise_sequences()
-            await self._compare_rest()
+            await self._compare_rest(is_whole=self._is_small or is_decided)
             await decide(target)
             await target.execute(_SQL.settle_in, self._tenant)
             if not is_decided:
-                left = await source.fetchval(_SQL.leave_for_good, self._tenant)
+                left = await source.fetchval(_SQL.leave_for_good, self._tenant, unread)
                 if left is None:
                     raise TooSlow("comparing took longer than writes may be refused")
 
@@ -229,15 +228,15 @@ class Mover:
             name = target.prefix + row["name"].removeprefix(source.prefix)
             await target.fetch(_SQL.raise_sequence, name, row["column_name"], row["last"])
 
-    async def _compare_rest(self) -> None:
+    async def _compare_rest(self, *, is_whole: bool) -> None:
         """What is small is compared as a whole again; else what has changed since it was."""
         source, target = self._ends.source, self._ends.target
         for table in self._tables:
-            keys = None if self._is_small else _array(sorted(self._dirty.get(table, ())))
+            keys = None if is_whole else _array(sorted(self._dirty.get(table, ())))
             if keys != "[]":
                 weight = await self._weigh(source, table, keys)
                 refuse_difference(table, weight, await self._weigh(target, table, keys))
-        await self._events.compare(self._ends, is_whole=self._is_small)
+        await self._events.compare(self._ends, is_whole=is_whole)
 
     async def _weigh(self, side: Tx, table: str, keys: str | None = None) -> Weight:
         row = await side.fetchrow(_SQL.weigh_lines, side.prefix + table, self._tenant, keys)

@@ -7,15 +7,28 @@ SELECT {kernel}.admit($1, $2);
 INSERT INTO {kernel}.departures (tenant_id, state, until) VALUES ($1, 'away', 'infinity')
 ON CONFLICT (tenant_id) DO NOTHING;
 
+-- name: list_departed
+-- Lists the tenants that are away from here or leaving.
+SELECT tenant_id FROM {kernel}.departures ORDER BY tenant_id;
+
 -- name: read_departure
 -- Tells whether a tenant is away from here or leaving.
 SELECT state FROM {kernel}.departures WHERE tenant_id = $1;
+
+-- name: read_unread
+-- Tells which events some group had not heard when a tenant left.
+SELECT unread FROM {kernel}.departures WHERE tenant_id = $1;
+
+-- name: count_refused_ms
+-- Tells for how long a tenant's writes have been refused here, in milliseconds.
+SELECT (extract(epoch FROM clock_timestamp() - since) * 1000)::int
+FROM {kernel}.departures WHERE tenant_id = $1;
 
 -- name: begin_leaving
 -- Refuses what would write for a tenant, for so many seconds at most.
 INSERT INTO {kernel}.departures (tenant_id, state, until)
 VALUES ($1, 'leaving', clock_timestamp() + make_interval(secs => $2))
-ON CONFLICT (tenant_id) DO UPDATE SET until = excluded.until
+ON CONFLICT (tenant_id) DO UPDATE SET since = excluded.since, until = excluded.until
 WHERE departures.state = 'leaving'
 RETURNING tenant_id;
 
@@ -25,7 +38,8 @@ DELETE FROM {kernel}.departures WHERE tenant_id = $1 AND state = 'leaving';
 
 -- name: leave_for_good
 -- Makes a departure final; absent where its time is over: then the tenant has written here again.
-UPDATE {kernel}.departures SET state = 'away', until = 'infinity', xid = pg_current_xact_id()
+UPDATE {kernel}.departures
+SET state = 'away', until = 'infinity', xid = pg_current_xact_id(), unread = $2::uuid[]
 WHERE tenant_id = $1 AND state = 'leaving' AND until > clock_timestamp()
 RETURNING tenant_id;
 

@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 from serai.contexts.tenancy.ports import Tenants
+from serai.kernel import departures
 from serai.kernel.db import Database, Tx
 from serai.kernel.failure import NotFound
 from serai.kernel.tenant import POOLED, Home, TenantId
@@ -59,7 +60,10 @@ class Directory:
                 page = await self._tenants.list_residents(tx, home.name, after=after, limit=PAGE)
             found += page
             if len(page) < PAGE:
-                return found
+                break
+        async with self._database.transaction(home, (), is_transport=True, is_read_only=True) as tx:
+            departed = await departures.list_departed(tx=tx)
+        return [tenant_id for tenant_id in found if tenant_id not in departed]
 
     def _transport(self) -> AbstractAsyncContextManager[Tx]:
         return self._database.transaction(POOLED, (), is_transport=True, is_read_only=True)
