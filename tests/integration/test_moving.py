@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from serai.cli.tenant.moving import Move, directory_session
 from serai.contexts.tenancy.contract import Tier
 from serai.contexts.tenancy.contract.moves import MoveView, begin_view
 from serai.kernel.db import Tx
@@ -15,7 +16,6 @@ from serai.kernel.embedded import EmbeddedPostgres
 from serai.kernel.tenant import POOLED
 from serai.kernel.workers import Workers
 from serai.roles.connection import Databases, databases_at
-from serai.roles.moving import Move, directory_session
 from tests.integration.test_homes import Installation, Resident
 
 BY_HOME = re.compile(r'"(xid|seq)":"?\d+"?')
@@ -86,7 +86,7 @@ class Carrier:
 
 @pytest.fixture(autouse=True)
 def _settle_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("serai.roles.moving.SETTLE_S", 0.0)
+    monkeypatch.setattr("serai.cli.tenant.moving.SETTLE_S", 0.0)
 
 
 async def rest(place: Installation, seconds: float = 2.5) -> None:

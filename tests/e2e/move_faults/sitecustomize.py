@@ -7,9 +7,9 @@ import os
 import signal
 from typing import Any
 
+from serai.cli.tenant.moving import Move
 from serai.kernel.db import Tx
 from serai.kernel.moving.mover import Mover
-from serai.roles.moving import Move
 
 POINTS: dict[str, tuple[type, str]] = {
     "prepared": (Mover, "watch"),

@@ -21,13 +21,13 @@ from serai.cli.console import (
 )
 from serai.cli.inside import enter
 from serai.cli.installation import reach_databases
+from serai.cli.tenant.moving import Move, directory_session
 from serai.contexts.tenancy.contract import Standing, Tier
 from serai.contexts.tenancy.contract.moves import Moves, MoveView, begin_view
 from serai.kernel.db import Tx
 from serai.kernel.tenant import POOLED, Home
 from serai.roles.composition import Composition
 from serai.roles.connection import Databases
-from serai.roles.moving import Move, directory_session
 
 MOVES_SHOWN_MAX: Final = 100
 TIERS: Final[dict[str, Tier]] = {"pooled": "pooled", "schema": "schema", "database": "database"}

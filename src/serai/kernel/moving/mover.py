@@ -8,7 +8,7 @@ the tenant where it is; whatever fails after can only go on (ADR 0024).
 """
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -17,6 +17,8 @@ import msgspec
 
 from serai.kernel import queries
 from serai.kernel.db import Tx
+from serai.kernel.events import PARTITIONS
+from serai.kernel.log import facts
 from serai.kernel.moving.ends import Ends
 from serai.kernel.moving.events import Events
 from serai.kernel.moving.weights import Doubt, Weight, refuse_difference
@@ -65,6 +67,37 @@ class Mover:
         self._is_small = False
         self.rows = 0
 
+    async def read_state(self, side: Tx) -> str | None:
+        """Whether the tenant is `leaving` a home or `away` from it; None where it is written."""
+        state: str | None = await side.fetchval(_SQL.read_departure, self._tenant)
+        return state
+
+    async def prepare(self, groups: Mapping[str, Sequence[str]]) -> None:
+        """Makes the places of the groups' topics at both ends, and keeps the new one closed."""
+        source, target = self._ends.source, self._ends.target
+        await target.execute(_SQL.mark_away, self._tenant)
+        for side in (source, target):
+            for group, topics in groups.items():
+                await side.execute(_SQL.ensure_group, group, topics, PARTITIONS)
+        await target.execute(_SQL.ensure_places, facts.GROUP, facts.topics(), PARTITIONS)
+        # What is history here must not be news there.
+        await target.execute(_SQL.skip_history, True)  # noqa: FBT003 - its one argument
+
+    async def is_served(self, groups: Sequence[str]) -> bool:
+        """Whether workers serve the new home as well as they serve the old one."""
+        if not await self._ends.target.fetchval(_SQL.count_unserved, groups):
+            return True
+        return bool(await self._ends.source.fetchval(_SQL.count_unserved, groups))
+
+    async def stay(self) -> None:
+        """Lets writes in again, unless the tenant has left for good."""
+        await self._ends.source.execute(_SQL.end_leaving, self._tenant)
+
+    async def count_refused_ms(self) -> int:
+        """For how many milliseconds writes have been refused by the old home."""
+        count: int = await self._ends.source.fetchval(_SQL.count_refused_ms, self._tenant)
+        return count
+
     async def watch(self) -> None:
         """Begins to note what changes; waits for those who write in a table just then."""
         source = self._ends.source
@@ -83,6 +116,12 @@ class Mover:
         await self._drop(side, "kernel.dead_letters")
         for table in reversed(self._tables):
             await self._drop(side, table)
+
+    async def wipe_old(self) -> None:
+        """Deletes what is left in the home that the tenant has left, its old events as well."""
+        await self.wipe(self._ends.source)
+        while await self._ends.source.execute(_SQL.drop_old_events, self._tenant, CHUNK):
+            pass
 
     async def _drop(self, side: Tx, table: str) -> None:
         while await side.fetchval(_SQL.drop_lines, side.prefix + table, self._tenant, CHUNK):
@@ -120,13 +159,11 @@ class Mover:
         began = time.monotonic()
         async with self._ends.moment():
             changes, ids = await self._read_changes(self._ends.snapshot)
-            wanted = {
-                table: await self._weigh(self._ends.snapshot, table) for table in self._tables
-            }
+            wanted = {table: await self.weigh(self._ends.snapshot, table) for table in self._tables}
         async with self._ends.target.connection.transaction():
             await self._apply(changes)
             for table, weight in wanted.items():
-                refuse_difference(table, weight, await self._weigh(self._ends.target, table))
+                refuse_difference(table, weight, await self.weigh(self._ends.target, table))
         await self._forget(ids)
         self._dirty = {}
         self._is_small = time.monotonic() - began < WHOLE_S
@@ -145,7 +182,7 @@ class Mover:
             await self.finish(decide, is_decided=False)
         except BaseException:
             # Nothing happens where the departure was made final: then the new home has to be told.
-            await source.execute(_SQL.end_leaving, self._tenant)
+            await self.stay()
             raise
 
     async def finish(self, decide: Callable[[Tx], Awaitable[None]], *, is_decided: bool) -> None:
@@ -234,14 +271,24 @@ class Mover:
         for table in self._tables:
             keys = None if is_whole else _array(sorted(self._dirty.get(table, ())))
             if keys != "[]":
-                weight = await self._weigh(source, table, keys)
-                refuse_difference(table, weight, await self._weigh(target, table, keys))
+                weight = await self.weigh(source, table, keys)
+                refuse_difference(table, weight, await self.weigh(target, table, keys))
         await self._events.compare(self._ends, is_whole=is_whole)
 
-    async def _weigh(self, side: Tx, table: str, keys: str | None = None) -> Weight:
+    async def weigh(self, side: Tx, table: str, keys: str | None = None) -> Weight:
+        """What a home has of the tenant in a table, all or under the given keys."""
         row = await side.fetchrow(_SQL.weigh_lines, side.prefix + table, self._tenant, keys)
         assert row is not None, "a sum has one row"
         return Weight(row["count"], int(row["sum"]))
+
+
+async def list_tables(ends: Ends, schemas: Sequence[str]) -> list[str]:
+    """Every table of the old home's schemas with rows of tenants, those that others refer to first.
+
+    The database's own catalog says it: so a new table moves along, whoever adds it.
+    """
+    rows = await ends.source.fetch(_SQL.list_moved_tables, schemas)
+    return [row["name"].removeprefix(ends.source.prefix) for row in rows]
 
 
 def _array(keys: Sequence[str]) -> str:

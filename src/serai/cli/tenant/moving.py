@@ -6,7 +6,6 @@ changed over. The directory, and the departure noted in the old home, say how fa
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator, Callable
 from typing import Final
 from uuid import UUID
@@ -14,17 +13,16 @@ from uuid import UUID
 import msgspec
 
 from serai.contexts.tenancy.contract.moves import MoveView
-from serai.kernel import ids, queries
+from serai.kernel import ids
 from serai.kernel.actor import operator
 from serai.kernel.changes import describe
 from serai.kernel.clock import Clock
 from serai.kernel.db import Tx
-from serai.kernel.events import PARTITIONS, Cause, type_of
+from serai.kernel.events import Cause, type_of
 from serai.kernel.failure import Refused
-from serai.kernel.log import facts
 from serai.kernel.moving.ends import Ends, Place, meet, session
 from serai.kernel.moving.events import Events, Heard
-from serai.kernel.moving.mover import QUIET, ROUNDS_MAX, Mover, TooSlow
+from serai.kernel.moving.mover import QUIET, ROUNDS_MAX, Mover, TooSlow, list_tables
 from serai.kernel.moving.weights import Doubt
 from serai.kernel.tenant import MAIN, POOLED
 from serai.roles.composition import Composition
@@ -35,9 +33,9 @@ from serai.roles.schemas import PACKAGES
 TRIES_MAX: Final = 10
 PAUSE_S: Final = 0.5
 """How long a move rests after a change-over that did not succeed, times how often it did not."""
-SERVED_WAIT_S: Final = 15.0
-"""How long a move waits for workers to serve the new home; they look for new ones by themselves."""
 SERVED_LOOK_S: Final = 0.1
+SERVED_LOOKS_MAX: Final = 150
+"""How often a move looks whether workers serve the new home; they find new ones by themselves."""
 SETTLE_S: Final = 3.0
 """Longer than any process remembers where a tenant was: until then its old rows may be read."""
 ERROR_CHARS_MAX: Final = 500
@@ -45,7 +43,6 @@ DIRECTORY_SCHEMA: Final = "tenancy"
 """What is in it stays in the pooled home, wherever a tenant lives."""
 TRAIL: Final = "audit.entries"
 """What may be in one home only: a chain cannot be put together from two."""
-_SQL = queries.load("serai.kernel")
 
 Said = Callable[[str, int], None]
 """Told of each step and table, and how many rows of it were carried."""
@@ -75,7 +72,7 @@ class Move:
         """Goes on from wherever it is to the end, or with `is_retained` to the change-over."""
         async with self._meet() as (ends, mover, events):
             if self.view.step in {"preparing", "copying", "following"}:
-                state = await ends.source.fetchval(_SQL.read_departure, self.view.tenant_id)
+                state = await mover.read_state(ends.source)
                 if state == "away" and self.view.step != "following":
                     raise MoveFailed(f"{self.view.source.name} says that it has left there before")
                 if state == "away":
@@ -87,20 +84,20 @@ class Move:
                 return self.view
             self._said("waiting", 0)
             await asyncio.sleep(SETTLE_S)
-            await self._clean(ends, mover)
+            await self._clean(mover)
         await self._note("done")
         return self.view
 
     async def undo(self) -> MoveView:
         """Takes back what was copied; refuses once the tenant has left its old home."""
         async with self._meet() as (ends, mover, events):
-            state = await ends.source.fetchval(_SQL.read_departure, self.view.tenant_id)
+            state = await mover.read_state(ends.source)
             if self.view.step == "cleaning" or state == "away":
                 raise MoveFailed(
                     "it has left already, and orders may have come since: go on with --resume, "
                     "then move it back"
                 )
-            await ends.source.execute(_SQL.end_leaving, self.view.tenant_id)
+            await mover.stay()
             self._said("undoing", 0)
             await mover.unwatch()
             await events.restart(ends)
@@ -110,8 +107,8 @@ class Move:
 
     async def _carry(self, ends: Ends, mover: Mover, events: Events) -> None:
         if self.view.step == "preparing":
-            await self._refuse_fork(ends)
-            await self._prepare(ends)
+            await self._refuse_fork(ends, mover)
+            await mover.prepare(self._groups())
         await mover.watch()
         await self._note("copying")
         await events.restart(ends)
@@ -119,7 +116,7 @@ class Move:
         await mover.copy(self._said)
         self.view = msgspec.structs.replace(self.view, rows=mover.rows)
         await self._note("following")
-        await self._wait_until_served(ends)
+        await self._wait_until_served(mover)
         for number in range(1, TRIES_MAX + 1):
             try:
                 await self._change_over(ends, mover, events)
@@ -152,11 +149,11 @@ class Move:
         await mover.follow()
         self._said("changing over", 0)
         await mover.change_over(self._decide)
-        await self._tell_directory(ends)
+        await self._tell_directory(mover)
 
     async def _finish(self, ends: Ends, mover: Mover, events: Events) -> None:
         """It has left its old home, and nobody has written for it since."""
-        has_arrived = await ends.target.fetchval(_SQL.read_departure, self.view.tenant_id) is None
+        has_arrived = await mover.read_state(ends.target) is None
         if has_arrived and self.view.target.database == MAIN:
             # The directory was told with the same commit; how long it took nobody wrote down.
             return
@@ -171,7 +168,7 @@ class Move:
                 await mover.wipe(ends.target)
                 await mover.copy(self._said)
                 await mover.finish(self._decide, is_decided=True)
-        await self._tell_directory(ends)
+        await self._tell_directory(mover)
 
     async def _decide(self, target: Tx) -> None:
         """What belongs to the change-over, within its transaction in the new home."""
@@ -187,52 +184,41 @@ class Move:
             directory = Tx(target.connection, POOLED, target.now)
             await self._house.tenancy.moves.switch(directory, view)
 
-    async def _tell_directory(self, ends: Ends) -> None:
+    async def _tell_directory(self, mover: Mover) -> None:
         if self.view.target.database != MAIN:
             async with self._main.connection.transaction():
                 await self._house.tenancy.moves.switch(self._main, self.view)
-        refused_ms = await ends.source.fetchval(_SQL.count_refused_ms, self.view.tenant_id)
+        refused_ms = await mover.count_refused_ms()
         self.view = msgspec.structs.replace(self.view, refused_ms=refused_ms)
 
-    async def _prepare(self, ends: Ends) -> None:
-        groups = {
+    def _groups(self) -> dict[str, list[str]]:
+        """Every consumer group, and the topics that it hears."""
+        return {
             consumer.group: sorted({type_of(model).topic for model in consumer.hears})
             for consumer in self._house.consumers
         }
-        await ends.target.execute(_SQL.mark_away, self.view.tenant_id)
-        for side in (ends.source, ends.target):
-            for group, topics in groups.items():
-                await side.execute(_SQL.ensure_group, group, topics, PARTITIONS)
-        await ends.target.execute(_SQL.ensure_places, facts.GROUP, facts.topics(), PARTITIONS)
-        # What is history here must not be news there.
-        await ends.target.execute(_SQL.skip_history, True)  # noqa: FBT003 - its one argument
 
-    async def _wait_until_served(self, ends: Ends) -> None:
+    async def _wait_until_served(self, mover: Mover) -> None:
         """What is ordered after the change-over must not wait until workers find the new home."""
-        groups = [consumer.group for consumer in self._house.consumers]
         self._said("waiting", 0)
-        until = time.monotonic() + SERVED_WAIT_S
-        while time.monotonic() < until and await ends.target.fetchval(_SQL.count_unserved, groups):
-            if await ends.source.fetchval(_SQL.count_unserved, groups):
+        groups = list(self._groups())
+        for _ in range(SERVED_LOOKS_MAX):
+            if await mover.is_served(groups):
                 return
             await asyncio.sleep(SERVED_LOOK_S)
 
-    async def _refuse_fork(self, ends: Ends) -> None:
-        row = await ends.target.fetchrow(
-            _SQL.weigh_lines, ends.target.prefix + TRAIL, self.view.tenant_id, None
-        )
-        if row is not None and row["count"]:
+    async def _refuse_fork(self, ends: Ends, mover: Mover) -> None:
+        count = (await mover.weigh(ends.target, TRAIL)).rows
+        if count:
             raise TrailForked(
-                f"{self.view.target.name} has {row['count']} entries of its audit trail already; "
+                f"{self.view.target.name} has {count} entries of its audit trail already; "
                 "nothing that was recorded is dropped or renumbered, so it cannot go there"
             )
 
-    async def _clean(self, ends: Ends, mover: Mover) -> None:
+    async def _clean(self, mover: Mover) -> None:
         self._said("cleaning", 0)
         await mover.unwatch()
-        await mover.wipe(ends.source)
-        while await ends.source.execute(_SQL.drop_old_events, self.view.tenant_id, 1_000):
-            pass
+        await mover.wipe_old()
 
     async def _note(self, step: str, *, error: str | None = None) -> None:
         told = None if error is None else error[:ERROR_CHARS_MAX]
@@ -259,8 +245,7 @@ class Move:
         async with meet(view.tenant_id, source, target, self._house.clock) as ends:
             schemas = [package.rsplit(".", 1)[-1] for package in PACKAGES]
             wanted = [ends.source.prefix + name for name in schemas if name != DIRECTORY_SCHEMA]
-            rows = await ends.source.fetch(_SQL.list_moved_tables, wanted)
-            tables = [row["name"].removeprefix(ends.source.prefix) for row in rows]
+            tables = await list_tables(ends, wanted)
             yield ends, Mover(view.tenant_id, ends, events, tables), events
 
 
