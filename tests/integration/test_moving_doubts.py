@@ -17,10 +17,9 @@ from serai.kernel.events import Cause
 from serai.kernel.moving.events import Events
 from serai.kernel.moving.mover import NOT_COPIED, REFUSED_S, Changes, Mover
 from serai.kernel.tenant import POOLED
-from tests.integration.test_homes import SCHEMAS, Resident, status
+from tests.integration.test_homes import SCHEMAS, Installation, Resident, status
 from tests.integration.test_moving import (
     Carrier,
-    Installation,
     _settle_at_once,  # noqa: F401 - a fixture
     databases,  # noqa: F401 - a fixture
     place,  # noqa: F401 - a fixture
