@@ -48,7 +48,7 @@ class OneHome:
         return []
 
 
-async def ponder(deliveries: Sequence[Delivery]) -> Sequence[None]:
+async def ponder(deliveries: Sequence[Delivery], _home: Home) -> Sequence[None]:
     """Stands for the call to a vendor."""
     await asyncio.sleep(IN_HAND_S)
     return [None] * len(deliveries)

@@ -19,7 +19,9 @@ HELP_MAX_S = 5.0
 """Far above what help takes; below what it would take if every command were loaded for it."""
 GROUPS = {
     "migrate": ["up", "status"],
-    "tenant": ["create", "key", "staff", "list", "suspend", "resume", "export", "erase"],
+    "tenant": [
+        "create", "key", "staff", "list", "suspend", "resume", "move", "moves", "export", "erase",
+    ],
     "domain": ["list", "add", "verify", "drop"],
     "identity": ["rotate-keys", "mail-token"],
     "dlq": ["list", "show", "replay", "drop"],
@@ -28,7 +30,7 @@ GROUPS = {
     "bench": ["orders"],
     "payment": ["list", "retry"],
     "privacy": ["rotate-key"],
-}
+}  # fmt: skip
 Say = Callable[..., Done]
 
 

@@ -7,13 +7,14 @@ from typing import Any
 from uuid import UUID
 
 from serai.kernel import consumer, inbox, scheduler
-from serai.kernel.consumer import GroupRunner, Stage
+from serai.kernel.consumer import GroupRunner
 from serai.kernel.db import Database, Tx
 from serai.kernel.events import Delivery
 from serai.kernel.failure import LostLease, Unavailable
 from serai.kernel.log import postgres
 from serai.kernel.log.postgres import Cursors
 from serai.kernel.module import Consumer
+from serai.kernel.stages import Stage
 from serai.kernel.tenant import Home
 from tests.faults.plant import Fault, planting
 

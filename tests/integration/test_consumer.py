@@ -10,11 +10,12 @@ import msgspec
 import pytest
 
 from serai.kernel import consumer, ids
-from serai.kernel.consumer import GroupRunner, letter_pause
+from serai.kernel.consumer import GroupRunner
 from serai.kernel.db import Database, Tx
 from serai.kernel.events import Cause, Delivery, event
 from serai.kernel.failure import LostLease
 from serai.kernel.leases import Membership
+from serai.kernel.letters import letter_pause
 from serai.kernel.log.postgres import Wake, fetch_events
 from serai.kernel.module import BATCH_EVENTS_MAX, Consumer
 from serai.kernel.tenant import POOLED

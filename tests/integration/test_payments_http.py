@@ -82,7 +82,7 @@ class Shop:
             tx.announce(self.tenant, event, WHY)
             delivery = delivery_of(tx.announced[0], tx.now)
             tx.announced.clear()  # type: ignore[attr-defined]
-        said = await hear.ask([delivery])
+        said = await hear.ask([delivery], POOLED)
         async with self.database.transaction(POOLED, (self.tenant,)) as tx:
             await hear.record([delivery], said, tx=tx, now=tx.now)
 

@@ -169,12 +169,7 @@ async def test_refunds_at_the_same_instant_never_exceed_the_capture(
 async def test_a_batch_of_payments_costs_one_read_one_update_and_one_insert(
     database: Database, tenant: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asking = Asking(
-        DirectSandbox(SandboxBook()),
-        BOOKS,
-        database,
-        surroundings(database, tenants=[tenant]).homes,
-    )
+    asking = Asking(DirectSandbox(SandboxBook()), BOOKS, database)
     asked = await request(database, tenant, 300)
     names: list[str] = []
     fetch = Tx.fetch
@@ -190,7 +185,7 @@ async def test_a_batch_of_payments_costs_one_read_one_update_and_one_insert(
     monkeypatch.setattr(Tx, "fetchrow", refused)
     monkeypatch.setattr(Tx, "fetchval", refused)
     monkeypatch.setattr(Tx, "execute", refused)
-    await record(database, asked, await asking.ask_payments(asked))
+    await record(database, asked, await asking.ask_payments(asked, POOLED))
     monkeypatch.undo()
     assert names == ["list_requested", "settle_requested"]
     events = told(await outbox(database, tenant), PaymentCaptured)

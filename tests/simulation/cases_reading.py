@@ -90,6 +90,8 @@ def _kernel(scene: Scene) -> Iterator[Said]:
     yield ("kernel.count_lag", 2)
     yield ("kernel.count_running_flows",)
     yield ("kernel.read_horizon",)
+    yield ("kernel.list_departed",)
+    yield "kernel.admit_tenants", [NOBODY], False
     for limit in (1, 50):
         yield "kernel.fetch_events", *_places(scene), limit, _types(scene), _newest(scene)
         yield "kernel.gather_facts", *_places(scene), limit, _newest(scene)

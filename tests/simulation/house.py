@@ -24,6 +24,7 @@ from serai.kernel.events import Delivery
 from serai.kernel.failure import LostLease, Unavailable
 from serai.kernel.module import Consumer, Hear, Outside
 from serai.kernel.scheduler import run_jobs
+from serai.kernel.tenant import Home
 from serai.kernel.workers import Workers
 from serai.roles.composition import Composition, compose
 from serai.settings import Settings
@@ -172,9 +173,9 @@ def _watched_hear(
     if isinstance(hear, Outside):
         inner = hear
 
-        async def ask(deliveries: Sequence[Delivery]) -> Sequence[Any]:
+        async def ask(deliveries: Sequence[Delivery], home: Home) -> Sequence[Any]:
             with _bugs_found(group, observer):
-                return await inner.ask(deliveries)
+                return await inner.ask(deliveries, home)
 
         async def record(
             deliveries: Sequence[Delivery], answers: Sequence[Any], *, tx: Tx, now: datetime

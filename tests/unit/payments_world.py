@@ -61,7 +61,7 @@ class World:
         self.sandbox = SandboxBook(callback_delay_s=CALLBACK_DELAY_S, late_delay_s=LATE_DELAY_S)
         self.provider = FlakyProvider(DirectSandbox(self.sandbox, now=self.now_s))
         homes = OneHome(self.tenant)
-        self.asking = Asking(self.provider, self.books, self.database, homes)
+        self.asking = Asking(self.provider, self.books, self.database)
         self.looking = Looking(self.asking, self.books, homes, hold=HOLD, new_id=ids.new_id)
         self.handled: set[UUID] = set()
         self.unhandled: list[Delivery] = []
@@ -128,7 +128,7 @@ class World:
             PaymentWithdrawn: self.asking.ask_withdrawals,
             RefundRequested: self.asking.ask_refunds,
         }
-        return await ask[deliveries[0].type.model](deliveries)
+        return await ask[deliveries[0].type.model](deliveries, POOLED)
 
     async def record(self, deliveries: Sequence[Delivery], said: Sequence[Any]) -> None:
         """Writes down what it said; what was handled before is left out, as the inbox does."""

@@ -8,9 +8,9 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serai.kernel.consumer import plan_stages
 from serai.kernel.events import Delivery, event, type_of
 from serai.kernel.module import Consumer
+from serai.kernel.stages import plan_stages
 
 
 @event(topic="stages", key="key")

@@ -19,6 +19,7 @@ import structlog
 
 from serai.kernel import idempotency, observe
 from serai.kernel.db import CONFLICT_RETRIES_MAX, Conflicted, Database, Tx
+from serai.kernel.departures import TenantMoving
 from serai.kernel.failure import IdempotencyKeyReused, Refused, Unavailable
 from serai.kernel.idempotency import Answer, Claim, Owned
 from serai.kernel.tenant import Home
@@ -161,6 +162,15 @@ class Batch(Generic[C, R]):
                     _fail(items, error)
                     return
                 await asyncio.sleep(RETRY_BASE_S * 2**attempt * random.random())  # noqa: S311 - jitter
+            except TenantMoving as error:
+                # The others of the batch are at home: theirs is carried out without those.
+                moving = [item for item in items if error.concerns(item.command.tenant_id)]
+                staying = [item for item in items if not error.concerns(item.command.tenant_id)]
+                _fail(moving, error)
+                if staying and moving:
+                    await self._settle(home, staying)
+                _fail(staying, error)
+                return
             except Unavailable as error:
                 _fail(items, error)
                 return

@@ -7,23 +7,26 @@ stands alone; that one is parked with its context, and its followers of the same
 
 import asyncio
 import contextlib
+import math
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import structlog
 
-from serai.kernel import inbox, observe, queries
+from serai.kernel import abroad, inbox, observe, queries
 from serai.kernel.db import Database, Tx
+from serai.kernel.departures import TenantMoving
 from serai.kernel.events import Delivery, type_of
 from serai.kernel.failure import LostLease, Unavailable
 from serai.kernel.leases import Membership
+from serai.kernel.letters import letter_pause, write_letters
 from serai.kernel.log.postgres import Position, Wake, fetch_events, read_delivery
 from serai.kernel.module import Consumer, Hear, Outside
-from serai.kernel.tenant import Home
+from serai.kernel.stages import plan_stages
+from serai.kernel.tenant import DIRECTORY, Home, Homes
 
 _log = structlog.get_logger(__name__)
 _SQL = queries.load("serai.kernel")
@@ -40,37 +43,7 @@ SAVE_S = 10.0
 LETTER_POLL_S = 1.0
 LETTERS_MAX = 50
 LETTER_TRIES_MAX = 8
-LETTER_PAUSE_S = 0.5
-LETTER_PAUSE_MAX_S = 300.0
 ERROR_CHARS_MAX = 2000
-
-Stage = tuple[Hear | Outside, list[Delivery]]
-
-
-def plan_stages(deliveries: Sequence[Delivery], consumer: Consumer) -> list[Stage]:
-    """Cuts a batch into runs of one type, such that no key's events change their order.
-
-    An event joins the earliest run of its type that does not lie before its key's previous event.
-    """
-    stages: list[Stage] = []
-    types: list[str] = []
-    last: dict[UUID, int] = {}
-    for delivery in deliveries:
-        name = delivery.type.name
-        index = last.get(delivery.key, 0)
-        while index < len(stages) and types[index] != name:
-            index += 1
-        if index == len(stages):
-            stages.append((consumer.hears[delivery.type.model], []))
-            types.append(name)
-        stages[index][1].append(delivery)
-        last[delivery.key] = index
-    return stages
-
-
-def letter_pause(tries: int) -> timedelta:
-    """How long a parked message rests after its n-th failed try."""
-    return timedelta(seconds=min(LETTER_PAUSE_S * 2**tries, LETTER_PAUSE_MAX_S))
 
 
 class GroupRunner:
@@ -85,7 +58,9 @@ class GroupRunner:
         worker: UUID,
         membership: Membership,
         wake: Wake,
+        homes: Homes | None = None,
     ) -> None:
+        self._homes = homes
         self._consumer = consumer
         self._database = database
         self._home = home
@@ -98,9 +73,7 @@ class GroupRunner:
         membership.watch(self._woken)
         self._cursors: dict[tuple[str, int], Position] = {}
         self._fences: dict[int, int] = {}
-        self._letters_at = 0.0
-        self._fetch_at = 0.0
-        self._save_at = 0.0
+        self._letters_at = self._fetch_at = self._save_at = 0.0
         self.handled = 0
 
     @property
@@ -188,6 +161,10 @@ class GroupRunner:
         began = time.perf_counter()
         try:
             await self._carry(deliveries)
+        except TenantMoving as moving:
+            if moving.leaving or moving.home != self._home:
+                raise
+            await self._let_go(deliveries, moving)
         except (Unavailable, LostLease):
             raise
         except Exception as error:  # noqa: BLE001 - any bug of a handler must stay with its message
@@ -202,10 +179,25 @@ class GroupRunner:
         observe.EVENTS_HANDLED.labels(self._consumer.group).inc(len(deliveries))
         observe.CONSUMER_SECONDS.labels(self._consumer.group).observe(time.perf_counter() - began)
 
+    async def _let_go(self, deliveries: Sequence[Delivery], moving: TenantMoving) -> None:
+        """Handles a batch without those who have left: their old events went along with them."""
+        for delivery in deliveries:
+            if delivery.position[0] >= moving.away.get(delivery.tenant_id, math.inf):
+                try:
+                    await abroad.send_on(delivery, self._database, self._homes)
+                except Unavailable as error:
+                    # One tenant's home that is away must not hold up the others here.
+                    await self._park(delivery, error, home=DIRECTORY)
+        if staying := [d for d in deliveries if d.tenant_id not in moving.away]:
+            await self.handle(staying)
+        async with self._database.transaction(self._home, ()) as tx:
+            await self._move(deliveries, tx=tx)
+
     async def _carry(self, deliveries: Sequence[Delivery]) -> None:
         stages = plan_stages(deliveries, self._consumer)
         answers = [
-            await hear.ask(items) if isinstance(hear, Outside) else () for hear, items in stages
+            await hear.ask(items, self._home) if isinstance(hear, Outside) else ()
+            for hear, items in stages
         ]
         tenants = {delivery.tenant_id for delivery in deliveries}
         async with self._database.transaction(self._home, tenants) as tx:
@@ -224,8 +216,8 @@ class GroupRunner:
         blocked = {row["key"] for row in rows}
         behind = [d for d in deliveries if d.key in blocked]
         free = [d for d in deliveries if d.key not in blocked]
-        await self._write_letters(
-            behind, tx.now, 0, "waits behind a parked message of its key", tx=tx
+        await write_letters(
+            group, behind, tx.now, 0, "waits behind a parked message of its key", tx=tx
         )
         return await inbox.admit(group, free, tx=tx, now=tx.now) if free else set()
 
@@ -289,41 +281,19 @@ class GroupRunner:
         self._fences = fences
         self._cursors = cursors
 
-    async def _park(self, delivery: Delivery, error: Exception) -> None:
+    async def _park(
+        self, delivery: Delivery, error: Exception, *, home: Home | None = None
+    ) -> None:
         _log.error(
             "message_parked", action="message_parked", group=self._consumer.group,
             event_id=str(delivery.event_id), type=delivery.type.name, exc_info=error,
         )  # fmt: skip
         observe.EVENTS_PARKED.labels(self._consumer.group).inc()
-        async with self._database.transaction(self._home, (delivery.tenant_id,)) as tx:
+        async with self._database.transaction(home or self._home, (delivery.tenant_id,)) as tx:
             await self._move([delivery], tx=tx)
-            await self._write_letters(
-                [delivery], tx.now + letter_pause(0), 1, _describe(error), tx=tx
-            )
-
-    async def _write_letters(
-        self, deliveries: Sequence[Delivery], next_at: datetime, tries: int, error: str, *, tx: Tx
-    ) -> None:
-        await tx.execute(
-            _SQL.park_letters,
-            self._consumer.group,
-            [d.tenant_id for d in deliveries],
-            [d.event_id for d in deliveries],
-            [d.type.topic for d in deliveries],
-            [d.partition for d in deliveries],
-            [str(d.position[0]) for d in deliveries],
-            [d.position[1] for d in deliveries],
-            [d.type.name for d in deliveries],
-            [d.key for d in deliveries],
-            [d.occurred_at for d in deliveries],
-            [d.correlation_id for d in deliveries],
-            [d.traceparent for d in deliveries],
-            tries,
-            next_at,
-            error,
-            tx.now,
-            [d.data for d in deliveries],
-        )
+            next_at = tx.now + letter_pause(0)
+            group = self._consumer.group
+            await write_letters(group, [delivery], next_at, 1, _describe(error), tx=tx)
 
     async def _retry_letters(self) -> None:
         """Tries parked messages whose rest is over, each alone and in the order of its key."""
@@ -342,13 +312,16 @@ class GroupRunner:
         group = self._consumer.group
         hear = self._consumer.hears[delivery.type.model]
         try:
-            given = await hear.ask([delivery]) if isinstance(hear, Outside) else ()
+            given = await hear.ask([delivery], self._home) if isinstance(hear, Outside) else ()
             async with self._database.transaction(self._home, (delivery.tenant_id,)) as tx:
                 if await tx.fetchval(_SQL.lock_letter, group, delivery.event_id) is None:
                     return
                 admitted = await inbox.admit(group, [delivery], tx=tx, now=tx.now)
                 await _call(hear, [delivery], given, admitted, tx=tx)
                 await tx.execute(_SQL.delete_letter, group, delivery.event_id)
+        except TenantMoving as moving:
+            if moving.home == self._home:
+                await self._retry_abroad(delivery, tries, moving)
         except Unavailable:
             raise
         except Exception as error:  # noqa: BLE001 - it stays parked, with what happened this time
@@ -358,10 +331,23 @@ class GroupRunner:
                     _SQL.delay_letter, group, delivery.event_id, state,
                     tx.now + letter_pause(tries), _describe(error),
                 )  # fmt: skip
-            _log.warning(
-                "letter_failed", action="letter_failed", group=group, state=state,
-                event_id=str(delivery.event_id),
-            )  # fmt: skip
+            told = {"group": group, "state": state, "event_id": str(delivery.event_id)}
+            _log.warning("letter_failed", action="letter_failed", **told)
+
+    async def _retry_abroad(self, delivery: Delivery, tries: int, moving: TenantMoving) -> None:
+        """Sends on what was parked for a tenant who lives elsewhere; what it took along stays."""
+        if delivery.position[0] < moving.away.get(delivery.tenant_id, math.inf):
+            return
+        args: tuple[Any, ...] = (self._consumer.group, delivery.event_id)
+        try:
+            await abroad.send_on(delivery, self._database, self._homes)
+        except Unavailable as error:
+            next_at = self._database.clock.now() + letter_pause(tries)
+            statement, args = _SQL.delay_letter, (*args, "retrying", next_at, _describe(error))
+        else:
+            statement = _SQL.delete_letter
+        async with self._database.transaction(DIRECTORY, (delivery.tenant_id,)) as tx:
+            await tx.execute(statement, *args)
 
     async def _rest(self, stop: asyncio.Event) -> None:
         """Waits for a notification, a change of leases, the end, or the safety net."""

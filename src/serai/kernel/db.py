@@ -17,14 +17,14 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from serai.kernel import changes, events, ids, outbox
+from serai.kernel import changes, departures, events, ids, outbox
 from serai.kernel.clock import Clock, SystemClock
 from serai.kernel.failure import Unavailable
 from serai.kernel.migrated import Migrated
 from serai.kernel.pool import OUTAGES, REPORT_TIMEOUT_MS, Pool
 from serai.kernel.queries import Statement
 from serai.kernel.sealed import MARK, Person, Plain, Sealed, Sealing
-from serai.kernel.tenant import MAIN, POOLED, Home
+from serai.kernel.tenant import MAIN, Home
 
 CONFLICT_RETRIES_MAX = 5
 HOME_POOL_MAX: Final = 4
@@ -167,6 +167,8 @@ class Database:
         self.migrated: Migrated | None = None
         """Which homes beside the pooled one have what the code needs; set by who composes."""
         self.transactions = 0
+        self.on_moved: list[Callable[[UUID], None]] = []
+        """Told of a tenant that was looked for in a home which it has left."""
 
     @property
     def url(self) -> str:
@@ -205,11 +207,12 @@ class Database:
         connection = await pool.acquire()
         is_clean = False
         try:
-            if self.migrated is not None and home != POOLED and home not in self.migrated.homes:
+            if self.migrated is not None and home not in self.migrated.homes:
                 await self.migrated.look(home, connection)
             await connection.execute(
                 _begin(
                     tenants,
+                    home,
                     is_transport=is_transport,
                     is_read_only=is_read_only or is_report,
                     is_report=is_report,
@@ -225,6 +228,14 @@ class Database:
             raise Conflicted(str(error)) from error
         except OUTAGES as error:
             raise Unavailable(f"the database did not answer: {type(error).__name__}") from error
+        except asyncpg.PostgresError as error:
+            moving = departures.read_refusal(error, home)
+            if moving is None:
+                raise
+            for tenant_id in moving.away:
+                for forget in self.on_moved:
+                    forget(tenant_id)
+            raise moving from None
         finally:
             await pool.give_back(connection, is_clean=is_clean)
 
@@ -262,7 +273,12 @@ class Database:
 
 
 def _begin(
-    tenants: Collection[UUID], *, is_transport: bool, is_read_only: bool, is_report: bool
+    tenants: Collection[UUID],
+    home: Home,
+    *,
+    is_transport: bool,
+    is_read_only: bool,
+    is_report: bool,
 ) -> str:
     # One round trip. The only values are UUID objects, whose text is hexadecimal by construction.
     wall = ",".join(str(UUID(int=tenant.int)) for tenant in tenants)
@@ -275,6 +291,8 @@ def _begin(
         parts.append("SET LOCAL serai.transport = 'on'")
     if is_report:
         parts.append(_REPORT)
+    if wall and not is_read_only:
+        parts.append(departures.ask_admission(wall, home))
     return "; ".join(parts)
 
 

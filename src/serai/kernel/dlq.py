@@ -10,7 +10,7 @@ from uuid import UUID
 
 import msgspec
 
-from serai.kernel import queries
+from serai.kernel import departures, queries
 from serai.kernel.actor import operator
 from serai.kernel.changes import describe
 from serai.kernel.db import Database, Record
@@ -75,6 +75,7 @@ async def drop_letters(
     """
     async with database.transaction(home, (), is_transport=True) as tx:
         parked = await tx.fetch(_SQL.list_letters, group, event_id, None, LETTERS_PAGE_MAX)
+        await departures.refuse_departed([row["tenant_id"] for row in parked], tx=tx)
         await tx.execute(_SQL.drop_letters, group, event_id, tx.now)
         for row in parked:
             # What a person gives up is no longer done: who did so stands in the trail.

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from serai.kernel import queries
 from serai.kernel.db import Database
-from serai.kernel.tenant import Home
+from serai.kernel.tenant import DIRECTORY, POOLED, Home
 
 EXPORT_CHUNK: Final = 500
 ERASE_CHUNK: Final = 2_000
@@ -50,8 +50,10 @@ async def read_rows(
 async def erase_table(database: Database, home: Home, tenant_id: UUID, table: str) -> int:
     """Deletes a tenant's rows of a table; how many there were."""
     count = 0
+    # Who lives elsewhere has rows in the directory, which the pooled home would not let it write.
+    where = DIRECTORY if home == POOLED else home
     while True:
-        async with database.transaction(home, (tenant_id,)) as tx:
+        async with database.transaction(where, (tenant_id,)) as tx:
             gone: int = await tx.fetchval(
                 _SQL.erase_rows, home.prefix + table, tenant_id, ERASE_CHUNK, table
             )

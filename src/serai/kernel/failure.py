@@ -90,6 +90,8 @@ class Throttled(Refused):
 class Unavailable(Exception):
     """The world failed, not the caller (503): try again after `retry_after_s` seconds."""
 
+    code: ClassVar[str] = "unavailable"
+
     def __init__(self, detail: str = "", *, retry_after_s: int = 1) -> None:
         super().__init__(detail)
         self.detail = detail

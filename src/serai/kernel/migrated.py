@@ -13,7 +13,7 @@ import structlog
 
 from serai.kernel import queries
 from serai.kernel.failure import Unavailable
-from serai.kernel.tenant import Home
+from serai.kernel.tenant import DIRECTORY, POOLED, Home
 
 _log = structlog.get_logger(__name__)
 _SQL = queries.load("serai.kernel")
@@ -37,7 +37,8 @@ class Migrated:
         self._find_needed = needed
         self._needed: frozenset[tuple[str, str]] | None = None
         self._behind_until: dict[Home, float] = {}
-        self.homes: set[Home] = set()
+        self.homes: set[Home] = {POOLED, DIRECTORY}
+        """Those that need not be looked at; the pooled one is seen to by readiness."""
 
     async def look(self, home: Home, connection: Any) -> None:
         """Looks into a home's ledger; HomeBehind where something is missing in it."""

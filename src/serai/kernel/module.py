@@ -36,9 +36,13 @@ class Record(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Outside:
-    """A step with a call to a vendor: `ask` runs outside any transaction, `record` in one (D8)."""
+    """A step with a call to a vendor: `ask` runs outside any transaction, `record` in one (D8).
 
-    ask: Callable[[Sequence[Delivery]], Awaitable[Sequence[Any]]]
+    `ask` is told the home whose log the deliveries came out of, in which `record` writes: of a
+    tenant that moves the directory may say another meanwhile.
+    """
+
+    ask: Callable[[Sequence[Delivery], Home], Awaitable[Sequence[Any]]]
     record: Record
 
 

@@ -46,7 +46,8 @@ _REFUSALS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError,
 _SQL = queries.load("serai.kernel")
 
 
-async def _prepare_connection(connection: Any) -> None:
+async def prepare_connection(connection: Any) -> None:
+    """Makes JSON travel on a session as ours expect it."""
     # JSON travels as the bytes it is: encoded once by msgspec, never parsed on the way.
     for name in ("json", "jsonb"):
         prefix = b"\x01" if name == "jsonb" else b""
@@ -108,7 +109,7 @@ class Pool:
             max_cached_statement_lifetime=0,
             max_inactive_connection_lifetime=self._idle_s,
             connection_class=WalledConnection,
-            init=_prepare_connection,
+            init=prepare_connection,
             reset=_keep_as_is,
             server_settings=session_settings(),
         )

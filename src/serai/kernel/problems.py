@@ -74,7 +74,7 @@ def on_refused(request: Request[Any, Any, Any], error: Refused) -> Response[byte
 def on_unavailable(request: Request[Any, Any, Any], error: Unavailable) -> Response[bytes]:
     """The world's: 503, with when to try again."""
     return respond(
-        503, "unavailable", error.detail or "try again shortly",
+        503, error.code, error.detail or "try again shortly",
         request_id=request_id(request), headers={"Retry-After": str(error.retry_after_s)},
     )  # fmt: skip
 

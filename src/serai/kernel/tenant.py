@@ -23,6 +23,8 @@ class Home(msgspec.Struct, frozen=True):
 
 
 POOLED = Home(name="pooled")
+DIRECTORY = Home(name="directory")
+"""The same place for what is kept there of every tenant, wherever it lives: its name, its keys."""
 
 
 class Homes(Protocol):
@@ -37,5 +39,5 @@ class Homes(Protocol):
         ...
 
     async def tenants_of(self, home: Home) -> Collection[TenantId]:
-        """The tenants that live in a home, in a steady order."""
+        """The tenants that live in a home, in a steady order; nobody who is leaving it just now."""
         ...

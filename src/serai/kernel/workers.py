@@ -12,6 +12,7 @@ from serai.kernel import ids, queries
 from serai.kernel.attention import Attention, Ears
 from serai.kernel.consumer import GroupRunner
 from serai.kernel.db import Database
+from serai.kernel.departures import TenantMoving
 from serai.kernel.events import type_of
 from serai.kernel.failure import Unavailable
 from serai.kernel.flow import Instance
@@ -139,7 +140,7 @@ class Workers:
                 runners = [
                     GroupRunner(
                         consumer, database=self._database, home=home, worker=self._worker,
-                        membership=membership, wake=ear.wake,
+                        membership=membership, wake=ear.wake, homes=self._homes,
                     )
                     for consumer in self._consumers
                 ]  # fmt: skip
@@ -236,6 +237,10 @@ class Workers:
         try:
             async with self._database.transaction(home, tenants) as tx:
                 await self._timers[flow].ring(due, tx=tx, now=tx.now)
+        except TenantMoving as moving:
+            staying = [i for i in due if not moving.concerns(i.tenant_id)]
+            if len(staying) < len(due) and staying:
+                await self.ring(home, flow, staying)
         except Unavailable:
             raise
         except Exception as error:  # noqa: BLE001 - a bug must stay with its instance

@@ -12,6 +12,7 @@ from tests.simulation.statements import (
     inventory,
     inventory_views,
     kernel_checks,
+    kernel_departures,
     kernel_flows,
     kernel_leases,
     kernel_log,
@@ -28,9 +29,9 @@ from tests.simulation.statements import (
 from tests.simulation.storage import Storage
 
 MODULES = (
-    audit, directory, inventory, inventory_views, kernel_checks, kernel_flows, kernel_leases,
-    kernel_log, kernel_messages, kernel_seals, notifications, orders, orders_views, payments,
-    payments_views, returns, shipping,
+    audit, directory, inventory, inventory_views, kernel_checks, kernel_departures, kernel_flows,
+    kernel_leases, kernel_log, kernel_messages, kernel_seals, notifications, orders, orders_views,
+    payments, payments_views, returns, shipping,
 )  # fmt: skip
 
 

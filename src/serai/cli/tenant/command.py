@@ -22,6 +22,7 @@ from serai.cli.console import (
 from serai.cli.inside import enter, go_inside
 from serai.cli.installation import reach_databases
 from serai.cli.tenant import estate
+from serai.cli.tenant.move import move, moves
 from serai.cli.tenant.staff import staff
 from serai.contexts.tenancy.contract import (
     SCOPES,
@@ -55,11 +56,13 @@ class TierName(StrEnum):
 
 _EXAMPLE: Final = "Example: serai tenant staff my-shop me@example.org."
 app.command("staff", epilog=f"{_EXAMPLE} {EXIT_CODES}")(staff)
+app.command(epilog=f"Example: serai tenant move my-shop --to schema. {EXIT_CODES}")(move)
+app.command(epilog=f"Example: serai tenant moves --json. {EXIT_CODES}")(moves)
 
 
 @app.callback()
 def describe() -> None:
-    """Make tenants, their API keys and first staff, list, suspend, export and erase them."""
+    """Make tenants, their API keys and first staff, list, suspend, move, export, erase them."""
 
 
 @app.command(epilog=f"Example: serai tenant create my-shop --tier schema. {EXIT_CODES}")

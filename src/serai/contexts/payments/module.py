@@ -65,7 +65,7 @@ def build(s: Surroundings, *, orders: OrderOwners) -> Module:
     """Payments over PostgreSQL, with the provider that the settings name."""
     books = PostgresBooks()
     provider = choose_provider(s.settings, s.clock)
-    asking = Asking(provider, books, s.database, s.homes)
+    asking = Asking(provider, books, s.database)
     hold = timedelta(seconds=s.settings.payment_timeout_s)
     looking = Looking(asking, books, s.homes, hold=hold, new_id=ids.new_id)
     with_books: dict[str, Any] = {"books": books, "new_id": ids.new_id}

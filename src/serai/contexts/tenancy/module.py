@@ -28,6 +28,7 @@ from serai.contexts.tenancy.routes import (
 )
 from serai.contexts.tenancy.store import (
     PostgresDomains,
+    PostgresMoves,
     PostgresNonces,
     PostgresOrigins,
     PostgresTenants,
@@ -49,7 +50,9 @@ DROPPED_MAX: Final = 2_000
 
 def build_homes(database: Database) -> Homes:
     """The directory of homes; it is part of what every module is built with, hence apart."""
-    return Directory(database, PostgresTenants())
+    directory = Directory(database, PostgresTenants())
+    database.on_moved.append(directory.forget)
+    return directory
 
 
 async def list_homes(tx: Tx) -> list[Home]:
@@ -95,6 +98,7 @@ def build(s: Surroundings) -> Module:
     records = DnsRecords(parse_servers(s.settings.dns_servers))
     names = DomainDesk(s.database, store, PostgresDomains(), records, known=domains)
     standings = Standings(s.database, store)
+    s.database.on_moved += [keyring.forget_tenant, standings.forget]
     return Module(
         name="tenancy",
         routes=[
@@ -116,6 +120,7 @@ def build(s: Surroundings) -> Module:
             news=KeyNews(s.database, keyring, standings),
             standings=standings,
             origins=origins,
+            moves=PostgresMoves(),
             known=domains,
             domains=names,
             newcomers=DirectoryNewcomers(s.database, store),

@@ -160,8 +160,46 @@ SELECT pg_notify('serai_tenants', $1::uuid::text);
 DELETE FROM {tenancy}.tenants WHERE tenant_id = $1 AND state = 'erasing' RETURNING tenant_id;
 
 -- name: list_homes
--- Lists every home in which a tenant lives.
-SELECT DISTINCT home, home_database, home_prefix FROM {tenancy}.tenants ORDER BY home;
+-- Lists every home in which a tenant lives, or which one is moving to or has just left.
+SELECT home, home_database, home_prefix FROM {tenancy}.tenants
+UNION SELECT target, target_database, target_prefix FROM {tenancy}.moves
+WHERE ended_at IS NULL AND step <> 'preparing'
+UNION SELECT source, source_database, source_prefix FROM {tenancy}.moves WHERE ended_at IS NULL
+ORDER BY home;
+
+-- name: insert_move
+-- Begins the move of a tenant that is served and locked here; absent where one has not ended yet.
+INSERT INTO {tenancy}.moves (tenant_id, move_id, source, source_database, source_prefix,
+                             target, target_database, target_prefix, step, started_at, updated_at)
+SELECT t.tenant_id, $2, $3, $4, $5, $6, $7, $8, 'preparing', $9::timestamptz, $9::timestamptz
+FROM (SELECT tenant_id FROM {tenancy}.tenants
+      WHERE tenant_id = $1 AND state = 'active' FOR UPDATE) t
+ON CONFLICT DO NOTHING RETURNING move_id;
+
+-- name: note_move
+-- Writes down how far a move has come; the last two steps end it.
+UPDATE {tenancy}.moves
+SET step = $3, rows = $4, refused_ms = COALESCE($5, refused_ms), error = $6, updated_at = $7,
+    ended_at = CASE WHEN $3 IN ('done', 'undone') THEN $7::timestamptz END
+WHERE tenant_id = $1 AND move_id = $2;
+
+-- name: list_moves
+-- Lists moves, the newest first.
+SELECT t.name, m.tenant_id, m.move_id, m.source, m.source_database, m.source_prefix, m.target,
+       m.target_database, m.target_prefix, m.step, m.rows, m.refused_ms, m.error, m.started_at,
+       m.updated_at, m.ended_at
+FROM {tenancy}.moves m JOIN {tenancy}.tenants t ON t.tenant_id = m.tenant_id
+WHERE $1::uuid IS NULL OR (m.tenant_id = $1 AND m.ended_at IS NULL)
+ORDER BY m.started_at DESC, m.move_id LIMIT $2;
+
+-- name: switch_home
+-- Gives a tenant its new home.
+UPDATE {tenancy}.tenants SET home = $2, home_database = $3, home_prefix = $4 WHERE tenant_id = $1;
+
+-- name: hold_move
+-- Holds a tenant's move for this session; false where another process does, or keys are wrapped anew.
+SELECT pg_try_advisory_lock_shared(20025, 1)
+   AND pg_try_advisory_lock(hashtextextended('serai move ' || $1::uuid::text, 0));
 
 -- name: list_residents
 -- Lists the tenants of one home in the order of their ids, a page at a time.

@@ -36,7 +36,7 @@ from serai.contexts.tenancy.ports import TenantOrigins, Tenants
 from serai.kernel import ids
 from serai.kernel.db import Database
 from serai.kernel.failure import NotFound, Refused
-from serai.kernel.tenant import POOLED
+from serai.kernel.tenant import DIRECTORY, POOLED
 from serai.kernel.text import Line, Text
 from serai.kernel.web import (
     KEYLESS,
@@ -153,7 +153,7 @@ def writing_routes(
             NewKey(key_id, data.label, model.digest_of(text), scopes, signer),
             cause_of(request),
         )
-        async with database.transaction(POOLED, (who.tenant_id,)) as tx:
+        async with database.transaction(DIRECTORY, (who.tenant_id,)) as tx:
             [made] = await handlers.create_keys([command], tx=tx, now=tx.now, tenants=tenants)
             if isinstance(made, Refused):
                 raise made
@@ -167,7 +167,7 @@ def writing_routes(
     async def revoke_api_key(request: Request[Any, Any, Any], key_id: FromPath[UUID]) -> None:
         """Ends a key for good, in every process at once; harmless twice."""
         who = principal_of(request)
-        async with database.transaction(POOLED, (who.tenant_id,)) as tx:
+        async with database.transaction(DIRECTORY, (who.tenant_id,)) as tx:
             [ended] = await handlers.revoke_keys(
                 [RevokeKey(who.tenant_id, key_id, cause_of(request))],
                 tx=tx, now=tx.now, tenants=tenants,
@@ -199,7 +199,7 @@ def signer_routes(
         who = principal_of(request)
         signer = model.read_signer(data.signer)
         command = ReplaceSigner(who.tenant_id, key_id, signer, who.scopes, cause_of(request))
-        async with database.transaction(POOLED, (who.tenant_id,)) as tx:
+        async with database.transaction(DIRECTORY, (who.tenant_id,)) as tx:
             view = await handlers.replace_signer(command, tx=tx, tenants=tenants)
         forget(key_id)
         return send_view(view)
@@ -230,7 +230,7 @@ def origin_routes(
         """All of them at once; in force within five seconds in every process."""
         who = principal_of(request)
         chosen = model.choose_origins(data.origins)
-        async with database.transaction(POOLED, (who.tenant_id,)) as tx:
+        async with database.transaction(DIRECTORY, (who.tenant_id,)) as tx:
             await handlers.replace_origins(
                 who.tenant_id, chosen, cause_of(request), tx=tx, tenants=tenants, origins=origins
             )

@@ -5,6 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 import asyncpg
+import msgspec
 
 from serai.contexts.tenancy.contract import (
     ORIGINS_MAX,
@@ -18,6 +19,7 @@ from serai.contexts.tenancy.contract import (
     TenantView,
 )
 from serai.contexts.tenancy.contract.domains import DOMAINS_MAX, DomainTaken
+from serai.contexts.tenancy.contract.moves import MoveUnderWay, MoveView
 from serai.contexts.tenancy.model import Domain, KeyAddress, KeyRecord, tier_of, write_signer
 from serai.kernel import queries
 from serai.kernel.db import Record, Tx
@@ -177,6 +179,46 @@ class PostgresTenants:
         return [row["tenant_id"] for row in rows]
 
 
+class PostgresMoves:
+    """The contract's Protocol Moves over PostgreSQL."""
+
+    async def hold(self, tx: Tx, tenant_id: UUID) -> bool:
+        return bool(await tx.fetchval(SQL.hold_move, tenant_id))
+
+    async def begin(self, tx: Tx, view: MoveView) -> MoveView:
+        begun = await tx.fetchval(
+            SQL.insert_move, view.tenant_id, view.move_id,
+            view.source.name, view.source.database, view.source.prefix,
+            view.target.name, view.target.database, view.target.prefix, view.started_at,
+        )  # fmt: skip
+        if begun is None:
+            raise MoveUnderWay("a move of this tenant has not ended, or it is not served now")
+        return view
+
+    async def note(
+        self, tx: Tx, move: MoveView, step: str, now: datetime, *, error: str | None = None
+    ) -> MoveView:
+        await tx.execute(
+            SQL.note_move, move.tenant_id, move.move_id, step, move.rows, move.refused_ms, error,
+            now,
+        )  # fmt: skip
+        return msgspec.structs.replace(move, step=step, error=error, updated_at=now)
+
+    async def switch(self, tx: Tx, move: MoveView) -> None:
+        home = move.target
+        args = (move.tenant_id, home.name, home.database, home.prefix)
+        count = await tx.execute(SQL.switch_home, *args)
+        assert count == 1, "a tenant that moves is in the directory"
+        await tx.execute(SQL.tell_standing, move.tenant_id)
+
+    async def find(self, tx: Tx, tenant_id: UUID) -> MoveView | None:
+        rows = await tx.fetch(SQL.list_moves, tenant_id, 1)
+        return _move(rows[0]) if rows else None
+
+    async def list_all(self, tx: Tx, limit: int) -> list[MoveView]:
+        return [_move(row) for row in await tx.fetch(SQL.list_moves, None, limit)]
+
+
 class PostgresOrigins:
     """`TenantOrigins` over PostgreSQL."""
 
@@ -280,6 +322,15 @@ def _standing(row: Record) -> Standing:
     return Standing(
         row["tenant_id"], row["name"], home, tier_of(home), row["state"], row["created_at"]
     )
+
+
+def _move(row: Record) -> MoveView:
+    source = Home(row["source"], row["source_database"], row["source_prefix"])
+    target = Home(row["target"], row["target_database"], row["target_prefix"])
+    return MoveView(
+        row["name"], row["tenant_id"], row["move_id"], source, target, row["step"], row["rows"],
+        row["refused_ms"], row["error"], row["started_at"], row["updated_at"], row["ended_at"],
+    )  # fmt: skip
 
 
 def _key(row: Record) -> KeyView:

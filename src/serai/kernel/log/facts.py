@@ -8,13 +8,15 @@ since the last time are packed by the database into one entry for each tenant, e
 import base64
 import hashlib
 import zlib
+from collections.abc import Collection, Mapping
 from typing import Final
 from uuid import UUID
 
-from serai.kernel import ids, queries
+from serai.kernel import departures, ids, queries
 from serai.kernel.actor import SYSTEM
 from serai.kernel.changes import Change, ChangesRecorded
-from serai.kernel.db import Database
+from serai.kernel.db import Database, Tx
+from serai.kernel.departures import TenantMoving
 from serai.kernel.events import PARTITIONS, all_types, type_of
 from serai.kernel.log.postgres import Position
 from serai.kernel.tenant import Home
@@ -64,8 +66,8 @@ def topics() -> list[str]:
     return sorted({entry.topic for entry in all_types()} - {own})
 
 
-async def seal(database: Database, home: Home) -> int:
-    """Packs the next events of a home; how many there were."""
+async def seal(database: Database, home: Home, *, away: Collection[UUID] = ()) -> int:
+    """Packs the next events of a home; how many there were. Those `away` seal theirs elsewhere."""
     try:
         async with database.transaction(home, (), is_transport=True) as tx:
             rows = await tx.fetch(_SQL.list_positions, GROUP, list(range(PARTITIONS)))
@@ -88,11 +90,13 @@ async def seal(database: Database, home: Home) -> int:
             lines: dict[UUID, bytearray] = {}
             newest: dict[tuple[str, int], Position] = {}
             for row in facts:
-                lines.setdefault(row["tenant_id"], bytearray()).extend(row["lines"])
+                if row["tenant_id"] not in away:
+                    lines.setdefault(row["tenant_id"], bytearray()).extend(row["lines"])
                 place, position = (row["topic"], row["partition"]), (row["xid"], row["seq"])
                 newest[place] = max(newest.get(place, position), position)
             if not newest:
                 return 0
+            await departures.refuse_departed(sorted(lines), tx=tx)
             moved = await tx.fetchval(
                 _SQL.move_places,
                 GROUP,
@@ -105,12 +109,20 @@ async def seal(database: Database, home: Home) -> int:
             )
             if moved != len(newest):
                 raise _Overtaken
-            for tenant_id, packed in lines.items():
-                for change in _blocks(bytes(packed)):
-                    tx.record(tenant_id, change)
+            _record(lines, tx=tx)
             return sum(row["events"] for row in facts)
+    except TenantMoving as moving:
+        if moving.leaving:
+            raise
+        return await seal(database, home, away={*away, *moving.away})
     except _Overtaken:
         return 0
+
+
+def _record(lines: Mapping[UUID, bytearray], *, tx: Tx) -> None:
+    for tenant_id, packed in lines.items():
+        for change in _blocks(bytes(packed)):
+            tx.record(tenant_id, change)
 
 
 def _blocks(lines: bytes) -> list[Change]:

@@ -27,9 +27,12 @@ FROM (SELECT w.tenant_id, $1::text AS flow, w.key
 JOIN {kernel}.flows f ON f.tenant_id = w.tenant_id AND f.flow = w.flow AND f.key = w.key;
 
 -- name: list_due_flows
--- Lists running flow instances whose deadline has passed, oldest first.
-SELECT tenant_id, flow, key, state FROM {kernel}.flows
-WHERE ended_at IS NULL AND deadline_at <= $1 ORDER BY deadline_at LIMIT $2;
+-- Lists running flow instances whose deadline has passed, oldest first; of who lives here.
+SELECT f.tenant_id, f.flow, f.key, f.state FROM {kernel}.flows f
+WHERE f.ended_at IS NULL AND f.deadline_at <= $1
+  AND NOT EXISTS (
+    SELECT 1 FROM {kernel}.departures g WHERE g.tenant_id = f.tenant_id AND g.state = 'away')
+ORDER BY f.deadline_at LIMIT $2;
 
 -- name: count_running_flows
 -- Counts running flows, dead letters and the age in seconds of the oldest running transaction.

@@ -34,6 +34,9 @@ WHERE d.group_name = $1 AND d.state = 'retrying' AND d.next_at <= $2
     SELECT 1 FROM {kernel}.dead_letters earlier
     WHERE earlier.group_name = d.group_name AND earlier.key = d.key
       AND (earlier.xid, earlier.seq) < (d.xid, d.seq))
+  AND NOT EXISTS (
+    SELECT 1 FROM {kernel}.departures g
+    WHERE g.tenant_id = d.tenant_id AND g.state = 'away' AND d.xid < g.xid)
 ORDER BY d.next_at LIMIT $3;
 
 -- name: lock_letter

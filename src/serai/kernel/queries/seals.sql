@@ -51,3 +51,7 @@ VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING;
 -- name: delete_root_keys
 -- Ends the root keys below a number: what only they unwrap opens nowhere any more.
 DELETE FROM {kernel}.root_keys WHERE tenant_id = $1 AND number < $2;
+
+-- name: hold_rotation
+-- Keeps tenants from moving for this session, so that none takes along a key that was not wrapped anew.
+SELECT pg_try_advisory_lock(20025, 1);

@@ -14,9 +14,10 @@ import msgspec
 from serai.kernel import queries
 from serai.kernel.clock import Clock
 from serai.kernel.db import Database
+from serai.kernel.failure import Unavailable
 from serai.kernel.seals.roots import READ_EVERY, Root, Roots
 from serai.kernel.seals.subjects import unwrap, wrap
-from serai.kernel.tenant import Home, Homes
+from serai.kernel.tenant import POOLED, Home, Homes
 
 CHUNK: Final = 500
 """Data keys that one transaction wraps anew."""
@@ -49,10 +50,13 @@ async def rotate(
     newest = (await roots.refresh(clock.now()))[-1]
     left = newest.created_at + SETTLE - clock.now()
     await wait(max(0.0, left.total_seconds()))
-    rewrapped = 0
-    for home in await homes.all_homes():
-        rewrapped += await _rewrap(home, newest, roots=roots, database=database)
-    ended = await roots.keep_only(newest.number, clock.now())
+    async with database.session() as connection:
+        if not await connection.fetchval(_SQL.hold_rotation.text(POOLED.prefix)):
+            raise Unavailable("a tenant is moving to another home; run it again after that")
+        rewrapped = 0
+        for home in await homes.all_homes():
+            rewrapped += await _rewrap(home, newest, roots=roots, database=database)
+        ended = await roots.keep_only(newest.number, clock.now())
     return Rotated(newest.number, rewrapped, ended, await roots.wrapping.retire())
 
 

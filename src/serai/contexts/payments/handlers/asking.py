@@ -16,7 +16,7 @@ from serai.contexts.payments.model import Refund as RefundRow
 from serai.contexts.payments.ports import Answer, Capture, Charge, PaymentProvider, Refund
 from serai.kernel.db import Database
 from serai.kernel.events import Delivery
-from serai.kernel.tenant import Homes
+from serai.kernel.tenant import Home
 
 
 class Heard(msgspec.Struct, frozen=True):
@@ -29,20 +29,15 @@ class Heard(msgspec.Struct, frozen=True):
 class Asking:
     """Puts the questions of a home's events to the provider, a batch at a time."""
 
-    def __init__(
-        self, provider: PaymentProvider, books: Books, database: Database, homes: Homes
-    ) -> None:
+    def __init__(self, provider: PaymentProvider, books: Books, database: Database) -> None:
         self._provider = provider
         self._books = books
         self._database = database
-        self._homes = homes
 
-    async def ask_payments(self, deliveries: Sequence[Delivery]) -> list[Answer | None]:
+    async def ask_payments(self, deliveries: Sequence[Delivery], home: Home) -> list[Answer | None]:
         """Asks for the money of PaymentRequested; None where it is not wanted any more."""
         events = [delivery.decode() for delivery in deliveries]
         keys = [(d.tenant_id, e.order_id) for d, e in zip(deliveries, events, strict=True)]
-        # A consumer's batch comes out of one home's log.
-        home = await self._homes.home_of(deliveries[0].tenant_id)
         tenants = {tenant_id for tenant_id, _ in keys}
         async with self._database.transaction(home, tenants, is_read_only=True) as tx:
             wanted = await self._books.list_requested(keys, tx=tx)
@@ -76,11 +71,10 @@ class Asking:
         places = [place for place, _ in (*charges, *holds)]
         return list(zip(places, said, strict=True))
 
-    async def ask_captures(self, deliveries: Sequence[Delivery]) -> list[Heard | None]:
+    async def ask_captures(self, deliveries: Sequence[Delivery], home: Home) -> list[Heard | None]:
         """Captures for CaptureRequested what is still held; None for the others."""
         events = [delivery.decode() for delivery in deliveries]
         keys = [(d.tenant_id, e.order_id) for d, e in zip(deliveries, events, strict=True)]
-        home = await self._homes.home_of(deliveries[0].tenant_id)
         tenants = {tenant_id for tenant_id, _ in keys}
         async with self._database.transaction(home, tenants, is_read_only=True) as tx:
             intents = await self._books.find_intents(keys, tx=tx)
@@ -95,15 +89,14 @@ class Asking:
             answers[place] = heard
         return answers
 
-    async def ask_withdrawals(self, deliveries: Sequence[Delivery]) -> list[Heard]:
+    async def ask_withdrawals(self, deliveries: Sequence[Delivery], _home: Home) -> list[Heard]:
         """Voids the keys of PaymentWithdrawn, which is harmless twice."""
         return await self._void([key_of(d.tenant_id, d.decode().order_id) for d in deliveries])
 
-    async def ask_refunds(self, deliveries: Sequence[Delivery]) -> list[Answer | None]:
+    async def ask_refunds(self, deliveries: Sequence[Delivery], home: Home) -> list[Answer | None]:
         """Gives back what RefundRequested says; None where that has been settled before."""
         events = [delivery.decode() for delivery in deliveries]
         keys = [(d.tenant_id, e.refund_id) for d, e in zip(deliveries, events, strict=True)]
-        home = await self._homes.home_of(deliveries[0].tenant_id)
         tenants = {tenant_id for tenant_id, _ in keys}
         async with self._database.transaction(home, tenants, is_read_only=True) as tx:
             rows = await self._books.find_refunds(keys, tx=tx)

@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 
 from serai.contexts.tenancy.contract.domains import DomainNames
+from serai.contexts.tenancy.contract.moves import Moves
 from serai.kernel.db import Tx
 from serai.kernel.edge import Origins
 from serai.kernel.events import Cause, event
@@ -325,6 +326,11 @@ class Tenancy(Protocol):
 
     async def find_standing(self, name: str) -> Standing | None:
         """The tenant of that name."""
+        ...
+
+    @property
+    def moves(self) -> Moves:
+        """The moves of tenants from home to home."""
         ...
 
     async def create_key(

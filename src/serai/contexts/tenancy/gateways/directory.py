@@ -6,12 +6,13 @@ from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 from serai.contexts.tenancy.ports import Tenants
+from serai.kernel import departures
 from serai.kernel.db import Database, Tx
 from serai.kernel.failure import NotFound
 from serai.kernel.tenant import POOLED, Home, TenantId
 
-REMEMBERED_S: Final = 30.0
-"""Homes do not move yet; when they do, a mover waits this long between copy and switch."""
+REMEMBERED_S: Final = 2.0
+"""So long may a process read where a tenant was; who would write there is refused, and forgets."""
 HOMES_MAX: Final = 100_000
 PAGE: Final = 1_000
 
@@ -26,6 +27,10 @@ class Directory:
         self._tenants = tenants
         self._now = now
         self._homes: dict[TenantId, tuple[Home, float]] = {}
+
+    def forget(self, tenant_id: TenantId) -> None:
+        """Drops what is remembered of a tenant that has moved."""
+        self._homes.pop(tenant_id, None)
 
     async def home_of(self, tenant_id: TenantId) -> Home:
         known = self._homes.get(tenant_id)
@@ -55,7 +60,10 @@ class Directory:
                 page = await self._tenants.list_residents(tx, home.name, after=after, limit=PAGE)
             found += page
             if len(page) < PAGE:
-                return found
+                break
+        async with self._database.transaction(home, (), is_transport=True, is_read_only=True) as tx:
+            departed = await departures.list_departed(tx=tx)
+        return [tenant_id for tenant_id in found if tenant_id not in departed]
 
     def _transport(self) -> AbstractAsyncContextManager[Tx]:
         return self._database.transaction(POOLED, (), is_transport=True, is_read_only=True)

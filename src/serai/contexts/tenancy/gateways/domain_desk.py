@@ -19,7 +19,7 @@ from serai.kernel.clock import Clock
 from serai.kernel.db import Database
 from serai.kernel.events import Cause
 from serai.kernel.failure import Unavailable
-from serai.kernel.tenant import POOLED, Home
+from serai.kernel.tenant import DIRECTORY, POOLED, Home
 
 DUE_MAX: Final = 100
 """Domains that one run of the job checks."""
@@ -49,7 +49,7 @@ class DomainDesk:
 
     async def claim_domain(self, tenant_id: UUID, domain: str, cause: Cause) -> DomainView:
         name, token = model.choose_domain(domain), secrets.token_urlsafe(model.SECRET_BYTES)
-        async with self._database.transaction(POOLED, (tenant_id,), is_transport=True) as tx:
+        async with self._database.transaction(DIRECTORY, (tenant_id,), is_transport=True) as tx:
             claimed = await handlers.claim_domain(
                 tenant_id, name, token, cause, tx=tx, tenants=self._tenants, domains=self._domains
             )
@@ -64,7 +64,7 @@ class DomainDesk:
         refusal = model.find_unproven(found, await self._records.find_texts(found.record_name))
         if refusal is not None:
             raise refusal
-        async with self._database.transaction(POOLED, (tenant_id,)) as tx:
+        async with self._database.transaction(DIRECTORY, (tenant_id,)) as tx:
             found = await handlers.prove_domain(
                 tenant_id, name, cause, tx=tx, tenants=self._tenants, domains=self._domains
             )
@@ -75,7 +75,7 @@ class DomainDesk:
         name = model.domain_of_host(domain)
         if name is None:
             return False
-        async with self._database.transaction(POOLED, (tenant_id,)) as tx:
+        async with self._database.transaction(DIRECTORY, (tenant_id,)) as tx:
             is_gone = await handlers.remove_domain(
                 tenant_id, name, cause, tx=tx, domains=self._domains
             )
@@ -96,7 +96,7 @@ class DomainDesk:
         return len(due)
 
     async def _check(self, database: Database, tenant_id: UUID, name: str) -> None:
-        async with database.transaction(POOLED, (tenant_id,)) as tx:
+        async with database.transaction(DIRECTORY, (tenant_id,)) as tx:
             taken = await self._domains.take_due(
                 tx, tenant_id, name, now=tx.now, until=tx.now + TRY_AGAIN
             )
@@ -108,7 +108,7 @@ class DomainDesk:
             # A DNS that does not answer says nothing about whose a domain is.
             _log.warning("domain_unchecked", action="domain_unchecked", reason=error.detail)
             return
-        async with database.transaction(POOLED, (tenant_id,)) as tx:
+        async with database.transaction(DIRECTORY, (tenant_id,)) as tx:
             is_suspended = await handlers.check_domain(taken, texts, tx=tx, domains=self._domains)
         if is_suspended:
             self._known.forget(name)

@@ -10,7 +10,7 @@ from serai.contexts.tenancy.ports import Tenants
 from serai.kernel.db import Database, Tx
 from serai.kernel.events import Cause
 from serai.kernel.failure import Refused
-from serai.kernel.tenant import POOLED
+from serai.kernel.tenant import DIRECTORY, POOLED
 
 
 class DirectoryNewcomers:
@@ -41,5 +41,5 @@ class DirectoryNewcomers:
             return await self._tenants.list_expired(tx, limit)
 
     async def delete_expired(self, tenant_id: UUID) -> None:
-        async with self._database.transaction(POOLED, (tenant_id,)) as tx:
+        async with self._database.transaction(DIRECTORY, (tenant_id,)) as tx:
             await self._tenants.delete_expired(tx, tenant_id)

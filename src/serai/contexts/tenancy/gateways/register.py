@@ -22,17 +22,18 @@ from serai.contexts.tenancy.contract import (
     Tier,
 )
 from serai.contexts.tenancy.contract.domains import DomainNames
+from serai.contexts.tenancy.contract.moves import Moves, MoveUnderWay
 from serai.contexts.tenancy.gateways.key_news import KeyNews
 from serai.contexts.tenancy.gateways.known_domains import KnownDomains
 from serai.contexts.tenancy.gateways.standings import Standings
 from serai.contexts.tenancy.ports import Tenants
-from serai.kernel import ids
+from serai.kernel import departures, ids
 from serai.kernel.actor import operator
 from serai.kernel.db import Database
 from serai.kernel.edge import Origins
 from serai.kernel.events import Cause
 from serai.kernel.failure import Refused
-from serai.kernel.tenant import POOLED, Home
+from serai.kernel.tenant import DIRECTORY, POOLED, Home
 from serai.kernel.web import Authenticator
 
 FIRST_LABEL = "first key"
@@ -52,11 +53,13 @@ class Register:
         news: KeyNews,
         origins: Origins,
         standings: Standings,
+        moves: Moves,
         newcomers: Newcomers,
         known: KnownDomains,
         domains: DomainNames,
     ) -> None:
         self._known = known
+        self.moves = moves
         self._domains = domains
         self._standings = standings
         self._newcomers = newcomers
@@ -104,14 +107,17 @@ class Register:
         return await self._standings.access_home(tenant_id, is_unproven_let_in=True)
 
     async def change_state(self, tenant_id: UUID, state: str) -> Standing:
-        async with self._database.transaction(POOLED, (tenant_id,)) as tx:
+        async with self._database.transaction(DIRECTORY, (tenant_id,)) as tx:
             found = await self._tenants.set_state(tx, tenant_id, state)
             if found is None:
                 raise TenantErasing("its erasure has begun; `serai tenant erase` goes on with it")
+            # The tenant is locked now, and so is it when a move begins.
+            if state == "erasing" and await self.moves.find(tx, tenant_id) is not None:
+                raise MoveUnderWay("it is moving: let the move end, or undo it, then erase it")
         return found
 
     async def delete_tenant(self, tenant_id: UUID) -> None:
-        async with self._database.transaction(POOLED, (tenant_id,)) as tx:
+        async with self._database.transaction(DIRECTORY, (tenant_id,)) as tx:
             await self._tenants.delete_tenant(tx, tenant_id)
 
     async def list_standings(self, *, after: str, limit: int) -> list[Standing]:
@@ -133,11 +139,13 @@ class Register:
         tenant_id = ids.new_id()
         key, text = _draft(tenant_id, FIRST_LABEL, scopes)
         command = CreateTenant(tenant_id, name, home, key, _cause())
-        async with self._database.transaction(POOLED, (tenant_id,)) as tx:
+        async with self._database.transaction(DIRECTORY, (tenant_id,)) as tx:
             [made] = await handlers.create_tenants(
                 [command], tx=tx, now=tx.now, tenants=self._tenants
             )
             tenant = _or_raise(made)
+            if home != POOLED:
+                await departures.mark_away(tenant_id, tx=tx)
         issued = IssuedKeyView(key.key_id, key.label, list(key.scopes), tenant.created_at, text)
         return IssuedTenant(tenant, issued)
 
@@ -145,7 +153,7 @@ class Register:
         self, tenant_id: UUID, *, label: str, scopes: Sequence[str]
     ) -> IssuedKeyView:
         key, text = _draft(tenant_id, label, scopes)
-        async with self._database.transaction(POOLED, (tenant_id,)) as tx:
+        async with self._database.transaction(DIRECTORY, (tenant_id,)) as tx:
             [made] = await handlers.create_keys(
                 [CreateKey(tenant_id, key, _cause())], tx=tx, now=tx.now, tenants=self._tenants
             )
@@ -153,7 +161,7 @@ class Register:
         return IssuedKeyView(view.id, view.label, view.scopes, view.created_at, text)
 
     async def revoke_key(self, tenant_id: UUID, key_id: UUID) -> None:
-        async with self._database.transaction(POOLED, (tenant_id,)) as tx:
+        async with self._database.transaction(DIRECTORY, (tenant_id,)) as tx:
             [ended] = await handlers.revoke_keys(
                 [RevokeKey(tenant_id, key_id, _cause())], tx=tx, now=tx.now, tenants=self._tenants
             )

@@ -11,7 +11,7 @@ from serai.contexts.tenancy.model import KeyRecord
 from serai.kernel.batch import Batch
 from serai.kernel.clock import Clock
 from serai.kernel.signatures import Asked, verify
-from serai.kernel.tenant import POOLED
+from serai.kernel.tenant import DIRECTORY
 from serai.kernel.web import Proof
 
 
@@ -46,7 +46,7 @@ class Signers:
 
     async def take(self, tenant_id: UUID, key_id: UUID, nonce: str, until: datetime) -> None:
         """Uses up a nonce; refuses one that was used."""
-        await self._batch.submit(TakeNonce(tenant_id, key_id, nonce, until), home=POOLED)
+        await self._batch.submit(TakeNonce(tenant_id, key_id, nonce, until), home=DIRECTORY)
 
 
 async def _read(connection: Any, scheme: str) -> Asked:

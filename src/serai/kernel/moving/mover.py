@@ -1,0 +1,295 @@
+"""Copies everything a tenant has into another home while it is served, and lets it change over.
+
+Rows are copied from one snapshot, and the keys of those that change meanwhile are noted by triggers
+and followed. Then what would write for the tenant is refused, for `REFUSED_S` at most: in that time
+the last changes are followed, everything is compared, and the departure is made final in the home
+that is left, before what was written in the new one is committed. Whatever fails before that leaves
+the tenant where it is; whatever fails after can only go on (ADR 0024).
+"""
+
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final, NamedTuple
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from serai.kernel import queries
+from serai.kernel.db import Tx
+from serai.kernel.events import PARTITIONS
+from serai.kernel.log import facts
+from serai.kernel.moving.ends import Ends
+from serai.kernel.moving.events import Events
+from serai.kernel.moving.weights import Doubt, Weight, refuse_difference
+
+REFUSED_S: Final = 0.9
+"""How long writes may be refused until the change-over is decided; then they are let in again."""
+LEAVE_TIMEOUT: Final = "300ms"
+"""How long the mover waits for the transactions that are under way when it refuses new ones."""
+ROUNDS_MAX: Final = 20
+QUIET: Final = 200
+"""Changes that a round may find for the change-over to be tried."""
+CHUNK: Final = 1_000
+WHOLE_S: Final = 0.25
+"""What was compared as a whole faster than this is so again while writes are refused."""
+NOT_COPIED: Final = frozenset(
+    f"kernel.{name}" for name in ("outbox", "dead_letters", "departures", "captures", "erasures")
+)
+"""Tables that are carried over in a way of their own, or belong to the home and not the tenant."""
+_SQL = queries.load("serai.kernel")
+
+
+class TooSlow(Exception):
+    """The change-over took longer than writes may be refused; nothing was changed over."""
+
+
+class Changes(NamedTuple):
+    """Keys of a table's rows that changed, and the rows that are there under them now."""
+
+    keys: list[str]
+    found: list[str]
+    lines: list[str]
+
+
+Told = Callable[[str, int], None]
+
+
+class Mover:
+    """Carries one tenant from one home to the other; holds nothing that a killed one would miss."""
+
+    def __init__(self, tenant_id: UUID, ends: Ends, events: Events, tables: Sequence[str]) -> None:
+        self._tenant = tenant_id
+        self._ends = ends
+        self._events = events
+        self._tables = [table for table in tables if table not in NOT_COPIED]
+        self._dirty: dict[str, set[str]] = {}
+        self._is_small = False
+        self.rows = 0
+
+    async def read_state(self, side: Tx) -> str | None:
+        """Whether the tenant is `leaving` a home or `away` from it; None where it is written."""
+        state: str | None = await side.fetchval(_SQL.read_departure, self._tenant)
+        return state
+
+    async def prepare(self, groups: Mapping[str, Sequence[str]]) -> None:
+        """Makes the places of the groups' topics at both ends, and keeps the new one closed."""
+        source, target = self._ends.source, self._ends.target
+        await target.execute(_SQL.mark_away, self._tenant)
+        for side in (source, target):
+            for group, topics in groups.items():
+                await side.execute(_SQL.ensure_group, group, topics, PARTITIONS)
+        await target.execute(_SQL.ensure_places, facts.GROUP, facts.topics(), PARTITIONS)
+        # What is history here must not be news there.
+        await target.execute(_SQL.skip_history, True)  # noqa: FBT003 - its one argument
+
+    async def is_served(self, groups: Sequence[str]) -> bool:
+        """Whether workers serve the new home as well as they serve the old one."""
+        if not await self._ends.target.fetchval(_SQL.count_unserved, groups):
+            return True
+        return bool(await self._ends.source.fetchval(_SQL.count_unserved, groups))
+
+    async def stay(self) -> None:
+        """Lets writes in again, unless the tenant has left for good."""
+        await self._ends.source.execute(_SQL.end_leaving, self._tenant)
+
+    async def count_refused_ms(self) -> int:
+        """For how many milliseconds writes have been refused by the old home."""
+        count: int = await self._ends.source.fetchval(_SQL.count_refused_ms, self._tenant)
+        return count
+
+    async def watch(self) -> None:
+        """Begins to note what changes; waits for those who write in a table just then."""
+        source = self._ends.source
+        for table in self._tables:
+            await source.fetch(_SQL.watch_table, source.prefix + table, table, self._tenant)
+
+    async def unwatch(self) -> None:
+        """Ends it, and forgets what was noted."""
+        source = self._ends.source
+        for table in self._tables:
+            await source.fetch(_SQL.unwatch_table, source.prefix + table, self._tenant)
+        await self._drop(source, "kernel.captures")
+
+    async def wipe(self, side: Tx) -> None:
+        """Deletes what a home has of the tenant, what refers to others first; in chunks."""
+        await self._drop(side, "kernel.dead_letters")
+        for table in reversed(self._tables):
+            await self._drop(side, table)
+
+    async def wipe_old(self) -> None:
+        """Deletes what is left in the home that the tenant has left, its old events as well."""
+        await self.wipe(self._ends.source)
+        while await self._ends.source.execute(_SQL.drop_old_events, self._tenant, CHUNK):
+            pass
+
+    async def _drop(self, side: Tx, table: str) -> None:
+        while await side.fetchval(_SQL.drop_lines, side.prefix + table, self._tenant, CHUNK):
+            pass
+
+    async def copy(self, told: Told) -> None:
+        """Copies every row as it is at one moment; `told` how many of which table."""
+        snapshot = self._ends.snapshot
+        async with self._ends.moment():
+            for table in self._tables:
+                after: str | None = None
+                while True:
+                    rows = await snapshot.fetch(
+                        _SQL.read_lines, snapshot.prefix + table, self._tenant, after, CHUNK
+                    )
+                    if rows:
+                        await self._put(table, [], [row["line"] for row in rows])
+                        after = rows[-1]["key"]
+                        self.rows += len(rows)
+                    told(table, len(rows))
+                    if len(rows) < CHUNK:
+                        break
+
+    async def follow(self) -> int:
+        """Copies what has changed since; how many rows that were."""
+        async with self._ends.moment():
+            changes, ids = await self._read_changes(self._ends.snapshot)
+        async with self._ends.target.connection.transaction():
+            await self._apply(changes)
+        await self._forget(ids)
+        return len(ids)
+
+    async def compare(self) -> None:
+        """Follows what has changed and compares every table as it is at that moment."""
+        began = time.monotonic()
+        async with self._ends.moment():
+            changes, ids = await self._read_changes(self._ends.snapshot)
+            wanted = {table: await self.weigh(self._ends.snapshot, table) for table in self._tables}
+        async with self._ends.target.connection.transaction():
+            await self._apply(changes)
+            for table, weight in wanted.items():
+                refuse_difference(table, weight, await self.weigh(self._ends.target, table))
+        await self._forget(ids)
+        self._dirty = {}
+        self._is_small = time.monotonic() - began < WHOLE_S
+
+    async def change_over(self, decide: Callable[[Tx], Awaitable[None]]) -> None:
+        """Refuses writes, carries the rest over and lets the tenant leave.
+
+        `decide` writes what belongs to the change-over into the new home's transaction. TooSlow and
+        Doubt leave the tenant where it is.
+        """
+        source = self._ends.source
+        begun = await source.fetchval(_SQL.begin_leaving, self._tenant, REFUSED_S)
+        assert begun is not None, "who has left for good does not leave again"
+        try:
+            await self._wait_for_writers()
+            await self.finish(decide, is_decided=False)
+        except BaseException:
+            # Nothing happens where the departure was made final: then the new home has to be told.
+            await self.stay()
+            raise
+
+    async def finish(self, decide: Callable[[Tx], Awaitable[None]], *, is_decided: bool) -> None:
+        """Carries the rest over while nobody writes; with `is_decided` the tenant has left."""
+        source, target = self._ends.source, self._ends.target
+        async with target.connection.transaction():
+            seen: set[int] = set()
+            while True:
+                changes, ids = await self._read_changes(source, but=seen)
+                if not ids:
+                    break
+                seen.update(ids)
+                await self._apply(changes)
+            unread = await self._events.list_unread(self._ends, is_decided=is_decided)
+            await self._events.carry_rest(self._ends, unread)
+            await self._raise_sequences()
+            await self._compare_rest(is_whole=self._is_small or is_decided)
+            await decide(target)
+            await target.execute(_SQL.settle_in, self._tenant)
+            if not is_decided:
+                left = await source.fetchval(_SQL.leave_for_good, self._tenant, unread)
+                if left is None:
+                    raise TooSlow("comparing took longer than writes may be refused")
+
+    async def _wait_for_writers(self) -> None:
+        connection = self._ends.source.connection
+        try:
+            async with connection.transaction():
+                await connection.execute(f"SET LOCAL lock_timeout = '{LEAVE_TIMEOUT}'")
+                await self._ends.source.fetch(_SQL.empty_room, self._tenant)
+        except asyncpg.LockNotAvailableError as error:
+            raise TooSlow("a transaction that was under way did not end in time") from error
+
+    async def _read_changes(
+        self, side: Tx, *, but: set[int] | None = None
+    ) -> tuple[dict[str, Changes], list[int]]:
+        noted: dict[str, list[str]] = {}
+        ids: list[int] = []
+        for row in await side.fetch(_SQL.list_captures, self._tenant):
+            fresh = [number for number in row["ids"] if number not in (but or ())]
+            if fresh:
+                noted.setdefault(row["table_name"], []).append(row["key"])
+                ids += fresh
+        changes = {}
+        for table, keys in noted.items():
+            rows = await side.fetch(
+                _SQL.read_lines_of, side.prefix + table, self._tenant, _array(keys)
+            )
+            changes[table] = Changes(keys, [r["key"] for r in rows], [r["line"] for r in rows])
+        return changes, ids
+
+    async def _apply(self, changes: dict[str, Changes]) -> None:
+        for table in reversed(self._tables):
+            if table in changes:
+                changed = changes[table]
+                self._dirty.setdefault(table, set()).update(changed.keys)
+                gone = sorted(set(changed.keys) - set(changed.found))
+                if gone:
+                    await self._put(table, gone, [])
+        for table in self._tables:
+            if table in changes and changes[table].found:
+                await self._put(table, changes[table].found, changes[table].lines)
+
+    async def _put(self, table: str, keys: Sequence[str], lines: Sequence[str]) -> None:
+        target = self._ends.target
+        written = await target.fetchval(
+            _SQL.put_lines, target.prefix + table, self._tenant, _array(keys), list(lines)
+        )
+        if written != len(lines):
+            raise Doubt(f"of {len(lines)} rows of {table}, {written} were written")
+
+    async def _forget(self, ids: Sequence[int]) -> None:
+        if ids:
+            await self._ends.source.execute(_SQL.forget_captures, self._tenant, list(ids))
+
+    async def _raise_sequences(self) -> None:
+        source, target = self._ends.source, self._ends.target
+        names = [source.prefix + table for table in self._tables]
+        for row in await source.fetch(_SQL.list_sequences, names):
+            name = target.prefix + row["name"].removeprefix(source.prefix)
+            await target.fetch(_SQL.raise_sequence, name, row["column_name"], row["last"])
+
+    async def _compare_rest(self, *, is_whole: bool) -> None:
+        """What is small is compared as a whole again; else what has changed since it was."""
+        source, target = self._ends.source, self._ends.target
+        for table in self._tables:
+            keys = None if is_whole else _array(sorted(self._dirty.get(table, ())))
+            if keys != "[]":
+                weight = await self.weigh(source, table, keys)
+                refuse_difference(table, weight, await self.weigh(target, table, keys))
+        await self._events.compare(self._ends, is_whole=is_whole)
+
+    async def weigh(self, side: Tx, table: str, keys: str | None = None) -> Weight:
+        """What a home has of the tenant in a table, all or under the given keys."""
+        row = await side.fetchrow(_SQL.weigh_lines, side.prefix + table, self._tenant, keys)
+        assert row is not None, "a sum has one row"
+        return Weight(row["count"], int(row["sum"]))
+
+
+async def list_tables(ends: Ends, schemas: Sequence[str]) -> list[str]:
+    """Every table of the old home's schemas with rows of tenants, those that others refer to first.
+
+    The database's own catalog says it: so a new table moves along, whoever adds it.
+    """
+    rows = await ends.source.fetch(_SQL.list_moved_tables, schemas)
+    return [row["name"].removeprefix(ends.source.prefix) for row in rows]
+
+
+def _array(keys: Sequence[str]) -> str:
+    return msgspec.json.encode([msgspec.Raw(key.encode()) for key in keys]).decode()
