@@ -189,10 +189,6 @@ SELECT query, calls, total_exec_time AS total_ms, rows
 FROM pg_stat_statements(true) WHERE userid = $1::text::regrole
 ORDER BY total_exec_time DESC;
 
--- name: count_sessions
--- Counts the sessions of a role.
-SELECT count(*)::int FROM pg_stat_activity WHERE usename = $1;
-
--- name: widen_flows
--- Gives a table of every home a column, as a migration would.
-ALTER TABLE {kernel}.flows ADD COLUMN IF NOT EXISTS of_the_bench boolean NOT NULL DEFAULT false;
+-- name: create_notes
+-- Makes a table in every home, as a migration would.
+CREATE TABLE IF NOT EXISTS {bench}.notes (tenant_id uuid NOT NULL, id uuid NOT NULL, PRIMARY KEY (tenant_id, id));
