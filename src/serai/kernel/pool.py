@@ -213,6 +213,12 @@ class Pool:
             return self.connections
 
 
+async def count_sessions(connection: Any) -> int:
+    """The sessions of the walled role on a server, for one who may see them all."""
+    count: int = await connection.fetchval(_SQL.count_sessions.text(""), APP_ROLE)
+    return count
+
+
 def session_settings() -> dict[str, str]:
     """What every session of ours sets at its start."""
     return {

@@ -21,7 +21,7 @@ from serai.kernel.attention import LOOK_S, RESTS_AFTER_S
 from serai.kernel.embedded import EmbeddedPostgres
 from serai.kernel.hosting import HOMES_LOOK_S
 from serai.kernel.migrate import Migration
-from serai.kernel.pool import APP_ROLE
+from serai.kernel.pool import count_sessions
 from serai.roles.connection import Databases, databases_at
 from serai.roles.migrate import (
     HOMES_AT_ONCE,
@@ -30,7 +30,6 @@ from serai.roles.migrate import (
     bring_up_homes,
     tell_homes,
 )
-from serai.roles.schemas import find_migrations
 
 TIERS: Final[tuple[Tier, ...]] = ("pooled", "schema", "database")
 TENANTS_MAX: Final = 10_000
@@ -112,14 +111,8 @@ async def look_idle(roots: Mapping[str, int], observer: Any) -> Idle:
             name: round(100 * (after_s[name] - before_s[name]) / IDLE_S, 1) for name in after_s
         },
         memory_mb=await asyncio.to_thread(measure.memory_mb, roots),
-        connections=await count_connections(observer),
+        connections=await count_sessions(observer),
     )
-
-
-async def count_connections(observer: Any) -> int:
-    """The sessions of the application's role on the server, whatever their database."""
-    count: int = await observer.fetchval(_SQL.count_sessions.text(""), APP_ROLE)
-    return count
 
 
 class Settlers:
@@ -144,7 +137,7 @@ class Settlers:
                 if count:
                     make_s[tier] = _since(began)
         nothing_to_do_s, outcomes = await self._bring_up([])
-        one_s, outcomes = await self._bring_up([await asyncio.to_thread(_one_more)])
+        one_s, outcomes = await self._bring_up([_one_more()])
         began = time.perf_counter()
         await tell_homes(self._databases)
         return Making(
@@ -175,10 +168,9 @@ class Settlers:
 
 
 def _one_more() -> Migration:
-    """A migration that no home has yet: each gets an empty schema."""
-    number = 1 + sum(1 for m in find_migrations() if m.context == "kernel")
-    text = _SQL.add_schema.template
-    return Migration("kernel", f"{number:04d}_pre_of_the_bench.sql", text)
+    """A migration that no home has yet: a schema and a table of the benchmark's own."""
+    text = f"{_SQL.create_schema.template};\n{_SQL.create_notes.template};"
+    return Migration("bench", "0001_pre_notes.sql", text)
 
 
 def _since(began: float) -> float:
@@ -192,7 +184,7 @@ async def peak_of_connections(observer: Any) -> AsyncIterator[Mapping[str, int]]
 
     async def count() -> None:
         while True:
-            seen["max"] = max(seen["max"], await count_connections(observer))
+            seen["max"] = max(seen["max"], await count_sessions(observer))
             await asyncio.sleep(1)
 
     counting = asyncio.create_task(count())

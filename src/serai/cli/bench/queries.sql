@@ -189,10 +189,6 @@ SELECT query, calls, total_exec_time AS total_ms, rows
 FROM pg_stat_statements(true) WHERE userid = $1::text::regrole
 ORDER BY total_exec_time DESC;
 
--- name: count_sessions
--- Counts the sessions of a role.
-SELECT count(*)::int FROM pg_stat_get_activity(NULL) WHERE usesysid = $1::text::regrole;
-
--- name: add_schema
--- Gives every home one more empty schema, as a migration would give it a table.
-CREATE SCHEMA IF NOT EXISTS {bench};
+-- name: create_notes
+-- Makes a table in every home, as a migration would.
+CREATE TABLE IF NOT EXISTS {bench}.notes (tenant_id uuid NOT NULL, id uuid NOT NULL, PRIMARY KEY (tenant_id, id));

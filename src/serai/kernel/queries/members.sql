@@ -90,3 +90,7 @@ SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user;
 -- name: list_migrations
 -- Lists what was applied to a home.
 SELECT context, name FROM {kernel}.migrations;
+
+-- name: count_sessions
+-- Counts the sessions of a role, whatever their database.
+SELECT count(*)::int FROM pg_stat_activity WHERE usename = $1;
