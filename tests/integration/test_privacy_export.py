@@ -30,8 +30,9 @@ TOLD = {
 UNTOLD = {
     "audit.entries": "the tenant's book of who did what, by ids; who may read it is told",
     "billing.accounts": "the card of the tenant, which is no person",
+    "billing.invoices": "the same",
     "identity.codes": "gone after a minute; what came of one is a session",
-    "identity.devices": "gone after ten minutes; what came of one is a session and a consent",
+    "identity.devices": "kept while its session lives; that is told, and the consent",
     "identity.mail_tokens": "repeats the address and the name; the mail itself is told",
     "identity.passkey_challenges": "bytes of chance, for five minutes",
     "identity.providers": "domains of addresses, which name nobody",

@@ -87,7 +87,7 @@ class Edge:
             began = time.perf_counter()
             request_id, origin, is_preflight = _read(scope["headers"], ids.new_id().hex)
             scope["request_id"] = request_id  # type: ignore[typeddict-unknown-key]
-            peer = scope["client"]
+            peer = scope.get("client")
             if self._proxies is not None and peer is not None:
                 # The port is the proxy's, and nobody asks for it.
                 scope["client"] = (self._proxies.find_caller(peer[0], scope["headers"]), peer[1])
