@@ -4,6 +4,7 @@ import base64
 import json
 import time
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -34,6 +35,9 @@ RFC_7515_A5 = (
     "eyJhbGciOiJub25lIn0."
     "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ."
 )
+# What RFC 7515 and 7520 sign by besides, and the rest of RFC 7518.
+JOSE_ALGORITHMS = ("HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512",
+                   "ES256", "ES384", "ES512", "ES256K")  # fmt: skip
 # RFC 7520, section 4.1 (RS256), its signature cut as it stands for any other.
 RFC_7520_HEADER = "eyJhbGciOiJSUzI1NiIsImtpZCI6ImJpbGJvLmJhZ2dpbnNAaG9iYml0b24uZXhhbXBsZSJ9"
 
@@ -93,6 +97,11 @@ async def forge(database: Database, tmp_path: Path) -> AsyncIterator[Forge]:
 
 def now() -> int:
     return int(time.time())
+
+
+def _by(alg: str, f: Forge) -> str:
+    header = b64(encode({"alg": alg, "kid": "bilbo.baggins@hobbiton.example"}))
+    return f"{header}.{f.token.split('.')[1]}.{f.signature}"
 
 
 Attack = Callable[[Forge], str]
@@ -192,6 +201,7 @@ ATTACKS: dict[str, Attack] = {
     "RFC 7515 A.1": lambda _: RFC_7515_A1,
     "RFC 7515 A.5": lambda _: RFC_7515_A5,
     "RFC 7520 4.1": lambda f: f"{RFC_7520_HEADER}.{f.token.split('.')[1]}.{f.signature}",
+    **{f"signed by {alg}, with the kid of RFC 7520": partial(_by, alg) for alg in JOSE_ALGORITHMS},
     "JSON serialization": lambda f: json.dumps(
         {"payload": f.token.split(".")[1], "signature": f.signature}
     ),
