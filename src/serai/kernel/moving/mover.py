@@ -8,7 +8,7 @@ the tenant where it is; whatever fails after can only go on (ADR 0024).
 """
 
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -217,17 +217,13 @@ class Mover:
             raise TooSlow("a transaction that was under way did not end in time") from error
 
     async def _read_changes(
-        self, side: Tx, *, but: set[int] | None = None
+        self, side: Tx, *, but: Iterable[int] = ()
     ) -> tuple[dict[str, Changes], list[int]]:
-        noted: dict[str, list[str]] = {}
         ids: list[int] = []
-        for row in await side.fetch(_SQL.list_captures, self._tenant):
-            fresh = [number for number in row["ids"] if number not in (but or ())]
-            if fresh:
-                noted.setdefault(row["table_name"], []).append(row["key"])
-                ids += fresh
         changes = {}
-        for table, keys in noted.items():
+        for noted in await side.fetch(_SQL.list_captures, self._tenant, list(but)):
+            table, keys = noted["table_name"], noted["keys"]
+            ids += noted["ids"]
             rows = await side.fetch(
                 _SQL.read_lines_of, side.prefix + table, self._tenant, _array(keys)
             )

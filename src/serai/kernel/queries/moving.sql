@@ -98,10 +98,13 @@ SELECT {kernel}.erase_rows($1::text::regclass, $2, $3);
 SELECT w.count, w.sum::text AS sum FROM {kernel}.weigh($1::text::regclass, $2, $3::text::jsonb) AS w;
 
 -- name: list_captures
--- Lists the keys of rows that changed, each once.
-SELECT c.table_name, c.key::text AS key, array_agg(c.id) AS ids
-FROM {kernel}.captures c WHERE c.tenant_id = $1
-GROUP BY c.table_name, c.key ORDER BY c.table_name, c.key;
+-- Lists by table the keys of rows that changed, each once, and what they were noted in but for the given.
+SELECT c.table_name, array_agg(DISTINCT k.key)::text[] AS keys, array_agg(DISTINCT c.id) AS ids
+FROM {kernel}.captures c
+CROSS JOIN LATERAL jsonb_array_elements(
+  CASE jsonb_typeof(c.key) WHEN 'array' THEN c.key ELSE jsonb_build_array(c.key) END) AS k(key)
+WHERE c.tenant_id = $1 AND c.id <> ALL ($2::bigint[])
+GROUP BY c.table_name ORDER BY c.table_name;
 
 -- name: forget_captures
 -- Forgets changes that were followed.
