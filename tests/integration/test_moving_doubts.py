@@ -135,10 +135,8 @@ async def _copy_all_but_one(self: Mover, table: str, keys: Any, lines: Any) -> N
     await _put(self, table, keys, lines[:-1] if table == "inventory.stock_items" else lines)
 
 
-async def _see_no_change(
-    _self: Mover, _side: Tx, **_but: Any
-) -> tuple[dict[str, Changes], list[int]]:
-    return {}, []
+async def _see_no_change(_self: Mover, _side: Tx, **_but: Any) -> Changes:
+    return Changes({}, {}, [])
 
 
 async def _put_no_event(self: Events, ends: Any, rows: Any, unread: Any) -> None:

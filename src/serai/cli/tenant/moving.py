@@ -22,7 +22,8 @@ from serai.kernel.events import Cause, type_of
 from serai.kernel.failure import Refused
 from serai.kernel.moving.ends import Ends, Place, meet, session
 from serai.kernel.moving.events import Events, Heard
-from serai.kernel.moving.mover import QUIET, ROUNDS_MAX, Mover, TooSlow, list_tables
+from serai.kernel.moving.mover import Mover, TooSlow, list_tables
+from serai.kernel.moving.pace import Pace
 from serai.kernel.moving.weights import Doubt
 from serai.kernel.tenant import MAIN, POOLED
 from serai.roles.composition import Composition
@@ -118,11 +119,13 @@ class Move:
         self.view = msgspec.structs.replace(self.view, rows=mover.rows)
         await self._note("following")
         await self._wait_until_served(mover)
+        pace = Pace(mover)
         for number in range(1, TRIES_MAX + 1):
             try:
-                await self._change_over(ends, mover, events)
+                await self._change_over(ends, mover, events, pace)
             except TooSlow as error:
                 await self._note("following", error=str(error))
+                await pace.slow_down()
             except Doubt as error:
                 await self._note("following", error=str(error))
                 if number > 1:
@@ -140,14 +143,14 @@ class Move:
             "database is quieter, or take it back with --abort"
         )
 
-    async def _change_over(self, ends: Ends, mover: Mover, events: Events) -> None:
-        for _ in range(ROUNDS_MAX):
-            if await mover.follow() < QUIET:
-                break
+    async def _change_over(self, ends: Ends, mover: Mover, events: Events, pace: Pace) -> None:
+        await pace.keep_up()
+        await events.carry_history(ends)
         self._said("comparing", 0)
         await mover.compare()
+        await pace.keep_up()
         await events.carry_history(ends)
-        await mover.follow()
+        await pace.keep_up()
         self._said("changing over", 0)
         await mover.change_over(self._decide)
         await self._tell_directory(mover)

@@ -18,19 +18,25 @@ CREATE OR REPLACE FUNCTION {kernel}.key_match(wanted regclass) RETURNS text LANG
   SELECT {kernel}.key_list(wanted, 't.%1$I = k.%1$I', ' AND ')
 $$;
 
--- Notes the keys of the rows that a statement changed, in one row; its arguments are the table's name, the
--- tenant and what makes a key of a row t.
+-- Whether rows were there under these keys that are not there any more; who notes by the row does not say.
+ALTER TABLE {kernel}.captures ADD COLUMN IF NOT EXISTS is_gone boolean NOT NULL DEFAULT true;
+
+-- Notes the keys of the rows that a statement changed, in one row, and in another those it took away; its
+-- arguments are the table's name, the tenant and what makes a key of a row t.
 CREATE OR REPLACE FUNCTION {kernel}.note_changes() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
-  keys text := format('SELECT jsonb_build_object(%s) AS key FROM %%s t WHERE t.tenant_id = $1', TG_ARGV[2]);
+  old_keys text := format('SELECT jsonb_build_object(%s) AS key FROM old_rows t WHERE t.tenant_id = $1', TG_ARGV[2]);
+  new_keys text := format('SELECT jsonb_build_object(%s) AS key FROM new_rows t WHERE t.tenant_id = $1', TG_ARGV[2]);
+  note text := 'INSERT INTO {kernel}.captures (tenant_id, table_name, is_gone, key) '
+               'SELECT $1, $2, $3, jsonb_agg(c.key) FROM (%s) c HAVING count(*) > 0';
 BEGIN
-  EXECUTE format(
-    'INSERT INTO {kernel}.captures (tenant_id, table_name, key) '
-    'SELECT $1, $2, jsonb_agg(c.key) FROM (%s) c HAVING count(*) > 0',
-    CASE TG_OP WHEN 'INSERT' THEN format(keys, 'new_rows')
-               WHEN 'DELETE' THEN format(keys, 'old_rows')
-               ELSE format(keys, 'old_rows') || ' UNION ' || format(keys, 'new_rows') END)
-  USING TG_ARGV[1]::uuid, TG_ARGV[0];
+  IF TG_OP <> 'DELETE' THEN
+    EXECUTE format(note, new_keys) USING TG_ARGV[1]::uuid, TG_ARGV[0], false;
+  END IF;
+  IF TG_OP <> 'INSERT' THEN
+    EXECUTE format(note, CASE TG_OP WHEN 'DELETE' THEN old_keys ELSE old_keys || ' EXCEPT ' || new_keys END)
+    USING TG_ARGV[1]::uuid, TG_ARGV[0], true;
+  END IF;
   RETURN NULL;
 END $$;
 
@@ -52,14 +58,14 @@ BEGIN
   END LOOP;
 END $$;
 
--- The rows of a tenant that have one of the given keys.
+-- The rows of a tenant that have one of the given keys, each with the key as it was given.
 CREATE OR REPLACE FUNCTION {kernel}.lines_of(wanted regclass, whose uuid, keys jsonb)
 RETURNS TABLE (line text, key jsonb) LANGUAGE plpgsql STABLE AS $$
 BEGIN
   RETURN QUERY EXECUTE format(
-    'SELECT t::text, jsonb_build_object(%s) FROM %s JOIN %s t ON %s WHERE t.tenant_id = $1',
-    {kernel}.key_list(wanted, '%1$L, t.%1$I', ', '), {kernel}.key_rows(wanted), wanted,
-    {kernel}.key_match(wanted))
+    'SELECT t::text, g.key FROM jsonb_array_elements($2) AS g(key) '
+    'CROSS JOIN LATERAL jsonb_to_record(g.key) AS k(%s) JOIN %s t ON %s WHERE t.tenant_id = $1',
+    {kernel}.key_list(wanted, '%1$I %2$s', ', '), wanted, {kernel}.key_match(wanted))
   USING whose, keys;
 END $$;
 
@@ -91,4 +97,42 @@ BEGIN
     CASE WHEN keys IS NULL THEN format('%s t', wanted)
          ELSE format('%s JOIN %s t ON %s', {kernel}.key_rows(wanted), wanted, {kernel}.key_match(wanted)) END)
   INTO count, sum USING whose, keys;
+END $$;
+
+-- Who writes for a tenant from outside is held up so long by each transaction, that its mover keeps up.
+CREATE TABLE IF NOT EXISTS {kernel}.paces (
+  tenant_id uuid PRIMARY KEY,
+  held_s double precision NOT NULL CHECK (held_s BETWEEN 0 AND 5),
+  until timestamptz NOT NULL
+);
+SELECT {kernel}.wall_transport('{kernel}.paces');
+
+-- Lets a transaction write for tenants, or refuses it as a whole. The lock comes first: a departure that
+-- is not seen then is made by a mover who will wait for us. The directory writes for those away too.
+-- Before it, who comes from outside waits: he holds up nobody yet.
+CREATE OR REPLACE FUNCTION {kernel}.admit(whose uuid[], is_directory boolean) RETURNS void
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+  held_s double precision;
+  told text;
+BEGIN
+  SELECT max(p.held_s) INTO held_s FROM {kernel}.paces p
+  WHERE p.tenant_id = ANY (whose) AND p.until > clock_timestamp();
+  IF held_s > 0 AND NOT {kernel}.is_transport() THEN
+    PERFORM pg_sleep(held_s);
+  END IF;
+  PERFORM pg_advisory_xact_lock_shared(20024, r.room)
+  FROM (SELECT DISTINCT {kernel}.room(t.id) AS room FROM unnest(whose) AS t(id) ORDER BY 1) r;
+  IF NOT EXISTS (SELECT 1 FROM {kernel}.departures d WHERE d.tenant_id = ANY (whose)) THEN
+    RETURN;
+  END IF;
+  -- Waits for a mover who is just making it final, and then sees that it is.
+  DELETE FROM {kernel}.departures d
+  WHERE d.tenant_id = ANY (whose) AND d.state = 'leaving' AND d.until <= clock_timestamp();
+  SELECT string_agg(d.state || ' ' || d.tenant_id || ' ' || d.xid::text, ',') INTO told
+  FROM {kernel}.departures d
+  WHERE d.tenant_id = ANY (whose) AND NOT (is_directory AND d.state = 'away');
+  IF told IS NOT NULL THEN
+    RAISE EXCEPTION 'the tenant is moving' USING ERRCODE = 'SR001', DETAIL = told;
+  END IF;
 END $$;

@@ -7,9 +7,10 @@ that is left, before what was written in the new one is committed. Whatever fail
 the tenant where it is; whatever fails after can only go on (ADR 0024).
 """
 
+import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Final, NamedTuple
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -27,17 +28,20 @@ REFUSED_S: Final = 0.9
 """How long writes may be refused until the change-over is decided; then they are let in again."""
 LEAVE_TIMEOUT: Final = "300ms"
 """How long the mover waits for the transactions that are under way when it refuses new ones."""
-ROUNDS_MAX: Final = 20
-QUIET: Final = 200
-"""Changes that a round may find for the change-over to be tried."""
 CHUNK: Final = 1_000
+NOTES_MAX: Final = 2_000
+"""Notes of changes that are followed at once; each holds the keys that one statement changed."""
+HELD_FOR_S: Final = 30.0
+"""How long writers are held up after a mover's last word, if it is killed."""
 WHOLE_S: Final = 0.25
 """What was compared as a whole faster than this is so again while writes are refused."""
 NOT_COPIED: Final = frozenset(
-    f"kernel.{name}" for name in ("outbox", "dead_letters", "departures", "captures", "erasures")
+    f"kernel.{name}"
+    for name in ("outbox", "dead_letters", "departures", "captures", "paces", "erasures")
 )
 """Tables that are carried over in a way of their own, or belong to the home and not the tenant."""
 _SQL = queries.load("serai.kernel")
+_notes = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class TooSlow(Exception):
@@ -45,11 +49,18 @@ class TooSlow(Exception):
 
 
 class Changes(NamedTuple):
-    """Keys of a table's rows that changed, and the rows that are there under them now."""
+    """What was noted: keys of rows by table, those of rows that were taken away, and the notes."""
 
-    keys: list[str]
-    found: list[str]
-    lines: list[str]
+    keys: dict[str, set[str]]
+    gone: dict[str, set[str]]
+    ids: list[int]
+
+
+class Round(NamedTuple):
+    """What following once took, and how many notes are left for the next time."""
+
+    seconds: float
+    left: int
 
 
 Told = Callable[[str, int], None]
@@ -63,7 +74,7 @@ class Mover:
         self._ends = ends
         self._events = events
         self._tables = [table for table in tables if table not in NOT_COPIED]
-        self._dirty: dict[str, set[str]] = {}
+        self._is_compared = False
         self._is_small = False
         self.rows = 0
 
@@ -110,6 +121,7 @@ class Mover:
         for table in self._tables:
             await source.fetch(_SQL.unwatch_table, source.prefix + table, self._tenant)
         await self._drop(source, "kernel.captures")
+        await self._drop(source, "kernel.paces")
 
     async def wipe(self, side: Tx) -> None:
         """Deletes what a home has of the tenant, what refers to others first; in chunks."""
@@ -129,43 +141,68 @@ class Mover:
 
     async def copy(self, told: Told) -> None:
         """Copies every row as it is at one moment; `told` how many of which table."""
-        snapshot = self._ends.snapshot
         async with self._ends.moment():
             for table in self._tables:
-                after: str | None = None
-                while True:
-                    rows = await snapshot.fetch(
-                        _SQL.read_lines, snapshot.prefix + table, self._tenant, after, CHUNK
-                    )
-                    if rows:
-                        await self._put(table, [], [row["line"] for row in rows])
-                        after = rows[-1]["key"]
-                        self.rows += len(rows)
-                    told(table, len(rows))
-                    if len(rows) < CHUNK:
-                        break
 
-    async def follow(self) -> int:
-        """Copies what has changed since; how many rows that were."""
+                async def put(lines: Sequence[str], table: str = table) -> None:
+                    await self._put(table, [], lines)
+                    self.rows += len(lines)
+                    told(table, len(lines))
+
+                await _pass_on(self._read_all(table), put)
+
+    async def _read_all(self, table: str) -> AsyncIterator[list[str]]:
+        snapshot = self._ends.snapshot
+        after: str | None = None
+        while True:
+            rows = await snapshot.fetch(
+                _SQL.read_lines, snapshot.prefix + table, self._tenant, after, CHUNK
+            )
+            if rows:
+                after = rows[-1]["key"]
+                yield [row["line"] for row in rows]
+            if len(rows) < CHUNK:
+                return
+
+    async def follow(self) -> Round:
+        """Copies what has changed since, the oldest of it where that is much.
+
+        What was compared once is compared again row by row, so that little is left for the end.
+        """
+        began = time.monotonic()
+        try:
+            await self._follow(NOTES_MAX, CHUNK)
+        except asyncpg.IntegrityConstraintViolationError:
+            # A part may refer to what comes later, or still have what was given to another.
+            await self._follow(None, None)
+        left = await self._ends.source.fetchval(_SQL.count_captures, self._tenant)
+        return Round(time.monotonic() - began, left)
+
+    async def _follow(self, most: int | None, chunk: int | None) -> None:
+        snapshot, target = self._ends.snapshot, self._ends.target
         async with self._ends.moment():
-            changes, ids = await self._read_changes(self._ends.snapshot)
-        async with self._ends.target.connection.transaction():
-            await self._apply(changes)
-        await self._forget(ids)
-        return len(ids)
+            changes = await self._read_changes(snapshot, most=most)
+            async with target.connection.transaction():
+                await self._apply(snapshot, changes, chunk)
+                if self._is_compared:
+                    for table, keys in changes.keys.items():
+                        await self._compare(snapshot, table, _array(sorted(keys)))
+        await self._forget(changes.ids)
+
+    async def hold_up(self, held_s: float) -> None:
+        """Holds up each transaction from outside by so much, for `HELD_FOR_S`; 0 ends it."""
+        await self._ends.source.execute(_SQL.set_pace, self._tenant, held_s, HELD_FOR_S)
 
     async def compare(self) -> None:
         """Follows what has changed and compares every table as it is at that moment."""
         began = time.monotonic()
-        async with self._ends.moment():
-            changes, ids = await self._read_changes(self._ends.snapshot)
-            wanted = {table: await self.weigh(self._ends.snapshot, table) for table in self._tables}
-        async with self._ends.target.connection.transaction():
-            await self._apply(changes)
-            for table, weight in wanted.items():
-                refuse_difference(table, weight, await self.weigh(self._ends.target, table))
-        await self._forget(ids)
-        self._dirty = {}
+        async with self._ends.moment(), self._ends.target.connection.transaction():
+            changes = await self._read_changes(self._ends.snapshot)
+            await self._apply(self._ends.snapshot, changes, None)
+            for table in self._tables:
+                await self._compare(self._ends.snapshot, table)
+        await self._forget(changes.ids)
+        self._is_compared = True
         self._is_small = time.monotonic() - began < WHOLE_S
 
     async def change_over(self, decide: Callable[[Tx], Awaitable[None]]) -> None:
@@ -190,16 +227,19 @@ class Mover:
         source, target = self._ends.source, self._ends.target
         async with target.connection.transaction():
             seen: set[int] = set()
+            changed: dict[str, set[str]] = {}
             while True:
-                changes, ids = await self._read_changes(source, but=seen)
-                if not ids:
+                changes = await self._read_changes(source, but=seen)
+                if not changes.ids:
                     break
-                seen.update(ids)
-                await self._apply(changes)
+                seen.update(changes.ids)
+                await self._apply(source, changes, None)
+                for table, keys in changes.keys.items():
+                    changed.setdefault(table, set()).update(keys)
             unread = await self._events.list_unread(self._ends, is_decided=is_decided)
             await self._events.carry_rest(self._ends, unread)
             await self._raise_sequences()
-            await self._compare_rest(is_whole=self._is_small or is_decided)
+            await self._compare_rest(changed, is_whole=self._is_small or is_decided)
             await decide(target)
             await target.execute(_SQL.settle_in, self._tenant)
             if not is_decided:
@@ -217,30 +257,38 @@ class Mover:
             raise TooSlow("a transaction that was under way did not end in time") from error
 
     async def _read_changes(
-        self, side: Tx, *, but: Iterable[int] = ()
-    ) -> tuple[dict[str, Changes], list[int]]:
-        ids: list[int] = []
-        changes = {}
-        for noted in await side.fetch(_SQL.list_captures, self._tenant, list(but)):
-            table, keys = noted["table_name"], noted["keys"]
-            ids += noted["ids"]
-            rows = await side.fetch(
-                _SQL.read_lines_of, side.prefix + table, self._tenant, _array(keys)
-            )
-            changes[table] = Changes(keys, [r["key"] for r in rows], [r["line"] for r in rows])
-        return changes, ids
+        self, side: Tx, *, but: Iterable[int] = (), most: int | None = None
+    ) -> Changes:
+        changes = Changes({}, {}, [])
+        for row in await side.fetch(_SQL.list_captures, self._tenant, list(but), most):
+            changes.ids.append(row["id"])
+            keys = {bytes(key).decode() for key in _notes.decode(row["keys"])}
+            for noted in (changes.keys, changes.gone) if row["is_gone"] else (changes.keys,):
+                noted.setdefault(row["table_name"], set()).update(keys)
+        return changes
 
-    async def _apply(self, changes: dict[str, Changes]) -> None:
+    async def _apply(self, side: Tx, changes: Changes, chunk: int | None) -> None:
+        """Carries over what is under the keys now; `chunk` rows at once, or all of a table."""
         for table in reversed(self._tables):
-            if table in changes:
-                changed = changes[table]
-                self._dirty.setdefault(table, set()).update(changed.keys)
-                gone = sorted(set(changed.keys) - set(changed.found))
-                if gone:
-                    await self._put(table, gone, [])
+            gone = changes.gone.get(table, set())
+            if gone:
+                async for rows in self._read_lines_of(side, table, sorted(gone), len(gone)):
+                    gone = gone - {row["key"] for row in rows}
+                await self._put(table, sorted(gone), [])
         for table in self._tables:
-            if table in changes and changes[table].found:
-                await self._put(table, changes[table].found, changes[table].lines)
+            keys = sorted(changes.keys.get(table, ()))
+
+            async def put(rows: Sequence[Any], table: str = table) -> None:
+                await self._put(table, [r["key"] for r in rows], [r["line"] for r in rows])
+
+            await _pass_on(self._read_lines_of(side, table, keys, chunk or len(keys)), put)
+
+    async def _read_lines_of(
+        self, side: Tx, table: str, keys: Sequence[str], chunk: int
+    ) -> AsyncIterator[Sequence[Any]]:
+        for first in range(0, len(keys), chunk or 1):
+            part = _array(keys[first : first + chunk])
+            yield await side.fetch(_SQL.read_lines_of, side.prefix + table, self._tenant, part)
 
     async def _put(self, table: str, keys: Sequence[str], lines: Sequence[str]) -> None:
         target = self._ends.target
@@ -261,15 +309,19 @@ class Mover:
             name = target.prefix + row["name"].removeprefix(source.prefix)
             await target.fetch(_SQL.raise_sequence, name, row["column_name"], row["last"])
 
-    async def _compare_rest(self, *, is_whole: bool) -> None:
+    async def _compare_rest(self, changed: Mapping[str, set[str]], *, is_whole: bool) -> None:
         """What is small is compared as a whole again; else what has changed since it was."""
-        source, target = self._ends.source, self._ends.target
-        for table in self._tables:
-            keys = None if is_whole else _array(sorted(self._dirty.get(table, ())))
-            if keys != "[]":
-                weight = await self.weigh(source, table, keys)
-                refuse_difference(table, weight, await self.weigh(target, table, keys))
+        for table in self._tables if is_whole else changed:
+            keys = None if is_whole else _array(sorted(changed[table]))
+            await self._compare(self._ends.source, table, keys)
         await self._events.compare(self._ends, is_whole=is_whole)
+
+    async def _compare(self, side: Tx, table: str, keys: str | None = None) -> None:
+        """Refuses to go on where the new home has something else than `side`, all or under keys."""
+        weights = asyncio.gather(
+            self.weigh(side, table, keys), self.weigh(self._ends.target, table, keys)
+        )
+        refuse_difference(table, *await weights)
 
     async def weigh(self, side: Tx, table: str, keys: str | None = None) -> Weight:
         """What a home has of the tenant in a table, all or under the given keys."""
@@ -285,6 +337,19 @@ async def list_tables(ends: Ends, schemas: Sequence[str]) -> list[str]:
     """
     rows = await ends.source.fetch(_SQL.list_moved_tables, schemas)
     return [row["name"].removeprefix(ends.source.prefix) for row in rows]
+
+
+async def _pass_on(
+    read: AsyncIterator[Sequence[Any]], put: Callable[[Sequence[Any]], Awaitable[None]]
+) -> None:
+    """Puts what was read while the next is being read."""
+    reading = asyncio.ensure_future(anext(read, None))
+    try:
+        while (found := await reading) is not None:
+            reading = asyncio.ensure_future(anext(read, None))
+            await put(found)
+    finally:
+        await asyncio.wait([reading])
 
 
 def _array(keys: Sequence[str]) -> str:

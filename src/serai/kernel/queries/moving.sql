@@ -47,6 +47,12 @@ RETURNING tenant_id;
 -- Lets a tenant write here from this commit on.
 DELETE FROM {kernel}.departures WHERE tenant_id = $1;
 
+-- name: set_pace
+-- Holds up who writes for a tenant from outside, for some seconds each time; ends by itself.
+INSERT INTO {kernel}.paces (tenant_id, held_s, until)
+VALUES ($1, $2, clock_timestamp() + make_interval(secs => $3))
+ON CONFLICT (tenant_id) DO UPDATE SET held_s = excluded.held_s, until = excluded.until;
+
 -- name: empty_room
 -- Waits until every transaction that writes for a tenant, and was let in before, has ended.
 SELECT pg_advisory_xact_lock(20024, {kernel}.room($1));
@@ -98,13 +104,15 @@ SELECT {kernel}.erase_rows($1::text::regclass, $2, $3);
 SELECT w.count, w.sum::text AS sum FROM {kernel}.weigh($1::text::regclass, $2, $3::text::jsonb) AS w;
 
 -- name: list_captures
--- Lists by table the keys of rows that changed, each once, and what they were noted in but for the given.
-SELECT c.table_name, array_agg(DISTINCT k.key)::text[] AS keys, array_agg(DISTINCT c.id) AS ids
-FROM {kernel}.captures c
-CROSS JOIN LATERAL jsonb_array_elements(
-  CASE jsonb_typeof(c.key) WHEN 'array' THEN c.key ELSE jsonb_build_array(c.key) END) AS k(key)
-WHERE c.tenant_id = $1 AND c.id <> ALL ($2::bigint[])
-GROUP BY c.table_name ORDER BY c.table_name;
+-- Lists the oldest changes that were noted, each with the keys of a statement, but for those given.
+SELECT c.id, c.table_name, c.is_gone,
+       (CASE jsonb_typeof(c.key) WHEN 'array' THEN c.key ELSE jsonb_build_array(c.key) END)::text AS keys
+FROM {kernel}.captures c WHERE c.tenant_id = $1 AND c.id <> ALL ($2::bigint[])
+ORDER BY c.id LIMIT $3;
+
+-- name: count_captures
+-- Counts the changes that were noted and not followed yet.
+SELECT count(*) FROM {kernel}.captures WHERE tenant_id = $1;
 
 -- name: forget_captures
 -- Forgets changes that were followed.

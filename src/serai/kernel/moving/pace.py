@@ -1,0 +1,48 @@
+"""Lets a mover keep up with a tenant that is written for, by holding up its writers if need be.
+
+Each note of a change is followed in a round. While rounds leave about as much as they found, every
+transaction that writes for the tenant from outside is held up for a moment, twice as long each
+time: nothing is refused, and consumers go on. Else nobody would catch up with a shop at its peak.
+"""
+
+from typing import Final
+
+from serai.kernel.moving.mover import Mover
+
+ROUNDS_MAX: Final = 60
+ROUND_S: Final = 0.25
+"""A round that took less leaves little enough for the time in which writes are refused."""
+SHRINKS: Final = 0.7
+"""What a round may leave of what the one before it left, for writers not to be held up longer."""
+HELD_MIN_S: Final = 0.05
+HELD_MAX_S: Final = 2.0
+
+
+class Pace:
+    """How long writers are held up so that one mover keeps up."""
+
+    def __init__(self, mover: Mover) -> None:
+        self._mover = mover
+        self.held_s = 0.0
+
+    async def keep_up(self) -> None:
+        """Follows what has changed until a round is short, `ROUNDS_MAX` times at most."""
+        before: int | None = None
+        for _ in range(ROUNDS_MAX):
+            seconds, left = await self._mover.follow()
+            if seconds < ROUND_S:
+                break
+            if before is not None and left > before * SHRINKS:
+                await self.slow_down()
+            before = left
+        await self.hold()
+
+    async def slow_down(self) -> None:
+        """Holds writers up for twice as long."""
+        self.held_s = min(max(2 * self.held_s, HELD_MIN_S), HELD_MAX_S)
+        await self.hold()
+
+    async def hold(self) -> None:
+        """Says it again before it ends by itself."""
+        if self.held_s:
+            await self._mover.hold_up(self.held_s)
