@@ -66,6 +66,20 @@ class Events:
                 self._at[row["topic"], row["partition"]] = (row["xid"], row["seq"])
         return self._history.rows - before
 
+    async def count_rest(self, ends: Ends, most: int) -> int:
+        """How many events are left for the end, up to `most` of each place."""
+        spots = list(self._at)
+        left: int = await ends.source.fetchval(
+            _SQL.count_events,
+            self._tenant,
+            [topic for topic, _ in spots],
+            [partition for _, partition in spots],
+            [self._at[spot][0] for spot in spots],
+            [self._at[spot][1] for spot in spots],
+            most,
+        )
+        return left
+
     async def list_unread(self, ends: Ends, *, is_decided: bool) -> list[UUID]:
         """What a group still has to hear; who has left left it unheard, whoever reads on there."""
         if is_decided:

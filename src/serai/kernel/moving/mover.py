@@ -217,9 +217,12 @@ class Mover:
         try:
             await self._wait_for_writers()
             await self.finish(decide, is_decided=False)
-        except BaseException:
+        except BaseException as error:
+            is_over = not await source.fetchval(_SQL.is_leaving, self._tenant)
             # Nothing happens where the departure was made final: then the new home has to be told.
             await self.stay()
+            if isinstance(error, Doubt) and is_over:
+                raise TooSlow("writes were let in again while everything was compared") from error
             raise
 
     async def finish(self, decide: Callable[[Tx], Awaitable[None]], *, is_decided: bool) -> None:

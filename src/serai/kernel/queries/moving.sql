@@ -32,6 +32,11 @@ ON CONFLICT (tenant_id) DO UPDATE SET since = excluded.since, until = excluded.u
 WHERE departures.state = 'leaving'
 RETURNING tenant_id;
 
+-- name: is_leaving
+-- Tells whether a tenant's writes are still refused while it leaves.
+SELECT EXISTS (SELECT FROM {kernel}.departures
+               WHERE tenant_id = $1 AND state = 'leaving' AND until > clock_timestamp());
+
 -- name: end_leaving
 -- Lets a tenant write here again that did not leave after all.
 DELETE FROM {kernel}.departures WHERE tenant_id = $1 AND state = 'leaving';
@@ -143,6 +148,18 @@ CROSS JOIN LATERAL (
   LIMIT $8
 ) AS e
 ORDER BY e.topic, e.partition, e.xid, e.seq;
+
+-- name: count_events
+-- Counts a tenant's events after one position of each place, up to so many of each.
+SELECT COALESCE(sum(e.count), 0)::bigint
+FROM unnest($2::text[], $3::smallint[], $4::text[], $5::bigint[]) AS p(topic, partition, xid, seq)
+CROSS JOIN LATERAL (
+  SELECT count(*) AS count FROM (
+    SELECT FROM {kernel}.outbox o
+    WHERE o.topic = p.topic AND o.partition = p.partition AND o.tenant_id = $1
+      AND (o.xid, o.seq) > (p.xid::xid8, p.seq)
+    LIMIT $6) few
+) AS e;
 
 -- name: list_unread
 -- Lists a tenant's events that a group still has to hear, or the trail to seal.
