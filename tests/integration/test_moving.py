@@ -13,13 +13,13 @@ from serai.contexts.tenancy.contract import Tier
 from serai.contexts.tenancy.contract.moves import MoveView, begin_view
 from serai.kernel.db import Tx
 from serai.kernel.embedded import EmbeddedPostgres
-from serai.kernel.tenant import POOLED
+from serai.kernel.tenant import MAIN, POOLED
 from serai.kernel.workers import Workers
 from serai.roles.connection import Databases, databases_at
 from tests.integration.test_homes import Installation, Resident
 
 BY_HOME = re.compile(r'"(xid|seq)":"?\d+"?')
-STAYS = ("tenancy.", "kernel.departures", "kernel.captures", "kernel.erasures")
+STAYS = ("tenancy.", "kernel.departures", "kernel.captures", "kernel.paces", "kernel.erasures")
 
 
 @pytest.fixture
@@ -49,6 +49,7 @@ class Carrier:
     def __init__(self, place: Installation, databases: Databases, who: Resident) -> None:
         self.place = place
         self.who = who
+        self.owner_url = databases.owner.url_of(MAIN)
         self._databases = databases
 
     async def move(self, tier: Tier, do: Callable[[Move], Any] = lambda move: move.run()) -> Any:

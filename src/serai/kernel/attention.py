@@ -140,7 +140,8 @@ class Attention:
         ):
             row = await tx.fetchrow(_SQL.look_for_work, self._groups, self._topics)
         assert row is not None
-        if row["is_unheard"] or row["places"] < len(self._groups) * PARTITIONS:
+        is_whole = row["places"] == len(self._groups) * PARTITIONS
+        if row["is_unheard"] or row["is_awaited"] or not is_whole:
             return 0.0
         if row["due_at"] is None:
             return LOOK_S

@@ -84,7 +84,7 @@ CROSS JOIN LATERAL (
 GROUP BY p.group_name ORDER BY p.group_name;
 
 -- name: look_for_work
--- Tells of groups and their topics how many places they have, whether one has more to hear, and what is due next.
+-- Tells of groups and their topics how many places they have, whether one has more to hear, whether a tenant is to come, and what is due next.
 SELECT (SELECT count(*)::int FROM unnest($1::text[], $2::text[]) AS g(name, topic)
         JOIN {kernel}.positions p ON p.group_name = g.name AND p.topic = g.topic) AS places,
        EXISTS (
@@ -94,6 +94,8 @@ SELECT (SELECT count(*)::int FROM unnest($1::text[], $2::text[]) AS g(name, topi
            SELECT 1 FROM {kernel}.outbox o
            WHERE o.topic = p.topic AND o.partition = p.partition AND (o.xid, o.seq) > (p.xid, p.seq)
            LIMIT 1) unheard) AS is_unheard,
+       -- Who is away from here is on the way to here, or there would be no looking: it is to be served at once.
+       EXISTS (SELECT FROM {kernel}.departures) AS is_awaited,
        LEAST(
          (SELECT min(deadline_at) FROM {kernel}.flows WHERE ended_at IS NULL),
          (SELECT min(d.next_at) FROM (SELECT DISTINCT name FROM unnest($1::text[]) AS n(name)) g
