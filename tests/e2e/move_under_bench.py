@@ -1,6 +1,7 @@
 """Moves the benchmark's tenant to a schema of its own while the load client buys.
 
-python -m tests.e2e.move_under_bench --rate 500 --seconds 40
+python -m tests.e2e.move_under_bench                           # as much as the shop takes
+python -m tests.e2e.move_under_bench --rate 500 --seconds 240 --kills  # killed at five points
 """
 
 import argparse
@@ -8,6 +9,7 @@ import asyncio
 import json
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +18,14 @@ from serai.cli.bench.shop import HOST, TENANT, Server, fresh_postgres, open_shop
 from serai.cli.bench.trial import observe, start_client
 from serai.kernel import ids
 from serai.kernel.embedded import EmbeddedPostgres
+from tests.e2e.processes import ROOT
+from tests.e2e.test_tenant_move import FAULTS
 
 BEFORE_S = 5.0
 """How long orders come before the move begins."""
-MOVE_MAX_S = 180.0
+MOVE_MAX_S = 300.0
+POINTS = ("prepared", "copying", "following", "compared", "left")
+"""Where the mover is killed, one after the other; it goes on each time."""
 ENDED_WITHIN_S = 120.0
 
 
@@ -27,7 +33,8 @@ async def main() -> None:
     """Prints one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rate", type=float, default=None, help="orders a second; none: the peak")
-    parser.add_argument("--seconds", type=float, default=40.0, help="how long orders come")
+    parser.add_argument("--seconds", type=float, default=120.0, help="how long orders come")
+    parser.add_argument("--kills", action="store_true", help="kill the mover at five points")
     given = parser.parse_args()
     async with fresh_postgres(None) as postgres, open_shop(postgres, "direct", SKUS) as shop:
         load = Load(
@@ -35,15 +42,22 @@ async def main() -> None:
             seconds=given.seconds, rate=given.rate,
         )  # fmt: skip
         client = await start_client(load)
+        began = time.monotonic()
         await asyncio.sleep(BEFORE_S)
         environment = environment_of(shop, postgres)
-        moved = await serai(environment, "tenant", "move", TENANT, "--to", "schema", "--json")
+        move = ("tenant", "move", TENANT, "--to", "schema", "--json")
+        killed = {}
+        for point in POINTS if given.kills else ():
+            faulty = {"MOVE_KILL": point, "PYTHONPATH": f"{FAULTS}:{ROOT}"}
+            killed[point] = (await serai({**environment, **faulty}, *move))[0]
+        moved = await serai(environment, *move)
+        left_s = began + given.seconds - time.monotonic()
         report = await client.report()
         orders = await count_orders(postgres)
         check = await serai(environment, "check", "--json")
         print(json.dumps({  # noqa: T201 - what it is for
             "rate": given.rate, "accepted": report.accepted, "late": report.late,
-            "refused": report.codes,
+            "refused": report.codes, "killed": killed, "orders_came_on_for_s": round(left_s, 1),
             "orders_there": orders, "moved": moved[1], "code": moved[0], "said": moved[2][-500:],
             "check": check[0],
         }, indent=1, default=str))  # fmt: skip

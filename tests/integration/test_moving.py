@@ -19,7 +19,14 @@ from serai.roles.connection import Databases, databases_at
 from tests.integration.test_homes import Installation, Resident
 
 BY_HOME = re.compile(r'"(xid|seq)":"?\d+"?')
-STAYS = ("tenancy.", "kernel.departures", "kernel.captures", "kernel.paces", "kernel.erasures")
+STAYS = (
+    "tenancy.",
+    "kernel.departures",
+    "kernel.captures",
+    "kernel.paces",
+    "kernel.carried",
+    "kernel.erasures",
+)
 
 
 @pytest.fixture

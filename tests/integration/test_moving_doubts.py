@@ -139,8 +139,8 @@ async def _see_no_change(_self: Mover, _side: Tx, **_but: Any) -> Changes:
     return Changes({}, {}, [])
 
 
-async def _put_no_event(self: Events, ends: Any, rows: Any, unread: Any) -> None:
-    await _put_events(self, ends, rows[:-1], unread)
+async def _put_no_event(self: Events, ends: Any, rows: Any, unread: Any) -> Any:
+    return await _put_events(self, ends, rows[:-1], unread)
 
 
 async def _nothing(*_args: Any, **_more: Any) -> None:

@@ -162,7 +162,7 @@ class Move:
             return
         if not has_arrived:
             self._said("finishing", 0)
-            await events.restart(ends)
+            await events.go_on(ends)
             try:
                 await mover.finish(self._decide, is_decided=True)
             except Doubt as error:

@@ -107,6 +107,18 @@ CREATE TABLE IF NOT EXISTS {kernel}.paces (
 );
 SELECT {kernel}.wall_transport('{kernel}.paces');
 
+-- How far in the old home's log a mover has come that carries a tenant's events to here, so that another
+-- one can go on from there.
+CREATE TABLE IF NOT EXISTS {kernel}.carried (
+  tenant_id uuid NOT NULL,
+  topic text NOT NULL,
+  partition smallint NOT NULL,
+  xid xid8 NOT NULL,
+  seq bigint NOT NULL,
+  PRIMARY KEY (tenant_id, topic, partition)
+);
+SELECT {kernel}.wall_transport('{kernel}.carried');
+
 -- Lets a transaction write for tenants, or refuses it as a whole. The lock comes first: a departure that
 -- is not seen then is made by a mover who will wait for us. The directory writes for those away too.
 -- Before it, who comes from outside waits: he holds up nobody yet.

@@ -47,10 +47,19 @@ class Events:
 
     async def restart(self, ends: Ends) -> None:
         """Takes back what was put at the beginning of the new home's log."""
-        await ends.target.execute(_SQL.drop_put_events, self._tenant)
+        await ends.target.execute(_SQL.forget_carried, self._tenant)
+        await self.go_on(ends)
+
+    async def go_on(self, ends: Ends) -> None:
+        """Begins where the mover before this one was; what it did not note is taken back."""
         topics = {entry.topic for entry in all_types()}
         self._at = {(topic, n): ("0", 0) for topic in sorted(topics) for n in range(PARTITIONS)}
         self._history = Weight(0, 0)
+        carried = await ends.target.fetch(_SQL.list_carried, self._tenant)
+        if not carried:
+            await ends.target.execute(_SQL.drop_put_events, self._tenant)
+        for row in carried:
+            self._at[row["topic"], row["partition"]] = (row["xid"], row["seq"])
 
     async def carry_history(self, ends: Ends) -> int:
         """Carries what every group has passed since the last time; how many events."""
@@ -60,23 +69,19 @@ class Events:
         ends_at = {spot: passed.get(spot, (str(horizon), 0)) for spot in self._at}
         before = self._history.rows
         async for chunk in self._read(ends, self._at, ends_at):
-            await self._put(ends, chunk, ())
-            self._history = _add(self._history, chunk)
-            for row in chunk:
-                self._at[row["topic"], row["partition"]] = (row["xid"], row["seq"])
+            come = {(row["topic"], row["partition"]): (row["xid"], row["seq"]) for row in chunk}
+            async with ends.target.connection.transaction():
+                weight = await self._put(ends, chunk, ())
+                refuse_difference("kernel.outbox", _weigh(chunk), weight)
+                await ends.target.execute(_SQL.note_carried, self._tenant, *_columns(come))
+            self._history = _add(self._history, weight)
+            self._at.update(come)
         return self._history.rows - before
 
     async def count_rest(self, ends: Ends, most: int) -> int:
         """How many events are left for the end, up to `most` of each place."""
-        spots = list(self._at)
         left: int = await ends.source.fetchval(
-            _SQL.count_events,
-            self._tenant,
-            [topic for topic, _ in spots],
-            [partition for _, partition in spots],
-            [self._at[spot][0] for spot in spots],
-            [self._at[spot][1] for spot in spots],
-            most,
+            _SQL.count_events, self._tenant, *_columns(self._at), most
         )
         return left
 
@@ -92,8 +97,9 @@ class Events:
         self._all = self._history
         types: set[str] = set()
         async for chunk in self._read(ends, self._at, dict.fromkeys(self._at, END)):
-            await self._put(ends, chunk, unread)
-            self._all = _add(self._all, chunk)
+            weight = await self._put(ends, chunk, unread)
+            refuse_difference("kernel.outbox", _weigh(chunk), weight)
+            self._all = _add(self._all, weight)
             types.update(row["type"] for row in chunk)
         letters = [row["line"] for row in await ends.source.fetch(_SQL.read_letters, self._tenant)]
         written = await ends.target.execute(_SQL.put_letters, letters)
@@ -113,24 +119,20 @@ class Events:
             )
 
     async def _weigh(self, side: Any, *, is_all: bool) -> Weight:
-        row = await side.fetchrow(_SQL.weigh_events, self._tenant, is_all)
-        return Weight(row["count"], int(row["sum"]))
+        return _weight_of(await side.fetchrow(_SQL.weigh_events, self._tenant, is_all))
 
     async def _read(
         self, ends: Ends, start: Mapping[Spot, Position], until: Mapping[Spot, Position]
     ) -> Any:
         at = dict(start)
         while at:
-            spots = list(at)
+            ends_at = [until[spot] for spot in at]
             rows = await ends.source.fetch(
                 _SQL.read_events,
                 self._tenant,
-                [topic for topic, _ in spots],
-                [partition for _, partition in spots],
-                [at[spot][0] for spot in spots],
-                [at[spot][1] for spot in spots],
-                [until[spot][0] for spot in spots],
-                [until[spot][1] for spot in spots],
+                *_columns(at),
+                [xid for xid, _ in ends_at],
+                [seq for _, seq in ends_at],
                 CHUNK,
             )
             found: dict[Spot, int] = {}
@@ -142,12 +144,24 @@ class Events:
             if rows:
                 yield rows
 
-    async def _put(self, ends: Ends, rows: Sequence[Any], unread: Iterable[UUID]) -> None:
+    async def _put(self, ends: Ends, rows: Sequence[Any], unread: Iterable[UUID]) -> Weight:
         lines = [row["line"] for row in rows]
-        written = await ends.target.execute(_SQL.put_events, lines, list(unread))
-        if written != len(lines):
-            raise Doubt(f"of {len(lines)} events {written} were written")
+        row = await ends.target.fetchrow(_SQL.put_events, lines, list(unread))
+        return _weight_of(row)
 
 
-def _add(weight: Weight, rows: Sequence[Any]) -> Weight:
-    return Weight(weight.rows + len(rows), weight.total + sum(int(row["hash"]) for row in rows))
+def _weight_of(row: Any) -> Weight:
+    return Weight(row["count"], int(row["sum"]))
+
+
+def _weigh(rows: Sequence[Any]) -> Weight:
+    return Weight(len(rows), sum(int(row["hash"]) for row in rows))
+
+
+def _add(one: Weight, other: Weight) -> Weight:
+    return Weight(one.rows + other.rows, one.total + other.total)
+
+
+def _columns(come: Mapping[Spot, Position]) -> tuple[list[Any], ...]:
+    """Topics, partitions, transaction ids and numbers."""
+    return tuple([list(column) for column in zip(*(s + p for s, p in come.items()), strict=True)])

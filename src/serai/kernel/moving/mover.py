@@ -37,7 +37,15 @@ WHOLE_S: Final = 0.25
 """What was compared as a whole faster than this is so again while writes are refused."""
 NOT_COPIED: Final = frozenset(
     f"kernel.{name}"
-    for name in ("outbox", "dead_letters", "departures", "captures", "paces", "erasures")
+    for name in (
+        "outbox",
+        "dead_letters",
+        "departures",
+        "captures",
+        "paces",
+        "carried",
+        "erasures",
+    )
 )
 """Tables that are carried over in a way of their own, or belong to the home and not the tenant."""
 _SQL = queries.load("serai.kernel")
@@ -242,8 +250,9 @@ class Mover:
             unread = await self._events.list_unread(self._ends, is_decided=is_decided)
             await self._events.carry_rest(self._ends, unread)
             await self._raise_sequences()
-            await self._compare_rest(changed, is_whole=self._is_small or is_decided)
+            await self._compare_rest(changed, is_whole=self._is_small)
             await decide(target)
+            await target.execute(_SQL.forget_carried, self._tenant)
             await target.execute(_SQL.settle_in, self._tenant)
             if not is_decided:
                 left = await source.fetchval(_SQL.leave_for_good, self._tenant, unread)

@@ -179,17 +179,21 @@ JOIN {kernel}.outbox o ON o.topic = p.topic AND o.partition = p.partition AND (o
 WHERE p.group_name = $5 AND o.tenant_id = $1;
 
 -- name: put_events
--- Adds events in their order: what is unread at the end of the log, the rest at its beginning.
-INSERT INTO {kernel}.outbox (topic, partition, xid, tenant_id, event_id, type, key, occurred_at,
-                             correlation_id, causation_id, traceparent, data)
-SELECT r.topic, r.partition,
-       CASE WHEN r.event_id = ANY ($2::uuid[]) THEN pg_current_xact_id() ELSE '1'::xid8 END,
-       r.tenant_id, r.event_id, r.type, r.key, r.occurred_at, r.correlation_id, r.causation_id,
-       r.traceparent, r.data
-FROM unnest($1::text[]::{kernel}.outbox[]) WITH ORDINALITY
-  AS r(topic, partition, xid, seq, tenant_id, event_id, type, key, occurred_at, correlation_id,
-       causation_id, traceparent, data, n)
-ORDER BY r.n;
+-- Adds events in their order, what is unread at the end of the log, the rest at its beginning; weighs them.
+WITH put AS (
+  INSERT INTO {kernel}.outbox AS o (topic, partition, xid, tenant_id, event_id, type, key, occurred_at,
+                               correlation_id, causation_id, traceparent, data)
+  SELECT r.topic, r.partition,
+         CASE WHEN r.event_id = ANY ($2::uuid[]) THEN pg_current_xact_id() ELSE '1'::xid8 END,
+         r.tenant_id, r.event_id, r.type, r.key, r.occurred_at, r.correlation_id, r.causation_id,
+         r.traceparent, r.data
+  FROM unnest($1::text[]::{kernel}.outbox[]) WITH ORDINALITY
+    AS r(topic, partition, xid, seq, tenant_id, event_id, type, key, occurred_at, correlation_id,
+         causation_id, traceparent, data, n)
+  ORDER BY r.n
+  RETURNING {kernel}.event_hash(o) AS hash
+)
+SELECT count(*) AS count, COALESCE(sum(hash), 0)::text AS sum FROM put;
 
 -- name: weigh_events
 -- Counts a tenant's events, all or those that a mover put, and sums their hashes.
@@ -197,6 +201,23 @@ SELECT count(*) AS count, COALESCE(sum({kernel}.event_hash(o)), 0)::text AS sum
 FROM {kernel}.outbox o
 WHERE o.tenant_id = $1
   AND ($2 OR o.xid = '1'::xid8 OR o.xid = pg_current_xact_id_if_assigned());
+
+-- name: note_carried
+-- Notes how far in another home's log a mover has come.
+INSERT INTO {kernel}.carried (tenant_id, topic, partition, xid, seq)
+SELECT $1, n.topic, n.partition, n.xid::xid8, n.seq
+FROM unnest($2::text[], $3::smallint[], $4::text[], $5::bigint[]) AS n(topic, partition, xid, seq)
+ORDER BY n.topic, n.partition
+ON CONFLICT (tenant_id, topic, partition) DO UPDATE SET xid = excluded.xid, seq = excluded.seq;
+
+-- name: list_carried
+-- Tells how far in another home's log a mover has come.
+SELECT topic, partition, xid::text AS xid, seq FROM {kernel}.carried WHERE tenant_id = $1
+ORDER BY topic, partition;
+
+-- name: forget_carried
+-- Forgets how far in another home's log a mover has come.
+DELETE FROM {kernel}.carried WHERE tenant_id = $1;
 
 -- name: drop_put_events
 -- Deletes the events that a mover put at the beginning of the log.
