@@ -41,6 +41,7 @@ PAUSE_S = 0.05
 """How long a connection rests after the server said that it is busy, or hung up."""
 TICK_S = 0.001
 LATENCIES_START = 1 << 18
+CLOSED = "connection_lost"
 BUSY = (429, 503)
 
 
@@ -126,7 +127,9 @@ class Driver:
 
     def lost(self, connection: "Connection", reason: str) -> None:
         """Counts an order whose connection broke: whether it was accepted is not known here."""
-        self._codes[reason] += 1
+        if connection.is_busy or reason != CLOSED:
+            # A server may close what rests; that is no failure of anything.
+            self._codes[reason] += 1
         if connection.is_busy:
             self._in_flight -= 1
             self._failed += 1
@@ -259,7 +262,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """Reconnects, unless it was us who hung up."""
         if self._transport is not None:
-            self._hang_up("connection_lost")
+            self._hang_up(CLOSED)
 
     def rest(self) -> None:
         """Sends nothing for a moment: the server said that it is busy."""
