@@ -44,6 +44,20 @@ settings.register_profile("thorough", max_examples=2_000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "every_commit"))
 _numbers = itertools.count()
 
+LONG_FIRST = ("e2e", "browser", "integration", "simulation", "ports", "faults", "architecture")
+"""Folders whose files take long, the longest first; then comes what is not named here."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files are given out in this order, so that no core waits at the end for another's long one.
+
+    By itself xdist begins with the file of the most tests: the longest, a few tests of real
+    processes, would come last. `make test` therefore says --no-loadscope-reorder.
+    """
+    root = Path(__file__).parent
+    place = {folder: number for number, folder in enumerate(LONG_FIRST)}
+    items.sort(key=lambda item: place.get(item.path.relative_to(root).parts[0], len(place)))
+
 
 @pytest.fixture(autouse=True)
 def _nothing_blocks_the_loop(request: pytest.FixtureRequest) -> Iterator[None]:
