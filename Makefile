@@ -23,7 +23,7 @@ run: setup ## Start a demo shop on an embedded PostgreSQL (ARGS=--no-traffic: wi
 	@$(BIN)/serai run --demo $(ARGS)
 
 test: setup-dev ## Run every test (ARGS="tests/unit -k money": some of them)
-	@$(BIN)/pytest -n auto --dist loadfile $(ARGS)
+	@$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: setup-dev ## Lint, format, types and import contracts; changes nothing
 	@$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy && $(BIN)/lint-imports

@@ -1,10 +1,13 @@
 """Real processes of the command line, each ended within a bound."""
 
+import functools
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -54,17 +57,41 @@ def environment(**settings: str) -> dict[str, str]:
 
 
 def serai(*words: str, cwd: Path, **settings: str) -> Done:
-    """Runs `serai words` to its end."""
-    run = subprocess.run(
-        [sys.executable, "-m", "serai", *words],
-        cwd=cwd,
-        env=environment(**settings),
-        capture_output=True,
-        text=True,
-        timeout=COMMAND_TIMEOUT_S,
-        check=False,
-    )
-    return Done(run.returncode, run.stdout, run.stderr)
+    """Runs `serai words` to its end, in a process that has its code loaded already."""
+    order = {"words": words, "cwd": str(cwd), "environment": environment(**settings)}
+    ours, theirs = socket.socketpair()
+    with ours, tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        with theirs:
+            files = [theirs.fileno(), out.fileno(), err.fileno()]
+            socket.send_fds(_warm().orders, [json.dumps(order).encode()], files)
+        with ours.makefile() as told:
+            pid = int(told.readline())
+            ours.settimeout(COMMAND_TIMEOUT_S)
+            try:
+                code = int(told.readline())
+            except TimeoutError:
+                os.kill(pid, signal.SIGKILL)
+                raise
+        out.seek(0)
+        err.seek(0)
+        return Done(code, out.read(), err.read())
+
+
+class Warm(NamedTuple):
+    """The process that commands are forked from, and the way to it; it ends with us."""
+
+    orders: socket.socket
+    process: subprocess.Popen[bytes]
+
+
+@functools.cache
+def _warm() -> Warm:
+    ours, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
+    with theirs:
+        words = [sys.executable, "-m", "tests.e2e.warm"]
+        return Warm(
+            ours, subprocess.Popen(words, cwd=ROOT, env=environment(), stdin=theirs.fileno())
+        )
 
 
 def ask(url: str, *, key: str = "", method: str = "GET") -> Answer:

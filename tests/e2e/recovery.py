@@ -170,7 +170,7 @@ async def kill_api(patient: Patient, traffic: Traffic) -> Figures:
         at = kill(before)
         await changed(lambda: patient.pid("api"), before)
         started_at = time.time()
-        await asyncio.sleep(traffic.after_s)
+        await traffic.go_on(started_at)
     await traffic.settled()
     return {
         "answers_again_s": traffic.flows_after(at),
@@ -187,7 +187,7 @@ async def kill_postmaster(patient: Patient, traffic: Traffic) -> Figures:
         at = kill(before)
         await asyncio.to_thread(_await_server, patient, before)
         back_at = time.time()
-        await asyncio.sleep(traffic.after_s)
+        await traffic.go_on(back_at)
     return await _outage(patient, traffic, others, at, back_at)
 
 
@@ -200,7 +200,7 @@ async def kill_all_but_the_supervisor(patient: Patient, traffic: Traffic) -> Fig
             at = kill(patient.pid(part))
         await asyncio.to_thread(_await_server, patient, before)
         back_at = time.time()
-        await asyncio.sleep(traffic.after_s)
+        await traffic.go_on(back_at)
     settled = await traffic.settled()
     return {
         "back_s": back_at - at,
@@ -225,7 +225,7 @@ async def kill_backend(patient: Patient, traffic: Traffic) -> Figures:
                 break
             await asyncio.sleep(LOOK_S)
         back_at = time.time()
-        await asyncio.sleep(traffic.after_s)
+        await traffic.go_on(back_at)
     return await _outage(patient, traffic, others, at, back_at)
 
 
@@ -252,7 +252,7 @@ async def kill_supervisor(patient: Patient, traffic: Traffic) -> Figures:
         await asyncio.to_thread(patient.installation.stop, signal.SIGKILL)
         await asyncio.to_thread(patient.installation.start)
         ready_at = time.time()
-        await asyncio.sleep(traffic.after_s)
+        await traffic.go_on(ready_at)
     return {
         "ready_again_s": ready_at - at,
         "answers_again_s": traffic.flows_after(ready_at),

@@ -71,6 +71,14 @@ class Traffic:
                 order_id = answer.json()["id"]
         self.sent.append(Sent(began_at, time.time(), status, order_id, has_retry_after))
 
+    async def go_on(self, since: float) -> None:
+        """Lets orders come for their while, and longer until one sent after `since` is taken."""
+        await asyncio.sleep(self.after_s)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SETTLE_TIMEOUT_S):
+                while math.isinf(self.flows_after(since)):
+                    await asyncio.sleep(ORDER_EVERY_S)
+
     def flows_after(self, moment: float) -> float:
         """The seconds from `moment` to the first success of an order sent after it."""
         return min(

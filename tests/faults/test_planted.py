@@ -18,7 +18,7 @@ FAULTS_MIN = 22
 
 
 @pytest.fixture
-def ground(postgres: EmbeddedPostgres, template: str, tmp_path: Path) -> Ground:
+def ground(postgres: EmbeddedPostgres, template: str, tmp_path: Path, passing: None) -> Ground:
     return Ground(postgres, template, tmp_path)
 
 

@@ -31,6 +31,8 @@ from serai.roles.composition import Composition, compose
 from serai.settings import Settings
 
 ROUNDS_MAX = 200
+QUICK: dict[str, Any] = {"argon2_memory_kib": 8192, "argon2_passes": 1}
+"""A hash that is quick to make, which is what tests can bear."""
 
 
 class House:
@@ -42,7 +44,7 @@ class House:
         self.database = database
         self.tenant = UUID(int=0)
         self.composition: Composition = compose(
-            Settings(data_dir=str(folder), providers_at_home=True, **given),
+            Settings(**{"data_dir": str(folder), "providers_at_home": True, **QUICK, **given}),
             database,
             clock=self.clock,
         )

@@ -16,15 +16,14 @@ from serai.kernel.tenant import POOLED
 from serai.roles.api import build_app
 from serai.roles.composition import Composition, compose
 from serai.settings import Settings
+from tests.integration.house import QUICK
 
 PASSWORD = "seven brass lanterns"
 NEXT_PASSWORD = "a quiet blue harbour"
 
 
 def settings_of(folder: Path, **given: Any) -> Settings:
-    """Settings with a hash that is quick to make, which is what tests can bear."""
-    quick = {"argon2_memory_kib": 8192, "argon2_passes": 1, "data_dir": str(folder)}
-    return Settings(**{**quick, **given})
+    return Settings(**{"data_dir": str(folder), **QUICK, **given})
 
 
 class Shop:

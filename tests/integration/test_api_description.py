@@ -31,6 +31,7 @@ from serai.roles.api import build_app
 from serai.roles.composition import compose
 from serai.settings import Settings
 from tests.e2e.shop import order_of, product_of
+from tests.integration.house import QUICK
 
 EXAMPLES = int(os.environ.get("API_EXAMPLES", "4"))
 """Requests of each operation, of those that fit and of those that do not. By hand: more of them,
@@ -56,7 +57,7 @@ class Api:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        own = Settings(data_dir=str(folder))
+        own = Settings(data_dir=str(folder), **QUICK)
         self._database = Database(url, pool_max=6)
         self._house = compose(own, self._database)
         self.app = build_app(own, self._house)

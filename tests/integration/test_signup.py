@@ -21,7 +21,6 @@ from tests.integration.house import House
 from tests.integration.identity_shop import PASSWORD, code_of
 
 EMAIL = "owner@example.com"
-QUICK = {"argon2_memory_kib": 8192, "argon2_passes": 1}
 
 
 class Door:
@@ -70,7 +69,7 @@ class Door:
 
 
 async def open_door(database: Database, folder: Path, **given: Any) -> AsyncIterator[Door]:
-    house = await House(database, folder, **QUICK, **given).open()
+    house = await House(database, folder, **given).open()
     app: Any = build_app(house.composition.surroundings.settings, house.composition)
     transport = httpx.ASGITransport(app, client=("192.0.2.7", 1))
     async with httpx.AsyncClient(transport=transport, base_url="http://door.test") as http:
