@@ -29,6 +29,7 @@ from serai.contexts.tenancy.gateways.standings import Standings
 from serai.contexts.tenancy.ports import Tenants
 from serai.kernel import departures, ids
 from serai.kernel.actor import operator
+from serai.kernel.changes import describe
 from serai.kernel.db import Database
 from serai.kernel.edge import Origins
 from serai.kernel.events import Cause
@@ -112,6 +113,10 @@ class Register:
             if found is None:
                 raise TenantErasing("its erasure has begun; `serai tenant erase` goes on with it")
             # The tenant is locked now, and so is it when a move begins.
+            # What becomes of it while it is erased, its certificate says.
+            subject = ("tenant", tenant_id)
+            change = describe("tenancy.state_changed", subject, _cause(), after={"state": state})
+            tx.record(tenant_id, change)
             if state == "erasing" and await self.moves.find(tx, tenant_id) is not None:
                 raise MoveUnderWay("it is moving: let the move end, or undo it, then erase it")
         return found
