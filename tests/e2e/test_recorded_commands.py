@@ -11,6 +11,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 import typer.testing
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from serai.cli import app as command_line
 from serai.cli.app import COMMANDS
@@ -19,6 +20,7 @@ from serai.kernel.db import Tx
 from serai.kernel.embedded import EmbeddedPostgres
 from serai.kernel.seals import rotation
 from tests.integration.dns_zone import Zone, serve_zone
+from tests.integration.signing_shop import pem_of
 
 SHOP, OTHER, MAIL, DOMAIN = "acme", "other", "me@example.org", "shop.example.com"
 RECORDS = "SELECT data FROM kernel.outbox WHERE topic = 'audit' ORDER BY event_id"
@@ -27,7 +29,8 @@ RECORDS = "SELECT data FROM kernel.outbox WHERE topic = 'audit' ORDER BY event_i
 class Desk:
     """Where an operator types commands, in this process, and what they have recorded so far."""
 
-    def __init__(self, url: str, zone: Zone) -> None:
+    def __init__(self, url: str, zone: Zone, folder: Path) -> None:
+        self.pem = folder / "signer.pub"
         self._url = url
         self.zone = zone
 
@@ -63,6 +66,12 @@ class Desk:
         return found
 
 
+def signer_of(desk: Desk) -> list[str]:
+    key = desk.run("tenant", "key", SHOP)["id"]
+    desk.pem.write_text(pem_of(Ed25519PrivateKey.generate()))
+    return ["tenant", "signer", SHOP, key, str(desk.pem)]
+
+
 def proof_of(desk: Desk) -> list[str]:
     claim = desk.run("domain", "add", SHOP, DOMAIN)
     desk.zone.texts[claim["record_name"]] = [[claim["record_value"]]]
@@ -95,6 +104,7 @@ def same(*words: str) -> Callable[[Desk], list[str]]:
 WRITES: dict[str, tuple[str, Callable[[Desk], list[str]]]] = {
     "tenant create": ("tenancy.tenant_created", same("tenant", "create", "third")),
     "tenant key": ("tenancy.key_created", same("tenant", "key", SHOP)),
+    "tenant signer": ("tenancy.signer_replaced", signer_of),
     "tenant staff": ("identity.staff_invited", same("tenant", "staff", SHOP, MAIL)),
     "tenant suspend": ("tenancy.state_changed", same("tenant", "suspend", SHOP)),
     "tenant resume": ("tenancy.state_changed", same("tenant", "resume", SHOP)),
@@ -130,8 +140,8 @@ ELSEWHERE = {
 }
 """Commands that write and are not asked here, and where they leave their traces."""
 READS = {
-    "tenant list", "tenant moves", "tenant export", "plan list", "plan show", "domain list",
-    "check", "dlq list", "dlq show", "payment list", "audit verify", "audit head",
+    "tenant list", "tenant keys", "tenant moves", "tenant export", "plan list", "plan show",
+    "domain list", "check", "dlq list", "dlq show", "payment list", "audit verify", "audit head",
     "migrate status", "openapi",
 }  # fmt: skip
 """Commands that change nothing in the database."""
@@ -152,7 +162,7 @@ def desk(
             ("DNS_SERVERS", f"127.0.0.1#{port}"),
         ):  # fmt: skip
             monkeypatch.setenv(f"SERAI_{name}", value)
-        desk = Desk(url, zone)
+        desk = Desk(url, zone, tmp_path)
         for shop in (SHOP, OTHER):
             desk.run("tenant", "create", shop)
         yield desk
