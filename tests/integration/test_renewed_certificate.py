@@ -17,6 +17,7 @@ from tests.e2e.processes import free_ports
 
 LOOK_S = 0.05
 TRIES_MAX = 200
+BUYERS = 4
 ASK = b"GET /%s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
@@ -99,6 +100,26 @@ async def test_a_renewed_certificate_is_shown_and_what_was_asked_is_answered(
     assert not slow.done()
     renewed.release.set()
     assert await slow == first, "the server before answers what it took"
+
+
+async def test_no_connection_is_lost_while_a_certificate_is_renewed(renewed: Renewed) -> None:
+    """Each has a connection of its own; without `prefer_newest` about one a renewal was lost."""
+    over = asyncio.Event()
+
+    async def buy() -> set[bytes]:
+        shown = set()
+        while not over.is_set():
+            shown.add(await renewed.ask())
+        return shown
+
+    buyers = [asyncio.create_task(buy()) for _ in range(BUYERS)]
+    for number in (1, 0, 1):
+        renewed.put(number)
+        await asyncio.sleep(server.OVERLAP_S * 2.5)
+    over.set()
+    for shown in await asyncio.gather(*buyers):
+        assert shown == {renewed.digest(0), renewed.digest(1)}
+    assert await renewed.ask() == renewed.digest(1)
 
 
 @pytest.mark.parametrize("fault", ["key", "text", "gone"])

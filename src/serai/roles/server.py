@@ -12,13 +12,13 @@ from granian.server.embed import Server
 
 from serai.kernel.failure import Unavailable
 from serai.roles.certificate import Renewal, check_pair
-from serai.roles.ports import refuse_taken_port
+from serai.roles.ports import prefer_newest, refuse_taken_port
 
 BACKLOG: Final = 1024
 CERTIFICATE_LOOK_S: Final = 5.0
 """How often the files of the certificate are looked at."""
 OVERLAP_S: Final = 1.0
-"""How long the old and the new certificate are both served; by then the new server listens."""
+"""How long a new server may take to listen, and how long the old one still answers after that."""
 
 _log = structlog.get_logger(__name__)
 
@@ -55,7 +55,7 @@ async def serve_app(
                 serving.task.result()
                 raise Unavailable(f"the HTTP server on {host}:{port} ended by itself")
             if renewal is not None and await asyncio.to_thread(renewal.look):
-                await serving.renew()
+                await serving.renew(partial(prefer_newest, host, port))
         if notice_s:
             await asyncio.sleep(notice_s)
         await serving.end()
@@ -72,11 +72,12 @@ class _Serving:
         self._server, self.task = self._start()
         self._leaving: set[asyncio.Task[None]] = set()
 
-    async def renew(self) -> None:
+    async def renew(self, prefer: Callable[[], None]) -> None:
         """Listens with what the files hold now, beside the server that is there, which then ends.
 
         Granian reads a certificate when it starts, and lets several listen on one port. If the new
-        one does not come to life, the old one stays.
+        one does not come to life, the old one stays. The old one ends when it has had no new
+        connection for a while, so that each that it took has asked what it came for.
         """
         server, task = self._start()
         await asyncio.wait({task}, timeout=OVERLAP_S)
@@ -84,6 +85,8 @@ class _Serving:
             why = None if task.cancelled() else task.exception()
             _log.error("certificate_unfit", action="certificate_unfit", reason=str(why))
             return
+        prefer()
+        await asyncio.sleep(OVERLAP_S)
         self._server.stop()  # type: ignore[no-untyped-call]
         self._leaving.add(self.task)
         self.task.add_done_callback(self._leaving.discard)
