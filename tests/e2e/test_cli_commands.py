@@ -11,10 +11,13 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from serai.kernel import ids
 from serai.kernel.embedded import EmbeddedPostgres
 from tests.e2e.processes import Done, ask, environment, free_ports, serai, wait_until
+from tests.integration.signing_shop import pem_of
 
 Run = Callable[..., Done]
 
@@ -82,6 +85,33 @@ def test_a_tenant_is_made_once_and_listed(on_database: Run) -> None:
     [line] = [line for line in key.out.splitlines() if line.startswith("key")]
     assert len(line.split()[1]) == 115, "never broken into two lines"
     assert on_database("tenant", "key", "nobody").code == 1
+
+
+def test_a_key_is_given_a_signer_and_listed(on_database: Run, tmp_path: Path) -> None:
+    on_database("tenant", "create", "acme")
+    first, second = (pem_of(Ed25519PrivateKey.generate()) for _ in range(2))
+    file = tmp_path / "signer.pub"
+    file.write_text(first)
+    made = on_database("tenant", "key", "acme", "--signer", str(file), "--json")
+    assert (made.code, made.document["signer"]) == (0, first), made.err
+    key_id = made.document["id"]
+    file.write_text(second)
+    changed = on_database("tenant", "signer", "acme", key_id, str(file), "--json")
+    assert (changed.code, changed.document["signer"]) == (0, second), changed.err
+    listed = on_database("tenant", "keys", "acme", "--json").document["keys"]
+    assert (listed[0]["id"], listed[0]["signer"]) == (key_id, second)
+    assert [one["signer"] for one in listed[1:]] == [None]
+    assert made.document["key"] not in on_database("tenant", "keys", "acme").out
+
+    private = tmp_path / "signer.key"
+    private.write_bytes(Ed25519PrivateKey.generate().private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+    ))  # fmt: skip
+    refused = on_database("tenant", "signer", "acme", key_id, str(private), "--json")
+    assert (refused.code, refused.document["error"]["code"]) == (1, "signer_unfit")
+    for words in (("acme", str(ids.new_id())), ("nobody", key_id)):
+        assert on_database("tenant", "signer", *words, str(file)).code == 1
+    assert on_database("tenant", "keys", "acme", "--json").document["keys"] == listed
 
 
 async def test_what_the_provider_never_told_is_listed_and_asked_about_again(

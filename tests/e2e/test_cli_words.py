@@ -21,7 +21,8 @@ HELP_MAX_S = 5.0
 GROUPS = {
     "migrate": ["up", "status"],
     "tenant": [
-        "create", "key", "staff", "list", "suspend", "resume", "move", "moves", "export", "erase",
+        "create", "key", "keys", "signer", "staff", "list", "suspend", "resume", "move", "moves",
+        "export", "erase",
     ],
     "domain": ["list", "add", "verify", "drop"],
     "identity": ["rotate-keys", "mail-token"],

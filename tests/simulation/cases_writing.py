@@ -152,8 +152,9 @@ def _letters(scene: Scene) -> Iterator[Said]:
     for event_id in (first, third, NOBODY):
         yield "kernel.lock_letter", "cases", event_id
     yield ("kernel.count_running_flows",)
-    yield "kernel.revive_letters", "cases", third, NOW
-    yield "kernel.revive_letters", None, None, NOW
+    yield "kernel.revive_letters", "cases", third, NOW, [NOBODY]
+    yield "kernel.revive_letters", "cases", second, LATER, [tenant]
+    yield "kernel.revive_letters", None, None, NOW, []
     yield "kernel.delete_letter", "cases", second
     yield "kernel.delete_letter", "cases", second
     yield "kernel.drop_letters", None, third, NOW

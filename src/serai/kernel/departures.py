@@ -59,6 +59,11 @@ async def refuse_departed(tenants: Sequence[UUID], *, tx: Any) -> None:
     await tx.fetch(_SQL.admit_tenants, list(tenants), False)  # noqa: FBT003 - the function's order
 
 
+async def refuse_leaving(tenants: Sequence[UUID], *, tx: Any) -> None:
+    """Refuses while one of them is leaving; who lives elsewhere has what is announced sent on."""
+    await tx.fetch(_SQL.admit_tenants, list(tenants), True)  # noqa: FBT003 - the function's order
+
+
 async def list_departed(*, tx: Any) -> frozenset[UUID]:
     """Who has left a home or is leaving it; the transaction is the transport's."""
     return frozenset(row["tenant_id"] for row in await tx.fetch(_SQL.list_departed))

@@ -12,7 +12,7 @@ import msgspec
 
 from serai.kernel import departures, queries
 from serai.kernel.actor import operator
-from serai.kernel.changes import describe
+from serai.kernel.changes import Change, describe
 from serai.kernel.db import Database, Record
 from serai.kernel.events import Cause
 from serai.kernel.tenant import Home
@@ -60,10 +60,17 @@ async def list_letters(
 async def revive_letters(
     database: Database, home: Home, *, group: str | None = None, event_id: UUID | None = None
 ) -> int:
-    """Makes parked messages due again at once, all of them or those named; how many there were."""
+    """Makes parked messages due again at once, all of them or those named; how many there were.
+
+    What a tenant left behind that lives elsewhere now, or is about to, stays as it is.
+    """
     async with database.transaction(home, (), is_transport=True) as tx:
-        rows = await tx.fetch(_SQL.revive_letters, group, event_id, tx.now)
-    return len(rows)
+        departed = list(await departures.list_departed(tx=tx))
+        revived = await tx.fetch(_SQL.revive_letters, group, event_id, tx.now, departed)
+        await departures.refuse_departed([row["tenant_id"] for row in revived], tx=tx)
+        for row in revived:
+            tx.record(row["tenant_id"], _describe("kernel.letter_replayed", row))
+    return len(revived)
 
 
 async def drop_letters(
@@ -79,11 +86,15 @@ async def drop_letters(
         await tx.execute(_SQL.drop_letters, group, event_id, tx.now)
         for row in parked:
             # What a person gives up is no longer done: who did so stands in the trail.
-            cause = Cause(row["correlation_id"], row["event_id"], actor=operator())
-            given_up = {"group": row["group_name"], "type": row["type"], "about": row["key"]}
-            change = describe("kernel.letter_dropped", ("letter", event_id), cause, before=given_up)
-            tx.record(row["tenant_id"], change)
+            tx.record(row["tenant_id"], _describe("kernel.letter_dropped", row))
     return len(parked)
+
+
+def _describe(action: str, row: Record) -> Change:
+    """What was done to a parked message; it was there before, and nothing is said of after."""
+    cause = Cause(row["correlation_id"], row["event_id"], actor=operator())
+    was = {"group": row["group_name"], "type": row["type"], "about": row["key"]}
+    return describe(action, ("letter", row["event_id"]), cause, before=was)
 
 
 def _letter(row: Record) -> Letter:

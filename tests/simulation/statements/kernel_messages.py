@@ -16,6 +16,7 @@ _due_letter = columns(
     "tenant_id, event_id, topic, partition, xid, seq, type, key, occurred_at, correlation_id, "
     "traceparent, data, attempts"
 )
+_revived = columns("tenant_id, group_name, event_id, type, key, correlation_id")
 _letter = columns(
     "tenant_id, group_name, event_id, topic, type, key, state, attempts, next_at, error, "
     "parked_at, occurred_at, correlation_id, data"
@@ -197,13 +198,19 @@ async def list_letters(
 
 @twin(KERNEL, "revive_letters")
 async def revive_letters(
-    session: Session, group: str | None, event_id: UUID | None, now: datetime
+    session: Session,
+    group: str | None,
+    event_id: UUID | None,
+    now: datetime,
+    spared: Sequence[UUID],
 ) -> list[Row]:
     revived = []
     for row in _letters(session, group, event_id):
+        if row["tenant_id"] in spared:
+            continue
         key = (row["group_name"], row["event_id"])
         if await session.update(LETTERS, key, state="retrying", attempts=0, next_at=now):
-            revived.append(_event_id(row))
+            revived.append(_revived(row))
     return revived
 
 

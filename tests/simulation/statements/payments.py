@@ -279,7 +279,7 @@ async def list_given_up(
 @twin(HERE, "retry_looks")
 async def retry_looks(
     session: Session, tenant_id: UUID, order_id: UUID | None, due_at: datetime, limit: int
-) -> int:
+) -> list[Row]:
     def is_given_up(row: Row) -> bool:
         return bool(row["due_at"] == FOREVER)
 
@@ -296,7 +296,8 @@ async def retry_looks(
     for row in given_up:
         key = (tenant_id, row["kind"], row["thing_id"])
         session.write(LOOKS, key, {**row, "due_at": due_at, "looks": 0})
-    return len(given_up)
+    named = columns("kind, thing_id")
+    return [named(row) for row in given_up]
 
 
 def _order_of(session: Session, look: Row) -> UUID | None:

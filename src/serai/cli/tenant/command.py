@@ -21,12 +21,10 @@ from serai.cli.console import (
 )
 from serai.cli.inside import enter, go_inside
 from serai.cli.installation import reach_databases
-from serai.cli.tenant import estate
+from serai.cli.tenant import estate, keys
 from serai.cli.tenant.move import move, moves
 from serai.cli.tenant.staff import staff
 from serai.contexts.tenancy.contract import (
-    SCOPES,
-    IssuedKeyView,
     IssuedTenant,
     Standing,
     TenantExists,
@@ -37,11 +35,6 @@ from serai.roles.migrate import bring_up_home
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 PAGE: Final = 500
-
-Scopes = Annotated[
-    list[str] | None,
-    typer.Option("--scopes", help="What the key may do: scopes with commas between. [all]"),
-]
 
 Name = Annotated[str, typer.Argument(help="The tenant's name.")]
 
@@ -56,6 +49,13 @@ class TierName(StrEnum):
 
 _EXAMPLE: Final = "Example: serai tenant staff my-shop me@example.org."
 app.command("staff", epilog=f"{_EXAMPLE} {EXIT_CODES}")(staff)
+app.command(epilog=f"Example: serai tenant key my-shop --scopes orders:read. {EXIT_CODES}")(
+    keys.key
+)
+app.command("keys", epilog=f"Example: serai tenant keys my-shop. {EXIT_CODES}")(keys.list_all)
+app.command(epilog=f"Example: serai tenant signer my-shop 0190c3... signer.pub. {EXIT_CODES}")(
+    keys.signer
+)
 app.command(epilog=f"Example: serai tenant move my-shop --to schema. {EXIT_CODES}")(move)
 app.command(epilog=f"Example: serai tenant moves --json. {EXIT_CODES}")(moves)
 
@@ -75,7 +75,7 @@ def create(
     database: Annotated[
         str, typer.Option(help="For --tier database: one that SERAI_DATABASES names. [a new one]")
     ] = "",
-    scopes: Scopes = None,
+    scopes: keys.Scopes = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a tenant in a home of the given tier, and its first API key, shown this once.
@@ -84,27 +84,12 @@ def create(
     """
     if database and tier != TierName.DATABASE:
         raise Failure("--database goes with --tier database", code="usage", exit_code=USAGE)
-    issued = run_async(_create(name, tier, database, _chosen(scopes), is_quiet=as_json))
+    issued = run_async(_create(name, tier, database, keys.choose(scopes), is_quiet=as_json))
     if as_json:
         print_json(issued)
         return
     say(f"tenant  {issued.tenant.name}  {issued.tenant.id}")
-    _show_key(issued.key)
-
-
-@app.command(epilog=f"Example: serai tenant key my-shop --scopes orders:read. {EXIT_CODES}")
-def key(
-    name: Annotated[str, typer.Argument(help="The tenant's name.")],
-    scopes: Scopes = None,
-    label: Annotated[str, typer.Option(help="What the key is for.")] = "",
-    as_json: AsJson = False,
-) -> None:
-    """Make another API key for a tenant, for instance when the last one was lost."""
-    issued = run_async(_create_key(name, label, _chosen(scopes)))
-    if as_json:
-        print_json(issued)
-    else:
-        _show_key(issued)
+    keys.show(issued.key)
 
 
 @app.command("list", epilog=f"Example: serai tenant list --json. {EXIT_CODES}")
@@ -186,17 +171,6 @@ def _show_standing(standing: Standing, *, as_json: bool) -> None:
         say(f"{standing.name} is {standing.state}")
 
 
-def _show_key(issued: IssuedKeyView) -> None:
-    say(f"key     {issued.key}")
-    say("Keep the key: it is not stored and cannot be shown again.")
-
-
-def _chosen(scopes: list[str] | None) -> tuple[str, ...]:
-    if not scopes:
-        return SCOPES
-    return tuple(scope.strip() for part in scopes for scope in part.split(",") if scope.strip())
-
-
 async def _create(
     name: str, tier: TierName, database: str, scopes: tuple[str, ...], *, is_quiet: bool
 ) -> IssuedTenant:
@@ -216,17 +190,6 @@ async def _create(
                 with err.status(f"Making the home {home.name} ..."):
                     await bring_up_home(databases, home)
         issued: IssuedTenant = await house.tenancy.create_tenant(name, scopes=scopes, home=home)
-        return issued
-
-
-async def _create_key(name: str, label: str, scopes: tuple[str, ...]) -> IssuedKeyView:
-    async with go_inside(settings.load()) as house:
-        tenant = await house.tenancy.find_tenant(name)
-        if tenant is None:
-            raise Failure(f"there is no tenant named {name}; `serai tenant list` names them")
-        issued: IssuedKeyView = await house.tenancy.create_key(
-            tenant.id, label=label, scopes=scopes
-        )
         return issued
 
 

@@ -164,7 +164,8 @@ WITH given_up AS (
 )
 UPDATE {payments}.looks l SET due_at = $3, looks = 0
 FROM given_up g
-WHERE l.tenant_id = g.tenant_id AND l.kind = g.kind AND l.thing_id = g.thing_id;
+WHERE l.tenant_id = g.tenant_id AND l.kind = g.kind AND l.thing_id = g.thing_id
+RETURNING l.kind, l.thing_id;
 
 -- name: find_payment
 -- Reads a payment as the API shows it.

@@ -157,9 +157,10 @@ class PostgresBooks:
 
     async def retry_looks(
         self, tenant_id: UUID, *, order_id: UUID | None, due_at: datetime, limit: int, tx: Tx
-    ) -> int:
-        """Makes matters that were given up due again; how many."""
-        return await tx.execute(SQL.retry_looks, tenant_id, order_id, due_at, limit)
+    ) -> list[tuple[Kind, UUID]]:
+        """Makes matters that were given up due again; which they were."""
+        rows = await tx.fetch(SQL.retry_looks, tenant_id, order_id, due_at, limit)
+        return [(row["kind"], row["thing_id"]) for row in rows]
 
     async def find_payment(self, tenant_id: UUID, order_id: UUID, *, tx: Tx) -> PaymentView | None:
         row = await tx.fetchrow(SQL.find_payment, tenant_id, order_id)

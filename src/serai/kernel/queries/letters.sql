@@ -64,10 +64,11 @@ WHERE ($1::text IS NULL OR group_name = $1) AND ($2::uuid IS NULL OR event_id = 
 ORDER BY event_id DESC LIMIT $4;
 
 -- name: revive_letters
--- Makes dead messages due again at once.
+-- Makes dead messages due again at once, but for those of the given tenants.
 UPDATE {kernel}.dead_letters SET state = 'retrying', attempts = 0, next_at = $3
 WHERE ($1::text IS NULL OR group_name = $1) AND ($2::uuid IS NULL OR event_id = $2)
-RETURNING event_id;
+  AND tenant_id <> ALL ($4::uuid[])
+RETURNING tenant_id, group_name, event_id, type, key, correlation_id;
 
 -- name: drop_letters
 -- Removes parked messages for good, and marks them so that no replay brings them back.

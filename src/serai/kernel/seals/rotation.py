@@ -14,6 +14,7 @@ import msgspec
 from serai.kernel import queries
 from serai.kernel.clock import Clock
 from serai.kernel.db import Database
+from serai.kernel.everywhere import list_everybody, record_everywhere
 from serai.kernel.failure import Unavailable
 from serai.kernel.seals.roots import READ_EVERY, Root, Roots
 from serai.kernel.seals.subjects import unwrap, wrap
@@ -56,6 +57,14 @@ async def rotate(
         rewrapped = 0
         for home in await homes.all_homes():
             rewrapped += await _rewrap(home, newest, roots=roots, database=database)
+        # Before the old key is ended: killed in between, it is said twice rather than never.
+        tenants = await list_everybody(homes)
+        async with database.transaction(POOLED, (), is_transport=True) as tx:
+            subject = ("root_key", str(newest.number))
+            done = {"rewrapped": rewrapped}
+            await record_everywhere(
+                "privacy.root_key_rotated", subject, done, tenants=tenants, tx=tx
+            )
         ended = await roots.keep_only(newest.number, clock.now())
     return Rotated(newest.number, rewrapped, ended, await roots.wrapping.retire())
 

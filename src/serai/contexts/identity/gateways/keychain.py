@@ -21,6 +21,7 @@ from serai.contexts.identity.ports import KEYS, Keys, Sessions
 from serai.kernel import ids
 from serai.kernel.clock import Clock
 from serai.kernel.db import Database
+from serai.kernel.everywhere import record_everywhere
 from serai.kernel.failure import Invalid, Unavailable
 from serai.kernel.tenant import POOLED
 from serai.kernel.web import decode_json
@@ -116,12 +117,15 @@ class Keychain:
         self._read_at = self._now() - READ_S
         self._known, self._public, self._private = _NOTHING, {}, {}
 
-    async def rotate(self, *, is_compromised: bool) -> SigningKey:
-        """Makes a new key, which signs when others had time to hear of it, or at once."""
+    async def rotate(self, *, is_compromised: bool, tenants: list[UUID]) -> SigningKey:
+        """Makes a new key, which signs when others had time to hear of it, or at once.
+
+        It stands in the audit trail of each of the tenants, for whom it will sign.
+        """
         for _ in range(TRIES_MAX):
             number = max((key.number for key in await self._read()), default=0) + 1
             made = await self._make(number, is_first=number == 1 or is_compromised)
-            async with self._database.transaction(POOLED, (PLATFORM,)) as tx:
+            async with self._database.transaction(POOLED, (PLATFORM,), is_transport=True) as tx:
                 if is_compromised:
                     await self._keys.revoke(now=tx.now, tx=tx)
                 kept = {k.number for k in model.list_published(self._known, now=tx.now)}
@@ -129,6 +133,12 @@ class Keychain:
                 await self._keys.delete_old(gone, tx=tx)
                 is_added = await self._keys.add(made, tx=tx)
                 await self._sessions.tell(KEYS, PLATFORM, tx=tx)
+                if is_added:
+                    await record_everywhere(
+                        "identity.signing_key_rotated", ("signing_key", made.id),
+                        {"number": number, "is_compromised": is_compromised},
+                        tenants=tenants, tx=tx,
+                    )  # fmt: skip
             if is_added:
                 self.forget()
                 return made

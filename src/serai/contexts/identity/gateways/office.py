@@ -17,8 +17,11 @@ from serai.contexts.identity.model import accounts, tokens
 from serai.contexts.identity.ports import ACCOUNT, FoundPeople
 from serai.contexts.identity.ports.apps import Handovers
 from serai.kernel import ids
+from serai.kernel.actor import operator
+from serai.kernel.changes import describe
 from serai.kernel.db import Tx
 from serai.kernel.events import Cause
+from serai.kernel.everywhere import list_everybody
 from serai.kernel.person import Somebody
 from serai.kernel.tenant import Home, Homes
 from serai.kernel.web import Authenticator
@@ -90,7 +93,8 @@ class Office:
         self, tenant_id: UUID, *, email: str, name: str, roles: tuple[str, ...]
     ) -> InvitedStaff:
         home = await self._homes.home_of(tenant_id)
-        command = InviteStaff(tenant_id, email, name, roles, None, Cause(ids.new_id()))
+        cause = Cause(ids.new_id(), actor=operator())
+        command = InviteStaff(tenant_id, email, name, roles, None, cause)
         account, token_id = await changing.invite_staff(
             command, desk=self._desk, home=home, is_again=True
         )
@@ -102,14 +106,20 @@ class Office:
             token = await self._desk.sessions.find_latest_mail_token(
                 tenant_id, email, now=tx.now, tx=tx
             )
-        if token is None:
-            return None
-        if token.purpose == "password" and token.account_id is None:
-            return None
+            if token is None or (token.purpose == "password" and token.account_id is None):
+                return None
+            # Whoever reads it can come in: so it is a change of who may.
+            change = describe(
+                "identity.mail_token_shown", ("mail_token", token.id),
+                Cause(ids.new_id(), actor=operator()),
+                after={"purpose": token.purpose, "account_id": token.account_id},
+            )  # fmt: skip
+            tx.record(tenant_id, change)
         return await self.write_token(tenant_id, token.id)
 
     async def rotate_keys(self, *, is_compromised: bool) -> UUID:
-        made = await self._keychain.rotate(is_compromised=is_compromised)
+        tenants = await list_everybody(self._homes)
+        made = await self._keychain.rotate(is_compromised=is_compromised, tenants=tenants)
         # The others hear of it; here nobody comes in by an old key even until the news is back.
         self._guard.forget_all()
         return made.id

@@ -126,8 +126,8 @@ class GivenUpLooks(Protocol):
 
     async def retry_looks(
         self, tenant_id: UUID, *, order_id: UUID | None, due_at: datetime, limit: int, tx: Tx
-    ) -> int:
-        """Makes those of an order, or all, due again; how many."""
+    ) -> list[tuple[Kind, UUID]]:
+        """Makes those of an order, or all, due again; which they were, by kind and id."""
         ...
 
 

@@ -334,9 +334,17 @@ class Tenancy(Protocol):
         ...
 
     async def create_key(
-        self, tenant_id: UUID, *, label: str, scopes: Sequence[str]
+        self, tenant_id: UUID, *, label: str, scopes: Sequence[str], signer: str | None = None
     ) -> IssuedKeyView:
-        """Makes another API key, for whoever lost the last one."""
+        """Makes another API key, for whoever lost the last one; `signer` is in PEM."""
+        ...
+
+    async def list_keys(self, tenant_id: UUID, *, limit: int) -> list[KeyView]:
+        """A tenant's API keys, newest first."""
+        ...
+
+    async def replace_signer(self, tenant_id: UUID, key_id: UUID, signer: str) -> KeyView:
+        """From now on a key takes requests only that this signer, in PEM, has signed."""
         ...
 
     async def revoke_key(self, tenant_id: UUID, key_id: UUID) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import TypeVar
 from uuid import UUID
 
+import msgspec
+
 from serai.contexts.tenancy import handlers, model
 from serai.contexts.tenancy.contract import (
     SCOPES,
@@ -13,8 +15,10 @@ from serai.contexts.tenancy.contract import (
     CreateTenant,
     IssuedKeyView,
     IssuedTenant,
+    KeyView,
     Newcomers,
     NewKey,
+    ReplaceSigner,
     RevokeKey,
     Standing,
     TenantErasing,
@@ -29,6 +33,7 @@ from serai.contexts.tenancy.gateways.standings import Standings
 from serai.contexts.tenancy.ports import Tenants
 from serai.kernel import departures, ids
 from serai.kernel.actor import operator
+from serai.kernel.changes import describe
 from serai.kernel.db import Database
 from serai.kernel.edge import Origins
 from serai.kernel.events import Cause
@@ -112,6 +117,10 @@ class Register:
             if found is None:
                 raise TenantErasing("its erasure has begun; `serai tenant erase` goes on with it")
             # The tenant is locked now, and so is it when a move begins.
+            # What becomes of it while it is erased, its certificate says.
+            subject = ("tenant", tenant_id)
+            change = describe("tenancy.state_changed", subject, _cause(), after={"state": state})
+            tx.record(tenant_id, change)
             if state == "erasing" and await self.moves.find(tx, tenant_id) is not None:
                 raise MoveUnderWay("it is moving: let the move end, or undo it, then erase it")
         return found
@@ -150,15 +159,28 @@ class Register:
         return IssuedTenant(tenant, issued)
 
     async def create_key(
-        self, tenant_id: UUID, *, label: str, scopes: Sequence[str]
+        self, tenant_id: UUID, *, label: str, scopes: Sequence[str], signer: str | None = None
     ) -> IssuedKeyView:
         key, text = _draft(tenant_id, label, scopes)
+        if signer is not None:
+            key = msgspec.structs.replace(key, signer=model.read_signer(signer))
         async with self._database.transaction(DIRECTORY, (tenant_id,)) as tx:
             [made] = await handlers.create_keys(
                 [CreateKey(tenant_id, key, _cause())], tx=tx, now=tx.now, tenants=self._tenants
             )
             view = _or_raise(made)
-        return IssuedKeyView(view.id, view.label, view.scopes, view.created_at, text)
+        return IssuedKeyView(view.id, view.label, view.scopes, view.created_at, text, view.signer)
+
+    async def list_keys(self, tenant_id: UUID, *, limit: int) -> list[KeyView]:
+        async with self._database.transaction(DIRECTORY, (tenant_id,), is_read_only=True) as tx:
+            return await self._tenants.list_keys(tx, tenant_id, before=None, limit=limit)
+
+    async def replace_signer(self, tenant_id: UUID, key_id: UUID, signer: str) -> KeyView:
+        raw = model.read_signer(signer)
+        # The operator could make a key with any scope: none of this one's is new to her.
+        command = ReplaceSigner(tenant_id, key_id, raw, frozenset(SCOPES), _cause())
+        async with self._database.transaction(DIRECTORY, (tenant_id,)) as tx:
+            return await handlers.replace_signer(command, tx=tx, tenants=self._tenants)
 
     async def revoke_key(self, tenant_id: UUID, key_id: UUID) -> None:
         async with self._database.transaction(DIRECTORY, (tenant_id,)) as tx:
