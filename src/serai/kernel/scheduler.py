@@ -116,10 +116,11 @@ async def _repeat_or_rest(
         is_awake = now - heard_at < RESTS_AFTER_S
         async with contextlib.nullcontext() if is_awake else ear.room:
             done = await _do(job, home, database, clock)
+        if done:
+            # Also before it goes on at once: who has much to do leaves the room to others at rest.
+            heard_at = asyncio.get_running_loop().time()
         if done >= job.chunk:
             continue
-        if done:
-            heard_at = asyncio.get_running_loop().time()
         if is_awake or done:
             await _wait(stop, job.every)
         else:
