@@ -7,7 +7,8 @@ of one that is not in it.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from contextvars import ContextVar
 from datetime import datetime
 from functools import partial
 from typing import Any, Final
@@ -24,7 +25,7 @@ from serai.kernel.pool import OUTAGES, REPORT_TIMEOUT_MS, Pool
 from serai.kernel.queries import Statement
 from serai.kernel.sealed import MARK, Person, Plain, Sealed, Sealing
 from serai.kernel.tenant import MAIN, Home
-from serai.settings import MAIN_SESSIONS
+from serai.settings import MAIN_SESSIONS, QUIET_POOL_MAX
 
 CONFLICT_RETRIES_MAX = 5
 HOME_POOL_MAX: Final = 4
@@ -34,6 +35,8 @@ HOME_SESSIONS: Final = 2
 HOME_IDLE_S: Final = 60.0
 """How long such a connection may rest before it is closed."""
 CONNECTIONS_MAX: Final = 40
+
+_looks_after_quiet: ContextVar[bool] = ContextVar("looks_after_quiet", default=False)
 
 Record = asyncpg.Record
 
@@ -158,7 +161,8 @@ class Database:
     ) -> None:
         self._url = url
         self._address_of = address_of
-        self._room = connections_max - pool_max - MAIN_SESSIONS
+        self._quiet = Pool(lambda: url, size_max=QUIET_POOL_MAX, idle_s=HOME_IDLE_S, is_lazy=True)
+        self._room = connections_max - pool_max - QUIET_POOL_MAX - MAIN_SESSIONS
         self._sessions = 0
         self.main = Pool(lambda: url, size_max=pool_max, is_lazy=False)
         self._pools: dict[str, Pool] = {MAIN: self.main}
@@ -184,7 +188,7 @@ class Database:
     async def close(self) -> None:
         """Closes every connection to every database; waits for those in use, with a bound."""
         pools, self._pools = list(self._pools.values()), {MAIN: self.main}
-        await asyncio.gather(*(pool.close() for pool in pools), *self._closing)
+        await asyncio.gather(self._quiet.close(), *(pool.close() for pool in pools), *self._closing)
 
     @contextlib.asynccontextmanager
     async def transaction(
@@ -205,7 +209,7 @@ class Database:
         """
         if self.seals is not None:
             await self.seals.freshen(self.clock.now())
-        pool = self._pools.get(home.database) or self._add_pool(home.database)
+        pool = self._pool_of(home)
         connection = await pool.acquire()
         is_clean = False
         try:
@@ -260,6 +264,11 @@ class Database:
         finally:
             self._sessions -= 1
 
+    def _pool_of(self, home: Home) -> Pool:
+        if home.database == MAIN and home.prefix and _looks_after_quiet.get():
+            return self._quiet
+        return self._pools.get(home.database) or self._add_pool(home.database)
+
     def count_missing(self, databases: int) -> int:
         """How many more connections a worker of homes in so many other databases needs."""
         needed = databases * HOME_SESSIONS + HOME_POOL_MAX if databases else 0
@@ -297,6 +306,16 @@ class Database:
         if self._address_of is None:
             raise LookupError(f"nobody has told where the database {name} is")
         return self._address_of(name)
+
+
+@contextlib.contextmanager
+def looking_after_quiet() -> Iterator[None]:
+    """For whoever looks after a home at rest: transactions there have a pool of their own."""
+    token = _looks_after_quiet.set(True)
+    try:
+        yield
+    finally:
+        _looks_after_quiet.reset(token)
 
 
 def _no_room() -> Unavailable:
