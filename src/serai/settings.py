@@ -15,6 +15,12 @@ _DNS_SERVER = r"[0-9a-fA-F:.]{2,45}(?:#[0-9]{1,5})?"
 _DNS_SERVERS = re.compile(rf"{_DNS_SERVER}(?:, *{_DNS_SERVER})*", re.ASCII)
 _IDENTITY_KEY = re.compile(r"[A-Za-z0-9_-]{43}=?", re.ASCII)
 _PUBLIC_URL = re.compile(r"https?://[a-z0-9.\[\]:-]+", re.ASCII)
+QUIET_POOL_MAX = 2
+"""Connections to the main database for looking after homes at rest there. A session remembers every
+schema that it has met, so that few sessions are to meet those of hundreds of quiet homes."""
+MAIN_SESSIONS = 4
+"""Sessions that last which one process has in the main database beside its pool: the API's to hear
+of keys and of rights, a worker's to listen and to show that it lives."""
 FILE_SUFFIX = "_FILE"
 """SERAI_CALLBACK_SECRET_FILE names a file that holds the value; the same for every setting."""
 FILE_BYTES_MAX = 64 * 1024
@@ -39,7 +45,8 @@ class Settings(msgspec.Struct, frozen=True):
     """Where single tenants' databases are: a JSON object from names to owners' URLs (or to
     `{"owner": URL, "app": URL}`), or a file with it. One that is not named is beside the main."""
     connections_max: int = 40
-    """Connections that the pools of one process may hold to all databases together."""
+    """Connections that one process may hold to all databases together: its pools, and the sessions
+    that last, of which a worker has two in each database of a home."""
     host: str = "127.0.0.1"
     port: int = 8000
     worker_port: int = 8001
@@ -223,6 +230,13 @@ def _check(settings: Settings) -> None:
         if not low <= value <= high:
             variable = f"{PREFIX}{name.upper()}"
             raise SettingsError(f"{variable} is {value}; it must be within {low} and {high}")
+    least = settings.pool_max + QUIET_POOL_MAX + MAIN_SESSIONS
+    if settings.connections_max < least:
+        raise SettingsError(
+            f"SERAI_CONNECTIONS_MAX is {settings.connections_max}, and the main database alone "
+            f"takes {least}: SERAI_POOL_MAX ({settings.pool_max}), {QUIET_POOL_MAX} for homes at "
+            f"rest and {MAIN_SESSIONS} sessions that last"
+        )
     if bool(settings.tls_certificate) != bool(settings.tls_key):
         raise SettingsError("SERAI_TLS_CERTIFICATE and SERAI_TLS_KEY belong together")
     for file in settings.tls or ():

@@ -370,7 +370,7 @@ async def test_pools_of_homes_are_bounded_and_one_at_rest_makes_room(
     for name in names:
         await asyncio.to_thread(postgres.create_database, name, template=template)
     address_of = Addresses(url, "", is_owner=False).url_of
-    database = Database(url, pool_max=4, address_of=address_of, connections_max=16)
+    database = Database(url, pool_max=4, address_of=address_of, connections_max=18)
     homes = [Home(name, name) for name in names]
     try:
         async with database.transaction(homes[0], ()), database.transaction(homes[1], ()):

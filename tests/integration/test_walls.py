@@ -11,8 +11,11 @@ from serai.kernel.embedded import EmbeddedPostgres
 from serai.kernel.failure import Unavailable
 from serai.kernel.tenant import POOLED
 
-TENANTLESS = {"kernel.leases", "kernel.positions", "kernel.members", "kernel.migrations"}
-"""The kernel's own tables that hold nothing of any tenant."""
+TENANTLESS = {
+    "kernel.leases", "kernel.positions", "kernel.members", "kernel.migrations",
+    "notifications.sender",
+}  # fmt: skip
+"""Tables that hold nothing of any tenant."""
 
 APPENDED = {"audit.entries", "audit.anchors"}
 """Tables in which the application may change and delete nothing, not even what it sees."""

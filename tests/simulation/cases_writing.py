@@ -343,6 +343,11 @@ def _messages(tenant: UUID) -> Iterator[Said]:
     ended = [tenant, NOBODY, tenant], ["failed", "sent", "skipped"]
     for below, before, limit in ((LAST, LONG_AGO, 9), (min(A, B), LATER, 9), (LAST, LATER, 1)):
         yield f"{here}.prune_messages", *ended, below, before, limit
+    for moment in (NOW, LATER):
+        yield (f"{here}.find_sender",)
+        yield f"{here}.mark_sender", moment, LONG_AGO
+        yield f"{here}.mark_sender", moment, LATER
+    yield (f"{here}.find_sender",)
     words = (["subject"] * 3, ["text"] * 3, ["html"] * 3, [1, 1, 1], [NOW] * 3)
     kinds = ["order_confirmed", "order_cancelled", "order_confirmed"]
     yield f"{here}.insert_templates", three, kinds, *words

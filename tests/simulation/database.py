@@ -7,6 +7,7 @@ the text that asyncpg would have sent, and the adversary decides what becomes of
 import asyncio
 import collections
 import contextlib
+import math
 import re
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Protocol
@@ -94,6 +95,9 @@ class Server:
 
 class SimConnection:
     """Stands where asyncpg's connection stands."""
+
+    ends_at = math.inf
+    """Sessions of the simulated server remember nothing, and need not be made anew."""
 
     def __init__(self, server: Server, owner: Owner, *, is_alone: bool) -> None:
         self.owner = owner

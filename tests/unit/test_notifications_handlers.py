@@ -18,6 +18,7 @@ from serai.contexts.notifications.model.messages import (
     Facts,
     Message,
     Settled,
+    Watch,
     message_id_of,
 )
 from serai.contexts.notifications.ports import Addressed
@@ -54,6 +55,12 @@ class MemoryMessages:
         self.writes.append("messages")
         for message in fresh:
             self.rows.setdefault((message.tenant_id, message.id), message)
+
+    async def find_sender(self, *, tx: Tx) -> Watch | None:
+        raise AssertionError("nobody sends here")
+
+    async def mark_sender(self, now: datetime, *, away_before: datetime, tx: Tx) -> None:
+        raise AssertionError("nobody sends here")
 
     async def claim(
         self, tenants: Sequence[UUID], *, now: datetime, until: datetime, limit: int, tx: Tx

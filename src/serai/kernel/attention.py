@@ -14,12 +14,13 @@ from typing import Final
 import structlog
 
 from serai.kernel import queries
-from serai.kernel.db import Database
+from serai.kernel.db import Database, looking_after_quiet
 from serai.kernel.events import PARTITIONS
 from serai.kernel.failure import Unavailable
 from serai.kernel.log.postgres import Wake
 from serai.kernel.migrated import HomeBehind
 from serai.kernel.tenant import Home
+from serai.settings import QUIET_POOL_MAX
 
 _log = structlog.get_logger(__name__)
 _SQL = queries.load("serai.kernel")
@@ -32,7 +33,7 @@ LOOK_GAP_S: Final = 0.05
 """The least time between two looks, however often it is woken while others serve it."""
 AWAY_PAUSE_S: Final = 1.0
 """How long a home at rest that could not be looked at is left alone."""
-QUIET_AT_ONCE: Final = 4
+QUIET_AT_ONCE: Final = QUIET_POOL_MAX
 """Homes at rest that one process looks after at a time: connections are for those at work."""
 
 
@@ -134,11 +135,12 @@ class Attention:
 
     async def _look(self) -> float:
         """How long there is nothing to do in the home, if nobody is heard of meanwhile."""
-        async with (
-            self._room,
-            self._database.transaction(self._home, (), is_transport=True, is_read_only=True) as tx,
-        ):
-            row = await tx.fetchrow(_SQL.look_for_work, self._groups, self._topics)
+        async with self._room:
+            with looking_after_quiet():
+                async with self._database.transaction(
+                    self._home, (), is_transport=True, is_read_only=True
+                ) as tx:
+                    row = await tx.fetchrow(_SQL.look_for_work, self._groups, self._topics)
         assert row is not None
         is_whole = row["places"] == len(self._groups) * PARTITIONS
         if row["is_unheard"] or row["is_awaited"] or not is_whole:

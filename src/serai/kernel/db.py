@@ -7,8 +7,8 @@ of one that is not in it.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from contextvars import ContextVar
 from datetime import datetime
 from functools import partial
 from typing import Any, Final
@@ -25,6 +25,7 @@ from serai.kernel.pool import OUTAGES, REPORT_TIMEOUT_MS, Pool
 from serai.kernel.queries import Statement
 from serai.kernel.sealed import MARK, Person, Plain, Sealed, Sealing
 from serai.kernel.tenant import MAIN, Home
+from serai.settings import MAIN_SESSIONS, QUIET_POOL_MAX
 
 CONFLICT_RETRIES_MAX = 5
 HOME_POOL_MAX: Final = 4
@@ -34,6 +35,8 @@ HOME_SESSIONS: Final = 2
 HOME_IDLE_S: Final = 60.0
 """How long such a connection may rest before it is closed."""
 CONNECTIONS_MAX: Final = 40
+
+_looks_after_quiet: ContextVar[bool] = ContextVar("looks_after_quiet", default=False)
 
 Record = asyncpg.Record
 
@@ -143,7 +146,8 @@ class Database:
     """The databases of this process, as the walled role: the main one, and those of single homes.
 
     A home's database is found by its name, and its pool opened when it is first needed. Together
-    the pools hold at most `connections_max`: the one that rests the longest makes room.
+    the pools and the sessions that last hold at most `connections_max`: the pool that rests the
+    longest makes room.
     """
 
     def __init__(
@@ -157,7 +161,9 @@ class Database:
     ) -> None:
         self._url = url
         self._address_of = address_of
-        self._homes_max = (connections_max - pool_max) // (HOME_POOL_MAX + HOME_SESSIONS)
+        self._quiet = Pool(lambda: url, size_max=QUIET_POOL_MAX, idle_s=HOME_IDLE_S, is_lazy=True)
+        self._room = connections_max - pool_max - QUIET_POOL_MAX - MAIN_SESSIONS
+        self._sessions = 0
         self.main = Pool(lambda: url, size_max=pool_max, is_lazy=False)
         self._pools: dict[str, Pool] = {MAIN: self.main}
         self._closing: set[asyncio.Task[None]] = set()
@@ -182,7 +188,7 @@ class Database:
     async def close(self) -> None:
         """Closes every connection to every database; waits for those in use, with a bound."""
         pools, self._pools = list(self._pools.values()), {MAIN: self.main}
-        await asyncio.gather(*(pool.close() for pool in pools), *self._closing)
+        await asyncio.gather(self._quiet.close(), *(pool.close() for pool in pools), *self._closing)
 
     @contextlib.asynccontextmanager
     async def transaction(
@@ -203,7 +209,7 @@ class Database:
         """
         if self.seals is not None:
             await self.seals.freshen(self.clock.now())
-        pool = self._pools.get(home.database) or self._add_pool(home.database)
+        pool = self._pool_of(home)
         connection = await pool.acquire()
         is_clean = False
         try:
@@ -239,28 +245,58 @@ class Database:
         finally:
             await pool.give_back(connection, is_clean=is_clean)
 
-    def session(self, name: str = MAIN) -> AbstractAsyncContextManager[Any]:
+    @contextlib.asynccontextmanager
+    async def session(self, name: str = MAIN) -> AsyncIterator[Any]:
         """A connection of its own outside the pool, for what lasts: LISTEN, a lock of the session.
 
         It is closed at the end of the block. Failures of the world come out as Unavailable.
         """
         if name == MAIN:
-            return self.main.session()
-        return Pool(partial(self._find_url, name), size_max=1, is_lazy=True).session()
+            async with self.main.session() as connection:
+                yield connection
+            return
+        self._make_room(sessions=1)
+        self._sessions += 1
+        try:
+            pool = Pool(partial(self._find_url, name), size_max=1, is_lazy=True)
+            async with pool.session() as connection:
+                yield connection
+        finally:
+            self._sessions -= 1
 
-    def _add_pool(self, name: str) -> Pool:
-        """The pool of a home's database; another one that rests makes room for it."""
-        if len(self._pools) > self._homes_max:
+    def _pool_of(self, home: Home) -> Pool:
+        if home.database == MAIN and home.prefix and _looks_after_quiet.get():
+            return self._quiet
+        return self._pools.get(home.database) or self._add_pool(home.database)
+
+    def count_missing(self, databases: int) -> int:
+        """How many more connections a worker of homes in so many other databases needs."""
+        needed = databases * HOME_SESSIONS + HOME_POOL_MAX if databases else 0
+        return max(0, needed - self._room)
+
+    def _make_room(self, *, sessions: int = 0, pools: int = 0) -> None:
+        """Lets pools that rest make room; Unavailable where that is not enough.
+
+        Sessions last, so that they leave room for one pool at least.
+        """
+        sessions += self._sessions
+        if not self._fits(sessions, pools):
+            raise _no_room()
+        while not self._fits(sessions, len(self._pools) - 1 + pools):
             idle = [key for key, pool in self._pools.items() if key != MAIN and pool.is_idle]
             if not idle:
-                raise Unavailable(
-                    "this process may hold no connections to one more database now; "
-                    "SERAI_CONNECTIONS_MAX allows more"
-                )
+                raise _no_room()
             longest = min(idle, key=lambda key: self._pools[key].used_at)
             closing = asyncio.get_running_loop().create_task(self._pools.pop(longest).close())
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)
+
+    def _fits(self, sessions: int, pools: int) -> bool:
+        return sessions + HOME_POOL_MAX * max(1, pools) <= self._room
+
+    def _add_pool(self, name: str) -> Pool:
+        """The pool of a home's database; others that rest make room for it."""
+        self._make_room(pools=1)
         pool = self._pools[name] = Pool(
             partial(self._find_url, name), size_max=HOME_POOL_MAX, idle_s=HOME_IDLE_S, is_lazy=True
         )
@@ -270,6 +306,23 @@ class Database:
         if self._address_of is None:
             raise LookupError(f"nobody has told where the database {name} is")
         return self._address_of(name)
+
+
+@contextlib.contextmanager
+def looking_after_quiet() -> Iterator[None]:
+    """For whoever looks after a home at rest: transactions there have a pool of their own."""
+    token = _looks_after_quiet.set(True)
+    try:
+        yield
+    finally:
+        _looks_after_quiet.reset(token)
+
+
+def _no_room() -> Unavailable:
+    return Unavailable(
+        "this process may hold no more connections to homes' databases now; "
+        "SERAI_CONNECTIONS_MAX allows more"
+    )
 
 
 def _begin(

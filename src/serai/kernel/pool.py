@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import random
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
@@ -22,6 +23,10 @@ REPORT_TIMEOUT_MS: Final = 60_000
 IDLE_IN_TRANSACTION_TIMEOUT_MS: Final = 3_000
 """A process that was paused inside a transaction loses it, and its locks, after this long."""
 STATEMENTS_CACHED_MAX: Final = 512
+SESSION_LIFE_S: Final = 120.0
+"""How long a session of a pool lives at most before it is made anew, between two transactions: else
+it would remember every schema and statement that it has ever met."""
+CLOSE_TIMEOUT_S: Final = 1.0
 APP_ROLE: Final = "serai_app"
 
 OUTAGES: Final = (
@@ -72,10 +77,13 @@ class WalledConnection(asyncpg.Connection):
     have that off from their start, so it is told that the server has none.
     """
 
-    __slots__ = ()
+    __slots__ = ("ends_at",)
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
+        # Those that were opened at once are not to end at once.
+        life_s = SESSION_LIFE_S * random.uniform(0.75, 1)  # noqa: S311 - guards nothing
+        self.ends_at = asyncio.get_running_loop().time() + life_s
         capabilities: Any = self.__getattribute__("_server_caps")
         self._server_caps: Any = capabilities._replace(jit=False)
 
@@ -171,6 +179,9 @@ class Pool:
                 # A connection that was lost has left the pool already, and says so.
                 with contextlib.suppress(asyncpg.InterfaceError):
                     connection.terminate()
+        elif asyncio.get_running_loop().time() >= connection.ends_at:
+            with contextlib.suppress(*OUTAGES, asyncpg.PostgresError):
+                await connection.close(timeout=CLOSE_TIMEOUT_S)
         if pool is not None:
             with contextlib.suppress(*OUTAGES, asyncpg.PostgresError):
                 await pool.release(connection)

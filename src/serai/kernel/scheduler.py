@@ -13,7 +13,7 @@ import structlog
 from serai.kernel import observe, queries
 from serai.kernel.attention import RESTS_AFTER_S, Ear, Ears
 from serai.kernel.clock import Clock
-from serai.kernel.db import Database
+from serai.kernel.db import Database, looking_after_quiet
 from serai.kernel.failure import Unavailable
 from serai.kernel.hosting import host_others
 from serai.kernel.migrated import HomeBehind
@@ -114,12 +114,17 @@ async def _repeat_or_rest(
             stirred.clear()
             heard_at = now
         is_awake = now - heard_at < RESTS_AFTER_S
-        async with contextlib.nullcontext() if is_awake else ear.room:
+        if is_awake:
             done = await _do(job, home, database, clock)
+        else:
+            async with ear.room:
+                with looking_after_quiet():
+                    done = await _do(job, home, database, clock)
+        if done:
+            # Also before it goes on at once: who has much to do leaves the room to others at rest.
+            heard_at = asyncio.get_running_loop().time()
         if done >= job.chunk:
             continue
-        if done:
-            heard_at = asyncio.get_running_loop().time()
         if is_awake or done:
             await _wait(stop, job.every)
         else:

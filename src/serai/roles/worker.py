@@ -1,18 +1,25 @@
 """The worker role: hears events and rings timers, with a small server for probes beside it."""
 
+import contextlib
 import os
 from typing import Final, NoReturn
 
+import structlog
 from litestar import Litestar
 
+from serai.kernel.failure import Unavailable
 from serai.kernel.problems import EXCEPTION_HANDLERS
+from serai.kernel.tenant import MAIN
 from serai.kernel.workers import Workers
 from serai.roles import process
+from serai.roles.composition import Composition
 from serai.roles.probes import probe_routes
 from serai.roles.process import Process
 from serai.roles.scheduler import run_scheduler
 from serai.roles.server import serve_app
 from serai.settings import Settings
+
+_log = structlog.get_logger(__name__)
 
 NICENESS: Final = 10
 """How far a worker stands back from an API process on the same machine, in steps of nice(2)."""
@@ -42,8 +49,24 @@ async def serve_worker(own: Process) -> None:
         timers=composition.timers,
         ears=own.ears,
     )
+    await _tell_missing(composition)
     own.readiness.ask_also(workers.obstacle)
     await workers.run(own.stop)
+
+
+async def _tell_missing(composition: Composition) -> None:
+    """Says at the start that SERAI_CONNECTIONS_MAX is too small; what fits is served all the same.
+
+    In a database whose sessions find no room a worker hears of events by looking only.
+    """
+    with contextlib.suppress(Unavailable):
+        homes = await composition.homes.all_homes()
+        missing = composition.database.count_missing(len({h.database for h in homes} - {MAIN}))
+        if missing:
+            _log.error(
+                "connections_missing", action="connections_missing", count=missing,
+                reason=f"SERAI_CONNECTIONS_MAX has to be {missing} more for all homes' databases",
+            )  # fmt: skip
 
 
 async def serve_probes(own: Process) -> None:

@@ -13,7 +13,7 @@ from tests.simulation.twins import twin
 
 HERE = "serai.contexts.notifications"
 CONTACTS, MESSAGES = "notifications.contacts", "notifications.messages"
-TEMPLATES = "notifications.templates"
+TEMPLATES, SENDER = "notifications.templates", "notifications.sender"
 Ids = Sequence[UUID]
 Texts = Sequence[str]
 Times = Sequence[datetime]
@@ -270,6 +270,22 @@ async def check_overdue(
         limit=limit,
     )
     return [named(row) for row in found]
+
+
+@twin(HERE, "find_sender")
+async def find_sender(session: Session) -> list[Row]:
+    row = session.get(SENDER, (True,))
+    return [] if row is None else [columns("here_since, seen_at")(row)]
+
+
+@twin(HERE, "mark_sender")
+async def mark_sender(session: Session, now: datetime, away_before: datetime) -> int:
+    if not await session.insert(SENDER, {"is_here": True, "here_since": now, "seen_at": now}):
+        row = await session.lock(SENDER, (True,))
+        assert row is not None
+        since = now if row["seen_at"] < away_before else row["here_since"]
+        await session.update(SENDER, (True,), here_since=since, seen_at=now)
+    return 1
 
 
 @twin(HERE, "tell_unconfirmed")

@@ -262,6 +262,7 @@ NOTIFICATIONS = [
         checks={"message": _message},
         indexes=[("tenant_id", "status"), ("tenant_id", "order_id"), ("tenant_id",)],
     ),
+    Table("notifications.sender", ("is_here",), is_walled=False),
     Table(
         "notifications.templates",
         ("tenant_id", "kind"),

@@ -35,7 +35,9 @@ SEND_EVERY = timedelta(seconds=1)
 PRUNE_EVERY = timedelta(minutes=1)
 FINDINGS_MAX = 100
 OVERDUE_AFTER = timedelta(hours=1)
-"""How late a message may be before `serai check` says that nobody sends."""
+"""How late a message may be before `serai check` says that nobody sends. It counts from when the
+message was due or, where that is later, from when the sender last came back after having been away
+(AWAY_AFTER): so a sender that is stuck, gone or was never there hides nothing."""
 
 
 def build(s: Surroundings, *, tokens: MailTokens) -> Module:
@@ -57,10 +59,12 @@ def build(s: Surroundings, *, tokens: MailTokens) -> Module:
     mailer = mailer_of(s)
 
     async def send(database: Database, home: Home, clock: Clock) -> int:
-        return await handlers.send_due(
+        done = await handlers.send_due(
             database, home, clock, homes=s.homes, queue=queue, words=words, mailer=mailer,
             sender=sender, tokens=tokens,
         )  # fmt: skip
+        # A full chunk alone is no backlog: after a drop the machine is the orders' for a while.
+        return handlers.SEND_CHUNK if done.is_pressing else min(done.ended, handlers.SEND_CHUNK - 1)
 
     async def prune(database: Database, home: Home, clock: Clock) -> int:
         return await handlers.prune_old(database, home, clock, homes=s.homes, queue=queue)
@@ -90,16 +94,14 @@ def build(s: Surroundings, *, tokens: MailTokens) -> Module:
                 },
             )
         ],
-        # One more than a round sends: a full round is not followed by the next at once, so that a
-        # backlog of mail leaves the machine to the orders.
         jobs=[
-            Job("notifications.send", SEND_EVERY, send, chunk=handlers.SEND_CHUNK + 1),
+            Job("notifications.send", SEND_EVERY, send, chunk=handlers.SEND_CHUNK),
             Job("notifications.prune", PRUNE_EVERY, prune, chunk=handlers.PRUNE_CHUNK),
         ],
         checks=[
             Check(
                 "notifications.overdue",
-                "No message waits more than an hour longer than it has to.",
+                "No message waits an hour longer than it has to, while somebody was there to send.",
                 partial(_check_overdue, queue),
             )
         ],

@@ -9,7 +9,7 @@ import msgspec
 
 from serai.contexts.notifications.contract import Kind, MessageStatus
 from serai.contexts.notifications.model.mails import Mail
-from serai.contexts.notifications.model.messages import Contact, Message, Outcome, Settled
+from serai.contexts.notifications.model.messages import Contact, Message, Outcome, Settled, Watch
 from serai.contexts.notifications.model.templates import StoredWords
 from serai.kernel.db import Tx
 
@@ -47,6 +47,14 @@ class Messages(Protocol):
 
     async def record(self, settled: Sequence[tuple[Message, Settled]], *, tx: Tx) -> int:
         """Writes down what became of claimed messages; how many were still the claimant's."""
+        ...
+
+    async def find_sender(self, *, tx: Tx) -> Watch | None:
+        """Who sends in this home; None where nobody ever did."""
+        ...
+
+    async def mark_sender(self, now: datetime, *, away_before: datetime, tx: Tx) -> None:
+        """Notes that somebody sends here now; who was seen before `away_before` only comes anew."""
         ...
 
     async def lock(self, messages: Sequence[Key], *, tx: Tx) -> dict[Key, Addressed]:

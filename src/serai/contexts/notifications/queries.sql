@@ -157,6 +157,17 @@ FROM {notifications}.messages m
 WHERE m.tenant_id = $1 AND m.status IN ('queued', 'sending') AND m.due_at < $2
 ORDER BY m.due_at LIMIT $3;
 
+-- name: find_sender
+-- Tells since when somebody sends here without a long pause, and when that was last noted.
+SELECT here_since, seen_at FROM {notifications}.sender WHERE is_here;
+
+-- name: mark_sender
+-- Notes that somebody sends here now; who was not seen since the given time is here anew.
+INSERT INTO {notifications}.sender AS s (is_here, here_since, seen_at) VALUES (true, $1, $1)
+ON CONFLICT (is_here) DO UPDATE SET
+  here_since = CASE WHEN s.seen_at < $2 THEN excluded.here_since ELSE s.here_since END,
+  seen_at = excluded.seen_at;
+
 -- name: tell_unconfirmed
 -- Lists those of the given orders for which no confirmation was ever queued.
 SELECT w.order_id FROM unnest($2::uuid[]) AS w(order_id)

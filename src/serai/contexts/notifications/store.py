@@ -14,7 +14,7 @@ from serai.contexts.notifications.contract import (
     Kind,
     MessageStatus,
 )
-from serai.contexts.notifications.model.messages import Contact, Facts, Message, Settled
+from serai.contexts.notifications.model.messages import Contact, Facts, Message, Settled, Watch
 from serai.contexts.notifications.model.templates import StoredWords, Words, fill_defaults
 from serai.contexts.notifications.ports import Addressed, Key
 from serai.contexts.orders.contract import ORDER_EMAIL
@@ -87,6 +87,13 @@ class PostgresMessages:
             _CLAIMED,
         )
 
+    async def find_sender(self, *, tx: Tx) -> Watch | None:
+        row = await tx.fetchrow(SQL.find_sender)
+        return None if row is None else Watch(row["here_since"], row["seen_at"])
+
+    async def mark_sender(self, now: datetime, *, away_before: datetime, tx: Tx) -> None:
+        await tx.execute(SQL.mark_sender, now, away_before)
+
     async def lock(self, messages: Sequence[Key], *, tx: Tx) -> dict[Key, Addressed]:
         rows = await tx.fetch(SQL.lock_messages, [t for t, _ in messages], [m for _, m in messages])
         read = await _read_messages(rows, tx=tx)
@@ -129,7 +136,10 @@ class PostgresMessages:
     async def check_overdue(
         self, tenant_id: UUID, due_before: datetime, limit: int, *, tx: Tx
     ) -> list[Record]:
-        """Messages that should have gone out by then and did not."""
+        """Messages that should have gone out by then and did not; none if nobody was there yet."""
+        watch = await self.find_sender(tx=tx)
+        if watch is not None and watch.here_since >= due_before:
+            return []
         return await tx.fetch(SQL.check_overdue, tenant_id, due_before, limit)
 
     async def tell_unconfirmed(

@@ -14,7 +14,10 @@ from serai.contexts.notifications.handlers.queueing import (
     resend_messages,
 )
 from serai.contexts.notifications.handlers.sending import (
+    AWAY_AFTER,
+    HURRY_AFTER,
     LEASE,
+    MARK_EVERY,
     PRUNE_CHUNK,
     SEND_CHUNK,
     prune_old,
@@ -22,7 +25,10 @@ from serai.contexts.notifications.handlers.sending import (
 )
 
 __all__ = [
+    "AWAY_AFTER",
+    "HURRY_AFTER",
     "LEASE",
+    "MARK_EVERY",
     "PRUNE_CHUNK",
     "SEND_CHUNK",
     "ReplaceTemplate",

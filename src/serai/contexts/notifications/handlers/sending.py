@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
+import msgspec
 import structlog
 
 from serai.contexts.identity.contract import (
@@ -22,7 +23,7 @@ from serai.contexts.notifications.ports import (
     Templates,
 )
 from serai.kernel.clock import Clock
-from serai.kernel.db import Database
+from serai.kernel.db import Database, Tx
 from serai.kernel.failure import Unavailable
 from serai.kernel.tenant import Home, Homes
 
@@ -36,6 +37,22 @@ TENANTS_MAX = 200
 """Tenants whose queues one transaction looks at."""
 LEASE = timedelta(minutes=3)
 """How long a claimed message is its sender's; longer than a mailer may take for a chunk."""
+HURRY_AFTER = timedelta(minutes=1)
+"""How old most mails of a chunk are where there is a backlog: what a drop leaves behind waits so
+long, as the machine is the orders' meanwhile."""
+MARK_EVERY = timedelta(minutes=5)
+"""How often it is noted that somebody sends in a home."""
+AWAY_AFTER = timedelta(minutes=15)
+"""How long nobody was there to send where the next who comes is there anew."""
+
+
+class Round(msgspec.Struct, frozen=True):
+    """What one round over the queues of a home came to."""
+
+    ended: int
+    """Messages that have come to an end."""
+    is_pressing: bool
+    """Whether there is a backlog that the mailer takes: the next round may follow at once."""
 
 
 async def send_due(
@@ -49,8 +66,8 @@ async def send_due(
     mailer: Mailer,
     sender: Sender,
     tokens: MailTokens,
-) -> int:
-    """Sends what is due in a home; how many messages have come to an end.
+) -> Round:
+    """Sends what is due in a home: one chunk of messages for each TENANTS_MAX tenants.
 
     A message is claimed in one transaction, sent in none and recorded in another. Who dies in
     between leaves a lease that ends: the mail is then sent again under the same Message-ID, by
@@ -58,10 +75,12 @@ async def send_due(
     """
     tenants = sorted(await homes.tenants_of(home))
     ended = 0
+    is_pressing = False
     for start in range(0, len(tenants), TENANTS_MAX):
         chunk = tenants[start : start + TENANTS_MAX]
         async with database.transaction(home, chunk) as tx:
             now = clock.now()
+            await _mark(queue, now, tx=tx)
             claimed = await queue.claim(chunk, now=now, until=now + LEASE, limit=SEND_CHUNK, tx=tx)
             wanted = sorted({(a.message.tenant_id, a.message.kind) for a in claimed})
             known = await words.find(wanted, is_locked=False, tx=tx) if wanted else {}
@@ -78,8 +97,23 @@ async def send_due(
         ]
         async with database.transaction(home, sorted({a.message.tenant_id for a in claimed})) as tx:
             await queue.record(settled, tx=tx)
-        ended += sum(one.status != "queued" for _, one in settled)
-    return ended
+        ends = [message for message, one in settled if one.status != "queued"]
+        ended += len(ends)
+        is_pressing |= _is_backlog(ends, len(claimed), now)
+    return Round(ended, is_pressing)
+
+
+async def _mark(queue: Messages, now: datetime, *, tx: Tx) -> None:
+    """Notes now and then, with a claim, that somebody is here: who cannot claim is not."""
+    watch = await queue.find_sender(tx=tx)
+    if watch is None or now - watch.seen_at >= MARK_EVERY:
+        await queue.mark_sender(now, away_before=now - AWAY_AFTER, tx=tx)
+
+
+def _is_backlog(ends: Sequence[Message], claimed: int, now: datetime) -> bool:
+    """Whether a chunk was full, and most of it old and taken: what is put off again is no haste."""
+    old = sum(now - message.created_at >= HURRY_AFTER for message in ends)
+    return claimed == SEND_CHUNK and old * 2 > claimed
 
 
 async def prune_old(

@@ -85,6 +85,13 @@ class Outcome(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
+class Watch(msgspec.Struct, frozen=True):
+    """Since when somebody sends in a home without a long pause, and when that was last noted."""
+
+    here_since: datetime
+    seen_at: datetime
+
+
 class Settled(msgspec.Struct, frozen=True):
     """What is written down about a message after an attempt."""
 
