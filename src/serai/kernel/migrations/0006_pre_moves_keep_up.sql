@@ -125,13 +125,11 @@ SELECT {kernel}.wall_transport('{kernel}.carried');
 CREATE OR REPLACE FUNCTION {kernel}.admit(whose uuid[], is_directory boolean) RETURNS void
 LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
-  held_s double precision;
   told text;
 BEGIN
-  SELECT max(p.held_s) INTO held_s FROM {kernel}.paces p
-  WHERE p.tenant_id = ANY (whose) AND p.until > clock_timestamp();
-  IF held_s > 0 AND NOT {kernel}.is_transport() THEN
-    PERFORM pg_sleep(held_s);
+  IF NOT {kernel}.is_transport() AND EXISTS (SELECT FROM {kernel}.paces p WHERE p.tenant_id = ANY (whose)) THEN
+    PERFORM pg_sleep(max(p.held_s)) FROM {kernel}.paces p
+    WHERE p.tenant_id = ANY (whose) AND p.until > clock_timestamp();
   END IF;
   PERFORM pg_advisory_xact_lock_shared(20024, r.room)
   FROM (SELECT DISTINCT {kernel}.room(t.id) AS room FROM unnest(whose) AS t(id) ORDER BY 1) r;
