@@ -161,4 +161,7 @@ def from_networks(
     if actor.address is None:
         return False
     address = ipaddress.ip_address(actor.address)
+    if isinstance(address, ipaddress.IPv6Address):
+        # A socket that takes both kinds tells the old one so.
+        address = address.ipv4_mapped or address
     return any(address in ipaddress.ip_network(network) for network in data)

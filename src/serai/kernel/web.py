@@ -134,6 +134,8 @@ class Rule(msgspec.Struct, frozen=True):
         if gate is not None:
             gate.admit(principal)
         if principal.limits:
+            actor = principal.actor.at(connection.scope.get("client"))
+            principal = msgspec.structs.replace(principal, actor=actor)
             self._weigh(principal, connection.app.state.clock.now())
         if b"%00" in connection.scope["query_string"]:
             raise Invalid("the query holds a NUL character, which nothing of ours does")
@@ -183,10 +185,8 @@ def cause_of(request: Request[Any, Any, Any]) -> Cause:
     """The cause of what this request does: who asks, where from, and by which `X-Request-Id`."""
     scope: Any = request.scope
     request_id: str = scope.get("request_id") or ids.new_id().hex
-    peer = scope.get("client")
     principal: Principal | None = scope.get("user")
-    who = SYSTEM if principal is None else principal.actor
-    actor = Actor(who.kind, who.id, who.address or (peer[0] if peer else None))
+    actor = (SYSTEM if principal is None else principal.actor).at(scope.get("client"))
     traceparent = request.headers.get("traceparent")
     return Cause(correlation_of(request_id), None, traceparent, actor, request_id)
 
