@@ -1,7 +1,6 @@
 """The edge: decodes strictly, authenticates, hands commands to batches and answers in HTTP."""
 
 import base64
-import json
 from collections.abc import Collection
 from datetime import datetime
 from typing import Annotated, Any, Final, Generic, Protocol, TypeVar
@@ -21,6 +20,7 @@ from serai.kernel.conditions import Limit, Terms
 from serai.kernel.events import Cause, correlation_of
 from serai.kernel.failure import IdempotencyKeyMissing, Invalid, Refused, StaleVersion
 from serai.kernel.idempotency import KEY_CHARS_MAX, Answer, Claim
+from serai.kernel.strict_json import decode_json
 from serai.kernel.tenant import Home
 from serai.kernel.text import LINE_PATTERN
 
@@ -69,10 +69,6 @@ class MissingScope(Refused):
     """Who asks is known and may not do this."""
 
     status = 403
-
-
-class DuplicateKey(Invalid):
-    """A JSON object names a key twice, so what it means is anyone's guess."""
 
 
 class Proof(Protocol):
@@ -189,30 +185,6 @@ def cause_of(request: Request[Any, Any, Any]) -> Cause:
     actor = (SYSTEM if principal is None else principal.actor).at(scope.get("client"))
     traceparent = request.headers.get("traceparent")
     return Cause(correlation_of(request_id), None, traceparent, actor, request_id)
-
-
-def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> None:
-    if len({key for key, _ in pairs}) != len(pairs):
-        seen: set[str] = set()
-        for key, _ in pairs:
-            if key in seen:
-                raise DuplicateKey(f"the key {key!r} stands twice in one object")
-            seen.add(key)
-
-
-_check_keys = json.JSONDecoder(object_pairs_hook=_refuse_duplicates).decode
-
-
-def decode_json(decoder: Any, body: bytes) -> Any:
-    """Strict JSON: right types, no unknown and no repeated keys, valid UTF-8, no NaN."""
-    try:
-        value = decoder.decode(body)
-        _check_keys(body.decode("utf-8"))
-    except msgspec.ValidationError as error:
-        raise Invalid(f"the body does not fit: {error}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Invalid(f"the body is not valid JSON in UTF-8: {error}") from error
-    return value
 
 
 class _JsonBody(AbstractDTO[Any], Generic[T]):
