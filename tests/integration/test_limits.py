@@ -10,7 +10,7 @@ import pytest
 from serai.contexts.tenancy.contract import SCOPES
 from serai.kernel import ids
 from serai.kernel.actor import Actor
-from serai.kernel.conditions import Limit
+from serai.kernel.conditions import Limit, Way
 from serai.kernel.db import Database
 from serai.kernel.tenant import POOLED
 from serai.kernel.web import Principal
@@ -22,10 +22,11 @@ from tests.integration.house import House, at_once
 ACTOR = Actor("staff", ids.new_id())
 """As a guard finds her: where she calls from is not in her token."""
 PROXY, OFFICE, ELSEWHERE = "192.0.2.7", "10.1.2.3", "203.0.113.9"
+UTC = {"zone": "UTC"}
 AMOUNT = Limit("payments:write", "amount_up_to", {"USD": 1000})
-DAY = Limit("payments:write", "within_hours", {"begin": "09:00:00", "end": "17:00:00"})
+DAY = Limit("payments:write", "within_hours", {**UTC, "begin": "09:00", "end": "17:00"})
 
-EVENING = Limit("payments:write", "within_hours", {"begin": "17:00:00", "end": "22:00:00"})
+EVENING = Limit("payments:write", "within_hours", {**UTC, "begin": "17:00", "end": "22:00"})
 """The house's clock stands at noon."""
 
 
@@ -33,11 +34,12 @@ class Staff:
     """One member of the staff, who may everything within her limits."""
 
     def __init__(self) -> None:
-        self.limits: tuple[Limit, ...] = ()
+        self.limits: Way = ()
         self.house: House
 
     async def authenticate(self, _token: str) -> Principal:
-        return Principal(self.house.tenant, POOLED, ACTOR, frozenset(SCOPES), self.limits)
+        limits = {limit.scope: (self.limits,) for limit in self.limits}
+        return Principal(self.house.tenant, POOLED, ACTOR, frozenset(SCOPES), limits)
 
 
 @pytest.fixture
