@@ -17,6 +17,7 @@ from serai.kernel import conditions, idempotency, ids
 from serai.kernel.actor import SYSTEM, Actor
 from serai.kernel.batch import Batch
 from serai.kernel.conditions import FACTOR_AT, Terms, Ways
+from serai.kernel.edge import OF_TENANT
 from serai.kernel.events import Cause, correlation_of
 from serai.kernel.failure import IdempotencyKeyMissing, Invalid, Refused, StaleVersion
 from serai.kernel.idempotency import KEY_CHARS_MAX, Answer, Claim
@@ -134,6 +135,7 @@ class Rule(msgspec.Struct, frozen=True):
             raise Unauthenticated("say who you are: `Authorization: Bearer <API key or token>`")
         authenticator: Authenticator = connection.app.state.authenticator
         principal = await authenticator.authenticate(token.strip())
+        connection.scope[OF_TENANT] = principal.tenant_id  # type: ignore[typeddict-unknown-key]
         if principal.proof is not None:
             await principal.proof.check(connection)
         if self.scope not in principal.scopes and self.own not in principal.scopes:
