@@ -92,6 +92,10 @@ async def test_every_answer_has_its_headers_whoever_gives_it(
     assert headers["cross-origin-resource-policy"] == ("cross-origin" if is_open else "same-origin")
     assert headers.get("cache-control") == (None if is_open else "no-store")
     assert len(headers.get_list("cache-control")) <= 1
+    if headers.get("content-type") == "application/problem+json":
+        assert answer.json()["request_id"] == headers["x-request-id"]
+    else:
+        assert answer.status_code < 300
 
 
 async def test_both_ways_to_an_order_have_the_same_headers(both: Both) -> None:
