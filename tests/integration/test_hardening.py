@@ -15,11 +15,13 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from litestar import Litestar
 
+from serai.contexts.identity.contract import TENANT_HEADER
 from serai.contexts.tenancy.contract import SCOPES
 from serai.contexts.tenancy.gateways.origins import KEPT_MAX, VALID_S, KnownOrigins
 from serai.contexts.tenancy.store import PostgresOrigins
 from serai.kernel import express
 from serai.kernel.db import Database
+from serai.kernel.edge import PREFLIGHT
 from serai.roles.api import build_app
 from serai.roles.html import policy_of
 from serai.roles.server import serve_app
@@ -90,6 +92,10 @@ async def test_every_answer_has_its_headers_whoever_gives_it(
     assert headers["cross-origin-resource-policy"] == ("cross-origin" if is_open else "same-origin")
     assert headers.get("cache-control") == (None if is_open else "no-store")
     assert len(headers.get_list("cache-control")) <= 1
+    if headers.get("content-type") == "application/problem+json":
+        assert answer.json()["request_id"] == headers["x-request-id"]
+    else:
+        assert answer.status_code < 300
 
 
 async def test_both_ways_to_an_order_have_the_same_headers(both: Both) -> None:
@@ -144,6 +150,47 @@ async def test_an_origin_reads_the_answers_of_the_tenant_that_names_it(both: Bot
         assert ALLOWED not in unknown.headers
     refused = await both.http.get("/v1/orders", headers={"Origin": SHOP})
     assert (refused.status_code, refused.headers[ALLOWED]) == (401, SHOP)
+
+
+async def test_an_open_route_is_read_by_pages_of_the_tenant_that_it_is_asked_for_and_no_other(
+    both: Both,
+) -> None:
+    await name_origins(both, both.one, SHOP)
+    signs_in = {"email": "a@example.com", "password": "seven brass lanterns"}
+    forgotten = f"refresh_{'0' * 32}_{'0' * 32}_{'a' * 86}"
+    asked: list[tuple[str, Any]] = [
+        ("/v1/sessions", signs_in), ("/v1/password-resets", {"email": "a@example.com"}),
+        ("/v1/customers", signs_in), ("/v1/customers/verifications", {"token": "a"}),
+    ]  # fmt: skip
+    for path, body in asked:
+        for tenant, expected in (("house", SHOP), ("second", None)):
+            headers = {"Origin": SHOP, TENANT_HEADER: tenant}
+            answer = await both.http.post(path, json=body, headers=headers)
+            assert answer.headers.get(ALLOWED) == expected, (path, tenant)
+    second = await both.house.composition.tenancy.find_tenant("second")
+    assert second is not None
+    text = {"refresh_token": forgotten.replace("0" * 32, second.id.hex, 1)}
+    answer = await both.http.post("/v1/sessions/refresh", json=text, headers={"Origin": SHOP})
+    assert (answer.status_code, answer.headers.get(ALLOWED)) == (401, None)
+    # A key says whose it is, also where it may not do what it asks for.
+    may_read = await both.house.composition.tenancy.create_key(
+        second.id, label="", scopes=["orders:read"]
+    )
+    for path in ("/v1/tenant", "/v1/orders?limit=0"):
+        refused = await both.http.get(path, headers=bearer(may_read.key, Origin=SHOP))
+        assert refused.status_code in (400, 403)
+        assert ALLOWED not in refused.headers
+    pages = await both.http.get("/t/second/oauth/authorize", headers={"Origin": SHOP})
+    assert ALLOWED not in pages.headers
+
+
+def test_a_page_may_send_every_header_that_a_route_takes() -> None:
+    taken = dict(PREFLIGHT)[b"access-control-allow-headers"].decode().split(", ")
+    wanted = {
+        "Authorization", "Content-Type", "Idempotency-Key", "If-Match", "Prefer", TENANT_HEADER,
+        "Traceparent", "X-Request-Id",
+    }  # fmt: skip
+    assert set(taken) == wanted
 
 
 async def test_a_preflight_is_answered_without_a_key_for_origins_that_someone_names(

@@ -145,7 +145,7 @@ async def test_roles_of_one_s_own(shop: Shop) -> None:
     )
     assert made.json() == {
         "name": "clerk", "scopes": ["orders:read", "orders:write"], "is_ready_made": False,
-        "version": 1,
+        "version": 1, "conditions": {},
     }  # fmt: skip
     for name, body, code in (
         ("owner", {"scopes": ["orders:read"]}, (409, "ready_made_role")),

@@ -10,7 +10,7 @@ import pytest
 from serai.contexts.tenancy.contract import SCOPES
 from serai.kernel import ids
 from serai.kernel.actor import Actor
-from serai.kernel.conditions import Limit
+from serai.kernel.conditions import Limit, Way
 from serai.kernel.db import Database
 from serai.kernel.tenant import POOLED
 from serai.kernel.web import Principal
@@ -19,11 +19,14 @@ from serai.settings import Settings
 from tests.integration.fulfilment_shop import Client, code_of
 from tests.integration.house import House, at_once
 
-ACTOR = Actor("staff", ids.new_id(), "10.1.2.3")
+ACTOR = Actor("staff", ids.new_id())
+"""As a guard finds her: where she calls from is not in her token."""
+PROXY, OFFICE, ELSEWHERE = "192.0.2.7", "10.1.2.3", "203.0.113.9"
+UTC = {"zone": "UTC"}
 AMOUNT = Limit("payments:write", "amount_up_to", {"USD": 1000})
-DAY = Limit("payments:write", "within_hours", {"begin": "09:00:00", "end": "17:00:00"})
+DAY = Limit("payments:write", "within_hours", {**UTC, "begin": "09:00", "end": "17:00"})
 
-EVENING = Limit("payments:write", "within_hours", {"begin": "17:00:00", "end": "22:00:00"})
+EVENING = Limit("payments:write", "within_hours", {**UTC, "begin": "17:00", "end": "22:00"})
 """The house's clock stands at noon."""
 
 
@@ -31,11 +34,12 @@ class Staff:
     """One member of the staff, who may everything within her limits."""
 
     def __init__(self) -> None:
-        self.limits: tuple[Limit, ...] = ()
+        self.limits: Way = ()
         self.house: House
 
     async def authenticate(self, _token: str) -> Principal:
-        return Principal(self.house.tenant, POOLED, ACTOR, frozenset(SCOPES), self.limits)
+        limits = {limit.scope: (self.limits,) for limit in self.limits}
+        return Principal(self.house.tenant, POOLED, ACTOR, frozenset(SCOPES), limits)
 
 
 @pytest.fixture
@@ -103,6 +107,29 @@ async def test_a_route_that_does_not_know_the_amount_refuses_who_is_limited_by_i
     assert code_of(await client.post(capture, {})) == (403, "condition_not_met")
     # The limit is of one scope, and of no other.
     assert (await client.get("/v1/payments")).status_code == 200
+
+
+async def test_networks_are_those_that_she_calls_from_and_not_those_that_she_says(
+    house: House, staff: Staff
+) -> None:
+    staff.limits = (Limit("payments:read", "from_networks", ["10.1.0.0/16"]),)
+    app: Any = build_app(Settings(trusted_proxies=PROXY), house.composition)
+
+    async def ask(peer: str, **headers: str) -> int:
+        transport = httpx.ASGITransport(app=app, client=(peer, 40_000))
+        async with httpx.AsyncClient(transport=transport, base_url="http://shop") as http:
+            told = {"Authorization": "Bearer anyone", **headers}
+            return (await http.get("/v1/payments", headers=told)).status_code
+
+    app.state["authenticator"] = staff
+    assert await ask(OFFICE) == 200
+    assert await ask(f"::ffff:{OFFICE}") == 200
+    assert await ask(ELSEWHERE) == 403
+    # Behind a proxy of ours it is the caller that counts; nobody else is believed.
+    assert await ask(PROXY, **{"X-Forwarded-For": OFFICE}) == 200
+    assert await ask(PROXY, **{"X-Forwarded-For": ELSEWHERE}) == 403
+    assert await ask(PROXY) == 403
+    assert await ask(ELSEWHERE, **{"X-Forwarded-For": OFFICE}) == 403
 
 
 async def test_hours_and_unknown_conditions_are_judged_at_the_door(

@@ -150,3 +150,11 @@ async def plant_row(connection: asyncpg.Connection, table: str, tenant: UUID) ->
     names = ", ".join(f'"{c["name"]}"' for c in columns)
     given = ", ".join(values.get(c["type"], "1") for c in columns)
     await connection.execute(f"INSERT INTO {table} ({names}) VALUES ({given})")
+
+
+async def test_no_statement_and_no_idle_transaction_is_without_its_end(database: Database) -> None:
+    names = ("statement_timeout", "idle_in_transaction_session_timeout")
+    for kind in ({}, {"is_read_only": True}, {"is_report": True}):
+        async with database.transaction(POOLED, (), **kind) as tx:
+            found = [await tx.connection.fetchval(f"SHOW {name}") for name in names]
+        assert "0" not in found, kind

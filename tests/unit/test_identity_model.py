@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serai.contexts.identity.contract import ACCESS_S, MorePowerful, UnknownRole
+from serai.contexts.identity.contract import ACCESS_S, MorePowerful, RoleView, UnknownRole
 from serai.contexts.identity.model import accounts, keys, roles, sessions, throttle, tokens
 from serai.contexts.identity.model.keys import PUBLISHED_AFTER, SIGNS_AFTER, SigningKey
 from serai.contexts.identity.model.sessions import SESSION_IDLE, SESSION_MAX, Session
@@ -168,7 +168,7 @@ def test_an_address_is_the_same_however_its_letters_are_written(one: str, other:
 
 
 def test_roles_allow_what_they_say_and_one_that_is_gone_nothing() -> None:
-    own = {"clerk": ("orders:read",)}
+    own = {"clerk": RoleView("clerk", ["orders:read"], is_ready_made=False, version=1)}
     assert roles.scopes_of(["clerk", "customer"], own) == {
         "orders:read", "catalog:read", "orders:own", "identity:self",
     }  # fmt: skip

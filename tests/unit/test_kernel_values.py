@@ -16,7 +16,8 @@ from serai.kernel.clock import SystemClock
 from serai.kernel.failure import Invalid, Refused
 from serai.kernel.queries import load as load_queries
 from serai.kernel.queries import parse, render
-from serai.kernel.web import DuplicateKey, decode_cursor, decode_json, encode_cursor
+from serai.kernel.strict_json import DuplicateKey, decode_json
+from serai.kernel.web import decode_cursor, encode_cursor
 from serai.settings import SettingsError, load
 
 

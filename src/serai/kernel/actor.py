@@ -18,6 +18,12 @@ class Actor(msgspec.Struct, frozen=True):
     id: UUID
     address: str | None = None
 
+    def at(self, peer: tuple[str, int] | None) -> "Actor":
+        """The same, seen at the peer of a connection where no address is known yet."""
+        if self.address is not None or peer is None:
+            return self
+        return Actor(self.kind, self.id, peer[0])
+
 
 SYSTEM: Final = Actor("system", UUID(int=0))
 """The platform: a flow, a timer or a job, in nobody's name."""

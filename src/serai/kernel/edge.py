@@ -25,6 +25,8 @@ PREFLIGHT_KEPT_S: Final = 600
 HSTS_S: Final = 365 * 86_400
 PRIVATE: Final = "is_private"
 """Set in the scope of a request whose answer is for its asker only, though anyone may ask."""
+OF_TENANT: Final = "tenant_id"
+"""Where a request's scope says whose it is, once that is known: its pages may read the answer."""
 
 Pairs = tuple[tuple[bytes, bytes], ...]
 
@@ -42,9 +44,10 @@ _PRIVATE: Final[Pairs] = (
 _HSTS: Final[Pairs] = ((b"strict-transport-security", f"max-age={HSTS_S}".encode()),)
 _EXPOSED: Final = b"ETag, Location, Idempotency-Replayed, Retry-After, X-Request-Id"
 _TAKEN: Final = (
-    b"Authorization, Content-Type, Idempotency-Key, If-Match, Prefer, Traceparent, X-Request-Id"
+    b"Authorization, Content-Type, Idempotency-Key, If-Match, Prefer, Serai-Tenant, Traceparent, "
+    b"X-Request-Id"
 )
-_PREFLIGHT: Final[Pairs] = (
+PREFLIGHT: Final[Pairs] = (
     (b"access-control-allow-methods", b"GET, POST, PUT, PATCH, DELETE"),
     (b"access-control-allow-headers", _TAKEN),
     (b"access-control-max-age", str(PREFLIGHT_KEPT_S).encode()),
@@ -133,17 +136,17 @@ class Edge:
 
     async def _let_in(self, origin: bytes, scope: Scope, *, is_preflight: bool) -> Pairs:
         """What lets a page of this origin read the answer; nothing where it may not."""
-        who: Any = scope.get("user")
+        tenant_id: UUID | None = scope.get(OF_TENANT)  # type: ignore[assignment]
         if self._origins is None or len(origin) > ORIGIN_CHARS_MAX or not origin.isascii():
             return ()
         try:
-            if not await self._origins.allows(origin.decode(), who.tenant_id if who else None):
+            if not await self._origins.allows(origin.decode(), tenant_id):
                 return ()
         except Unavailable:
             return ()
         allowed = (b"access-control-allow-origin", origin)
         if is_preflight:
-            return (allowed, *_PREFLIGHT)
+            return (allowed, *PREFLIGHT)
         return (allowed, (b"access-control-expose-headers", _EXPOSED))
 
 

@@ -17,7 +17,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from serai.kernel.edge import Edge, edge
 from serai.kernel.problems import EXCEPTION_HANDLERS
-from serai.kernel.web import decode_json
+from serai.kernel.strict_json import decode_json
 
 EXPRESS: Final[Mapping[str, Any]] = {"is_express": True}
 """The `opt` of a route that takes the request and its JSON body, and nothing from its path."""

@@ -1,8 +1,7 @@
 """The edge: decodes strictly, authenticates, hands commands to batches and answers in HTTP."""
 
 import base64
-import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Annotated, Any, Final, Generic, Protocol, TypeVar
 from uuid import UUID
@@ -17,10 +16,12 @@ from litestar.params import QueryParameter
 from serai.kernel import conditions, idempotency, ids
 from serai.kernel.actor import SYSTEM, Actor
 from serai.kernel.batch import Batch
-from serai.kernel.conditions import Limit, Terms
+from serai.kernel.conditions import FACTOR_AT, Terms, Ways
+from serai.kernel.edge import OF_TENANT
 from serai.kernel.events import Cause, correlation_of
 from serai.kernel.failure import IdempotencyKeyMissing, Invalid, Refused, StaleVersion
 from serai.kernel.idempotency import KEY_CHARS_MAX, Answer, Claim
+from serai.kernel.strict_json import decode_json
 from serai.kernel.tenant import Home
 from serai.kernel.text import LINE_PATTERN
 
@@ -71,10 +72,6 @@ class MissingScope(Refused):
     status = 403
 
 
-class DuplicateKey(Invalid):
-    """A JSON object names a key twice, so what it means is anyone's guess."""
-
-
 class Proof(Protocol):
     """What a key asks of each request beside itself, such as a signature; refuses one without."""
 
@@ -88,9 +85,21 @@ class Principal(msgspec.Struct, frozen=True):
     home: Home
     actor: Actor
     scopes: frozenset[str]
-    limits: tuple[Limit, ...] = ()
-    """What narrows scopes; a scope that two roles give, one of them without limit, has none."""
+    limits: Mapping[str, Ways] = {}
+    """The scopes that are held under conditions only, and in which ways."""
     proof: Proof | None = None
+    factor_at: datetime | None = None
+    """When a second factor opened the session; None where it did not."""
+
+    @property
+    def free_scopes(self) -> frozenset[str]:
+        """The scopes that are held without a condition: who holds them may pass them on."""
+        return self.scopes - self.limits.keys() if self.limits else self.scopes
+
+    def choose(self, ways: Ways, judges: Collection[str], now: datetime) -> Ways:
+        """Those of the ways that are open now; refuses who has none."""
+        facts = {} if self.factor_at is None else {FACTOR_AT: self.factor_at}
+        return conditions.choose(ways, judges, actor=self.actor, facts=facts, now=now)
 
 
 class Authenticator(Protocol):
@@ -126,6 +135,7 @@ class Rule(msgspec.Struct, frozen=True):
             raise Unauthenticated("say who you are: `Authorization: Bearer <API key or token>`")
         authenticator: Authenticator = connection.app.state.authenticator
         principal = await authenticator.authenticate(token.strip())
+        connection.scope[OF_TENANT] = principal.tenant_id  # type: ignore[typeddict-unknown-key]
         if principal.proof is not None:
             await principal.proof.check(connection)
         if self.scope not in principal.scopes and self.own not in principal.scopes:
@@ -134,28 +144,29 @@ class Rule(msgspec.Struct, frozen=True):
         if gate is not None:
             gate.admit(principal)
         if principal.limits:
-            self._weigh(principal, connection.app.state.clock.now())
+            actor = principal.actor.at(connection.scope.get("client"))
+            principal = msgspec.structs.replace(principal, actor=actor)
+            principal = self._weigh(principal, connection.app.state.clock.now())
         if b"%00" in connection.scope["query_string"]:
             raise Invalid("the query holds a NUL character, which nothing of ours does")
         connection.scope["user"] = principal
 
     def terms_of(self, principal: Principal) -> Terms | None:
         """The limits that wait for the facts which this rule says will be laid before them."""
-        if not principal.limits:
-            return None
-        _, later = self._split(principal)
-        return Terms(principal.actor, later) if later else None
+        ways = conditions.postpone(principal.limits.get(self._used(principal), ()), self.judges)
+        return Terms(principal.actor, ways) if ways else None
 
-    def _weigh(self, principal: Principal, now: datetime) -> None:
-        at_once, _ = self._split(principal)
-        refusal = conditions.refuse(at_once, actor=principal.actor, facts={}, now=now)
-        if refusal is not None:
-            raise refusal
+    def _weigh(self, principal: Principal, now: datetime) -> Principal:
+        """Who asks, with the ways alone that are open to her now."""
+        used = self._used(principal)
+        ways = principal.limits.get(used)
+        if ways is None:
+            return principal
+        limits = {**principal.limits, used: principal.choose(ways, self.judges, now)}
+        return msgspec.structs.replace(principal, limits=limits)
 
-    def _split(self, principal: Principal) -> tuple[tuple[Limit, ...], tuple[Limit, ...]]:
-        used = self.scope if self.scope in principal.scopes else self.own
-        limits = [limit for limit in principal.limits if limit.scope == used]
-        return conditions.split(limits, self.judges)
+    def _used(self, principal: Principal) -> str:
+        return self.scope if self.scope in principal.scopes else self.own or self.scope
 
 
 def requires(scope: str, *, own: str | None = None, judges: Collection[str] = ()) -> Rule:
@@ -173,6 +184,18 @@ def owner_of(request: Request[Any, Any, Any], scope: str) -> UUID | None:
     return None if scope in principal.scopes else principal.actor.id
 
 
+def holds(request: Request[Any, Any, Any], scope: str) -> bool:
+    """Whether the asker holds a scope beside the route's own: freely, or in a way open just now."""
+    who = principal_of(request)
+    ways = who.limits.get(scope)
+    if ways is None or scope not in who.scopes:
+        return scope in who.scopes
+    try:
+        return bool(who.choose(ways, (), request.app.state.clock.now()))
+    except conditions.ConditionNotMet:
+        return False
+
+
 def principal_of(request: Request[Any, Any, Any]) -> Principal:
     """Who the guard let in."""
     principal: Principal = request.scope["user"]
@@ -183,36 +206,10 @@ def cause_of(request: Request[Any, Any, Any]) -> Cause:
     """The cause of what this request does: who asks, where from, and by which `X-Request-Id`."""
     scope: Any = request.scope
     request_id: str = scope.get("request_id") or ids.new_id().hex
-    peer = scope.get("client")
     principal: Principal | None = scope.get("user")
-    who = SYSTEM if principal is None else principal.actor
-    actor = Actor(who.kind, who.id, who.address or (peer[0] if peer else None))
+    actor = (SYSTEM if principal is None else principal.actor).at(scope.get("client"))
     traceparent = request.headers.get("traceparent")
     return Cause(correlation_of(request_id), None, traceparent, actor, request_id)
-
-
-def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> None:
-    if len({key for key, _ in pairs}) != len(pairs):
-        seen: set[str] = set()
-        for key, _ in pairs:
-            if key in seen:
-                raise DuplicateKey(f"the key {key!r} stands twice in one object")
-            seen.add(key)
-
-
-_check_keys = json.JSONDecoder(object_pairs_hook=_refuse_duplicates).decode
-
-
-def decode_json(decoder: Any, body: bytes) -> Any:
-    """Strict JSON: right types, no unknown and no repeated keys, valid UTF-8, no NaN."""
-    try:
-        value = decoder.decode(body)
-        _check_keys(body.decode("utf-8"))
-    except msgspec.ValidationError as error:
-        raise Invalid(f"the body does not fit: {error}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Invalid(f"the body is not valid JSON in UTF-8: {error}") from error
-    return value
 
 
 class _JsonBody(AbstractDTO[Any], Generic[T]):

@@ -24,9 +24,10 @@ scope* instead passes to her own things only; anything of someone else is answer
 absent. A route without a scope says why it is open. Every other request is refused: 401 without a
 valid key or token, 403 without the scope.
 
-A role may hold a scope under conditions (`kernel/conditions.py`: an amount, hours, networks), which
-narrow it and never widen it. Where a condition needs to know more than who asks and when, the last
-column names the facts that the route lays before it; every other route refuses who is so limited.
+A role may hold a scope [under conditions](../howto/limit-a-role.md) (an amount, hours, networks, a
+device), which narrow it and never widen it. Where a condition needs to know more than who asks and
+when, the last column names the facts that the route lays before it; every other route refuses who
+is so limited.
 
 | method | path | what it does | scope | own scope | judges |
 |---|---|---|---|---|---|

@@ -40,6 +40,7 @@ from serai.kernel.web import (
     decode_cursor,
     encode_cursor,
     expected_version,
+    holds,
     json_body,
     owner_of,
     page_size,
@@ -115,7 +116,7 @@ def parse_order(request: Request[Any, Any, Any], body: PlaceOrderBody) -> PlaceO
     if not money.is_currency(body.currency):
         raise Invalid(f"{body.currency} is not an active ISO 4217 currency")
     lines: list[PlaceLine] = []
-    may_price = owner is None and "orders:price" in who.scopes
+    may_price = owner is None and holds(request, "orders:price")
     for number, line in enumerate(body.lines, 1):
         if line.currency is not None and line.currency != body.currency:
             raise Invalid(

@@ -47,7 +47,8 @@ from serai.kernel.db import Tx
 from serai.kernel.failure import Unavailable
 from serai.kernel.idempotency import Answer as HttpAnswer
 from serai.kernel.module import Check, Consumer, Finding, Job, Module, Outside, Surroundings
-from serai.kernel.web import answer_with, decode_json
+from serai.kernel.strict_json import decode_json
+from serai.kernel.web import answer_with
 from serai.settings import SettingsError
 
 CALLBACK_TOLERANCE_S = 300.0

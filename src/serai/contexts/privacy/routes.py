@@ -34,6 +34,7 @@ from serai.kernel.web import (
     Page,
     answer_with,
     cause_of,
+    holds,
     json_body,
     principal_of,
     requires,
@@ -232,11 +233,11 @@ def leaving_routes(counter: Counter) -> list[Any]:
     ) -> Response[bytes]:
         """Takes `privacy:write` too, and all that she may do. The audit trail keeps her id only."""
         who = principal_of(request)
-        if WRITE not in who.scopes:
+        if not holds(request, WRITE):
             raise MissingScope(f"this needs the scope {WRITE} too", scope=WRITE)
         view = await handlers.erase_staff(
-            who.tenant_id, account_id, held=who.scopes, cause=cause_of(request), counter=counter,
-            home=who.home,
+            who.tenant_id, account_id, held=who.free_scopes, cause=cause_of(request),
+            counter=counter, home=who.home,
         )  # fmt: skip
         return send(answer_with(view, status=202, location=f"/v1/erasures/{view.id}"))
 

@@ -144,7 +144,7 @@ def writing_routes(
         repetition alike, the secret would have to be kept.
         """
         who = principal_of(request)
-        scopes = model.choose_scopes(data.scopes, held=who.scopes)
+        scopes = model.choose_scopes(data.scopes, held=who.free_scopes)
         signer = None if data.signer is None else model.read_signer(data.signer)
         key_id = ids.new_id()
         text = model.write_key(who.tenant_id, key_id, secrets.token_urlsafe(model.SECRET_BYTES))
@@ -198,7 +198,7 @@ def signer_routes(
         """
         who = principal_of(request)
         signer = model.read_signer(data.signer)
-        command = ReplaceSigner(who.tenant_id, key_id, signer, who.scopes, cause_of(request))
+        command = ReplaceSigner(who.tenant_id, key_id, signer, who.free_scopes, cause_of(request))
         async with database.transaction(DIRECTORY, (who.tenant_id,)) as tx:
             view = await handlers.replace_signer(command, tx=tx, tenants=tenants)
         forget(key_id)

@@ -18,7 +18,7 @@ from serai.contexts.catalog.contract import (
 from serai.contexts.catalog.model.products import NewIds
 from serai.kernel import ids
 from serai.kernel.failure import Invalid, Refused, VersionRequired
-from serai.kernel.web import MissingScope, expected_version, principal_of
+from serai.kernel.web import MissingScope, expected_version, holds
 
 WRITE: Final = "catalog:write"
 READ: Final = "catalog:read"
@@ -86,7 +86,7 @@ def get_version(request: Request[Any, Any, Any]) -> int:
 
 def may_write(request: Request[Any, Any, Any]) -> bool:
     """Whether the key may change the catalog; others see what is published and no more."""
-    return WRITE in principal_of(request).scopes
+    return holds(request, WRITE)
 
 
 def statuses_in_sight(request: Request[Any, Any, Any]) -> tuple[ProductStatus, ...]:

@@ -1,7 +1,8 @@
 """What others may know of accounts: events, views, refusals, and what identity offers."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 from uuid import UUID
 
 import msgspec
@@ -222,6 +223,8 @@ class MeView(msgspec.Struct, frozen=True):
     session_id: UUID
     scopes: list[str]
     has_second_factor: bool
+    conditions: dict[str, list[dict[str, Any]]]
+    """The scopes that are held under conditions: all of one item of the list have to hold."""
 
 
 class TokensView(msgspec.Struct, frozen=True):
@@ -258,6 +261,10 @@ class SessionView(msgspec.Struct, frozen=True):
     expires_at: datetime
 
 
+Conditions = Mapping[str, Mapping[str, Any]]
+"""For each scope that is held under conditions, the data of each by its name."""
+
+
 class RoleView(msgspec.Struct, frozen=True):
     """A role and what it allows."""
 
@@ -265,6 +272,7 @@ class RoleView(msgspec.Struct, frozen=True):
     scopes: list[str]
     is_ready_made: bool
     version: int
+    conditions: Conditions = {}
 
 
 class InvitedStaff(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -148,9 +148,10 @@ class Guard:
                 _remember(self._over, digest, began + UNTOLD_S, OVER_MAX)
             return None
         actor = Actor(live.kind, live.account_id)
-        principal = Principal(claims.tenant, home, actor, live.scopes)
+        given: Any = (claims.tenant, home, actor, live.scopes, live.limits, None, live.factor_at)
+        principal = Principal(*given)
         if claims.sid is not None:
-            principal = SignedIn(claims.tenant, home, actor, live.scopes, session_id=claims.sid)
+            principal = SignedIn(*given, session_id=claims.sid)
         if is_current:
             self._keep(digest, _Entry(principal, began, float(claims.exp)))
         return principal

@@ -23,8 +23,8 @@ from serai.kernel.clock import Clock
 from serai.kernel.db import Database
 from serai.kernel.everywhere import record_everywhere
 from serai.kernel.failure import Invalid, Unavailable
+from serai.kernel.strict_json import decode_json
 from serai.kernel.tenant import POOLED
-from serai.kernel.web import decode_json
 
 READ_S: Final = 30.0
 """How old what is known of the keys may be; a rotation is told, so this is the net below."""

@@ -21,7 +21,7 @@ from joserfc.errors import JoseError
 from serai.contexts.identity.model import providers as model
 from serai.contexts.identity.model.providers import ALGORITHMS, IdClaims, Metadata, Provider
 from serai.kernel.failure import Invalid, Unavailable
-from serai.kernel.web import decode_json
+from serai.kernel.strict_json import decode_json
 
 PHASE_S: Final = 5.0
 """How long each phase of a call may take: to connect, to send, to wait for the next bytes."""

@@ -74,7 +74,7 @@ async def find_visitor(cookie: str | None, *, provider: Provider, place: Place) 
         account = await desk.accounts.find(place.tenant_id, session.account_id, tx=tx)
         if account is None or not account.may_sign_in:
             return None
-        own = {r.name: tuple(r.scopes) for r in await desk.roles.list_own(place.tenant_id, tx=tx)}
+        own = {r.name: r for r in await desk.roles.list_own(place.tenant_id, tx=tx)}
     return Visitor(account, session, roles.scopes_of(account.roles, own))
 
 

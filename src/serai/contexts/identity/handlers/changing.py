@@ -1,5 +1,6 @@
 """Changing accounts and roles: nobody gives, or takes from another, what she may not do herself."""
 
+import asyncio
 from collections.abc import Collection, Sequence
 from functools import partial
 from uuid import UUID
@@ -8,11 +9,11 @@ import msgspec
 
 from serai.contexts.identity.contract import (
     ROLES_MAX,
-    SELF,
     AccountChanged,
     AccountExists,
     AccountKind,
     AccountView,
+    Conditions,
     LastOwner,
     ReadyMadeRole,
     RoleInUse,
@@ -25,6 +26,7 @@ from serai.contexts.identity.handlers.proving import write_invitation
 from serai.contexts.identity.model import accounts, roles
 from serai.contexts.identity.model.accounts import Account, email_key
 from serai.contexts.identity.model.passkeys import NOBODY
+from serai.contexts.identity.model.roles import Powers
 from serai.contexts.identity.ports import ACCOUNT, TENANT
 from serai.kernel import ids
 from serai.kernel.changes import describe
@@ -34,7 +36,7 @@ from serai.kernel.failure import NotFound, find_stale
 from serai.kernel.person import Somebody
 from serai.kernel.tenant import Home
 
-Own = dict[str, tuple[str, ...]]
+Own = dict[str, RoleView]
 
 
 class InviteStaff(msgspec.Struct, frozen=True):
@@ -44,8 +46,8 @@ class InviteStaff(msgspec.Struct, frozen=True):
     email: str
     name: str
     roles: tuple[str, ...]
-    held: frozenset[str] | None
-    """The scopes of whoever invites; None for the operator, who may give any."""
+    held: Powers | None
+    """What whoever invites may do; None for the operator, who may give any."""
     cause: Cause
 
 
@@ -57,7 +59,7 @@ class ChangeAccount(msgspec.Struct, frozen=True):
     kind: AccountKind
     roles: tuple[str, ...] | None
     is_suspended: bool | None
-    held: frozenset[str]
+    held: Powers
     expected: int | None
     cause: Cause
 
@@ -143,7 +145,7 @@ async def change_account(command: ChangeAccount, *, desk: Desk, home: Home) -> A
 
 
 async def end_sessions_of(
-    tenant_id: UUID, account_id: UUID, kind: AccountKind, *, held: frozenset[str], cause: Cause,
+    tenant_id: UUID, account_id: UUID, kind: AccountKind, *, held: Powers, cause: Cause,
     desk: Desk, home: Home,
 ) -> None:  # fmt: skip
     """Ends every session of another's account."""
@@ -158,7 +160,7 @@ async def end_sessions_of(
 
 
 async def drop_factors_of(
-    tenant_id: UUID, account_id: UUID, kind: AccountKind, *, held: frozenset[str], cause: Cause,
+    tenant_id: UUID, account_id: UUID, kind: AccountKind, *, held: Powers, cause: Cause,
     desk: Desk, home: Home,
 ) -> None:  # fmt: skip
     """Takes every second factor of another's account away, for who has lost hers; she is out."""
@@ -182,7 +184,7 @@ async def let_go(
     if account is None or account.kind != "staff":
         raise NotFound("no member of the staff has this id")
     own = await _read_own(tenant_id, desk=desk, tx=tx)
-    _check_power(account.roles, own=own, held=held)
+    _check_power(account.roles, own=own, held=Powers(held))
     gone = accounts.change(account, roles=None, is_suspended=True, now=tx.now)
     await _keep_an_owner(account, gone, desk=desk, tx=tx)
     person = accounts.person_of(tenant_id, "staff", account.email)
@@ -191,26 +193,28 @@ async def let_go(
 
 
 async def save_role(
-    tenant_id: UUID, name: str, wanted: Sequence[str], *, held: frozenset[str], cause: Cause,
-    desk: Desk, home: Home,
+    tenant_id: UUID, name: str, wanted: Sequence[str], under: Conditions, *, held: Powers,
+    cause: Cause, desk: Desk, home: Home,
 ) -> RoleView:  # fmt: skip
     """Makes a role of the tenant's own, or gives it other scopes: at once, for all who have it."""
     roles.check_name(name)
     scopes = roles.choose_scopes(wanted)
+    # In a thread, since a time zone lies on the disk.
+    conditions = await asyncio.to_thread(roles.choose_conditions, under, scopes)
+    role = RoleView(name, list(scopes), is_ready_made=False, version=0, conditions=conditions)
     async with desk.database.transaction(home, (tenant_id,)) as tx:
         await desk.roles.lock_all(tenant_id, tx=tx)
         own = await _read_own(tenant_id, desk=desk, tx=tx)
-        refusal = accounts.refuse_more_powerful({*scopes, *own.get(name, ())}, held=held)
-        if refusal is not None:
-            raise refusal
+        for given in (own, {name: role}):
+            _check_power([name], own=given, held=held)
         if name not in own and len(own) >= ROLES_MAX:
             raise TooManyRoles(f"a tenant may have {ROLES_MAX} roles of its own; delete one first")
-        saved = await desk.roles.save(tenant_id, name, scopes, now=tx.now, tx=tx)
+        saved = await desk.roles.save(tenant_id, name, scopes, conditions, now=tx.now, tx=tx)
         await desk.sessions.tell(TENANT, tenant_id, tx=tx)
-        if own.get(name) != scopes:
+        before = _trace_role(own[name]) if name in own else None
+        after = _trace_role(saved)
+        if before != after:
             action = "identity.role_changed" if name in own else "identity.role_created"
-            before = {"scopes": list(own[name])} if name in own else None
-            after = {"scopes": list(scopes)}
             change = describe(action, ("role", name), cause, before=before, after=after)
             tx.record(tenant_id, change)
     await desk.spread(TENANT, tenant_id, home=home)
@@ -218,7 +222,7 @@ async def save_role(
 
 
 async def delete_role(
-    tenant_id: UUID, name: str, *, held: frozenset[str], cause: Cause, desk: Desk, home: Home
+    tenant_id: UUID, name: str, *, held: Powers, cause: Cause, desk: Desk, home: Home
 ) -> None:
     """Deletes a role of the tenant's own that nobody has."""
     if name in roles.READY_MADE:
@@ -228,16 +232,14 @@ async def delete_role(
         own = await _read_own(tenant_id, desk=desk, tx=tx)
         if name not in own:
             raise NotFound("this tenant has no such role")
-        refusal = accounts.refuse_more_powerful(own[name], held=held)
-        if refusal is not None:
-            raise refusal
+        _check_power([name], own=own, held=held)
         if await desk.accounts.count_with_role(
             tenant_id, name, is_everyone=True, but=NOBODY, tx=tx
         ):
             raise RoleInUse("someone has this role; give her another one first")
         await desk.roles.delete(tenant_id, name, tx=tx)
         await desk.sessions.tell(TENANT, tenant_id, tx=tx)
-        gone = {"scopes": list(own[name])}
+        gone = _trace_role(own[name])
         change = describe("identity.role_deleted", ("role", name), cause, before=gone)
         tx.record(tenant_id, change)
     await desk.spread(TENANT, tenant_id, home=home)
@@ -265,12 +267,16 @@ def _record(action: str, before: Account | None, after: Account, cause: Cause, *
     tx.record(after.tenant_id, change)
 
 
+def _trace_role(role: RoleView) -> dict[str, object]:
+    return {"scopes": list(role.scopes), "conditions": role.conditions}
+
+
 async def _read_own(tenant_id: UUID, *, desk: Desk, tx: Tx) -> Own:
-    return {r.name: tuple(r.scopes) for r in await desk.roles.list_own(tenant_id, tx=tx)}
+    return {role.name: role for role in await desk.roles.list_own(tenant_id, tx=tx)}
 
 
 def _check_roles(
-    wanted: Collection[str], *, kind: AccountKind, own: Own, held: frozenset[str] | None
+    wanted: Collection[str], *, kind: AccountKind, own: Own, held: Powers | None
 ) -> None:
     fault = roles.find_fault(tuple(wanted), kind=kind, own=own)
     if fault is not None:
@@ -279,9 +285,8 @@ def _check_roles(
         _check_power(wanted, own=own, held=held)
 
 
-def _check_power(names: Collection[str], *, own: Own, held: frozenset[str]) -> None:
-    scopes = roles.scopes_of(names, own) - {SELF}
-    refusal = accounts.refuse_more_powerful(scopes, held=held)
+def _check_power(names: Collection[str], *, own: Own, held: Powers) -> None:
+    refusal = roles.refuse_wider(roles.powers_of(names, own), held=held)
     if refusal is not None:
         raise refusal
 

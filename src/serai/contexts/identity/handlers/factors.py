@@ -38,17 +38,20 @@ SECRET_BYTES: Final = 20
 
 async def check(
     account: Account, code: str | None, *, shown: Passkey | None, desk: Desk, tx: Tx
-) -> None:
-    """Refuses an account with a second factor without a passkey of it, or a code that is good."""
+) -> bool:
+    """Refuses an account with a second factor without a passkey of it, or a code that is good.
+
+    Tells whether one was shown; who has none has not.
+    """
     if shown is not None:
         if await desk.passkeys.lock(account.tenant_id, shown.id, account.id, tx=tx) is None:
             raise WrongCredentials("the passkey was not accepted: ask for a new challenge")
-        return
+        return True
     factor = await desk.factors.lock(account.tenant_id, account.id, tx=tx)
     if factor is None or factor.confirmed_at is None:
         if await desk.passkeys.list_of(account.tenant_id, account.id, tx=tx):
             raise SecondFactorRequired("show a `passkey` too")
-        return
+        return False
     if code is None:
         raise SecondFactorRequired(
             "send a `code` of the authenticator, or a spare one, or show a `passkey` too"
@@ -58,6 +61,7 @@ async def check(
     if used is None:
         raise WrongCredentials("the code is wrong, or was used before")
     await desk.factors.update(account.tenant_id, used, tx=tx)
+    return True
 
 
 async def begin(

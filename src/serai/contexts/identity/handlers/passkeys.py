@@ -128,8 +128,9 @@ async def sign_in(
         if await desk.passkeys.lock(tenant_id, shown.id, account.id, tx=tx) is None:
             raise WrongCredentials(_WRONG)
         return await open_session(
-            account, sign=sign, by="passkey", cause=cause, desk=desk, tx=tx, app_id=app_id
-        )
+            account, sign=sign, by="passkey", cause=cause, desk=desk, tx=tx, app_id=app_id,
+            has_shown_factor=True,
+        )  # fmt: skip
 
 
 async def begin_adding(owner: Owner, origin: str, *, shop: str, desk: Desk) -> ChallengeView:

@@ -131,10 +131,11 @@ async def complete(command: Complete, *, desk: Desk, home: Home) -> TokensView:
     sign = await desk.signing.prepare()
     async with desk.open(home, tenant_id) as tx:
         account = await _find_account(provider, claims, command, desk=desk, tx=tx)
-        await check(account, command.factor_code, shown=command.shown, desk=desk, tx=tx)
+        has_shown = await check(account, command.factor_code, shown=command.shown, desk=desk, tx=tx)
         return await open_session(
-            account, sign=sign, by="provider", cause=command.cause, desk=desk, tx=tx
-        )
+            account, sign=sign, by="provider", cause=command.cause, desk=desk, tx=tx,
+            has_shown_factor=has_shown,
+        )  # fmt: skip
 
 
 async def _redeem(

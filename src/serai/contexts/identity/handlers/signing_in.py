@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final, Protocol
 from uuid import UUID
 
@@ -36,11 +36,11 @@ _OVER: Final = "this refresh token is no good any more: sign in again"
 
 
 class CheckFactor(Protocol):
-    """Refuses an account whose second factor is not shown."""
+    """Refuses an account whose second factor is not shown; tells whether one was."""
 
     async def __call__(
         self, account: Account, code: str | None, *, shown: Passkey | None, desk: Desk, tx: Tx
-    ) -> None: ...
+    ) -> bool: ...
 
 
 class SignIn(msgspec.Struct, frozen=True):
@@ -103,7 +103,7 @@ async def sign_in(
         current = await desk.accounts.lock(tenant_id, account.id, tx=tx)
         if current is None or not current.may_sign_in or current.password_hash != known:
             raise WrongCredentials(_WRONG)
-        await check_factor(current, command.code, shown=command.shown, desk=desk, tx=tx)
+        has_shown = await check_factor(current, command.code, shown=command.shown, desk=desk, tx=tx)
         if renewed != known:
             await desk.accounts.update(
                 msgspec.structs.replace(current, password_hash=renewed), tx=tx
@@ -111,18 +111,19 @@ async def sign_in(
         await desk.throttles.fill(tenant_id, login_bucket(command.kind, command.email), tx=tx)
         return await open_session(
             current, sign=sign, by="password", cause=command.cause, desk=desk, tx=tx,
-            app_id=command.app_id,
+            app_id=command.app_id, has_shown_factor=has_shown,
         )  # fmt: skip
 
 
 async def open_session(
     account: Account, *, sign: Callable[[tokens.Claims], str], by: str, cause: Cause, desk: Desk,
-    tx: Tx, app_id: UUID | None = None,
+    tx: Tx, has_shown_factor: bool, app_id: UUID | None = None,
 ) -> TokensView:  # fmt: skip
     """A new session of an account that has shown what it has to, and its first two tokens."""
     session, refresh = await begin_session(
         account, desk=desk, tx=tx, app_id=app_id,
         lasts=None if app_id is None else sessions.PAGES_TTL,
+        factor_at=tx.now if has_shown_factor else None,
     )  # fmt: skip
     told = {"session_id": session.id, "by": by}
     herself = msgspec.structs.replace(
@@ -136,6 +137,7 @@ async def open_session(
 async def begin_session(
     account: Account, *, desk: Desk, tx: Tx, app_id: UUID | None = None,
     scopes: tuple[str, ...] = (), lasts: timedelta | None = None,
+    factor_at: datetime | None = None,
 ) -> tuple[Session, str]:  # fmt: skip
     """A new session of an account, and its first refresh token; the oldest make room."""
     family, fresh = _half(), _half()
@@ -149,6 +151,7 @@ async def begin_session(
         expires_at=sessions.expiry(tx.now, tx.now) if lasts is None else tx.now + lasts,
         app_id=app_id,
         scopes=scopes,
+        factor_at=factor_at,
     )
     ended = await desk.sessions.end_oldest(
         account.tenant_id, account.id, app_id=app_id, kept=SESSIONS_MAX - 1, now=tx.now, tx=tx

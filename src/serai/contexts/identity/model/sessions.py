@@ -54,6 +54,8 @@ class Session(msgspec.Struct, frozen=True):
     """The app that the session was given to; None: the shop's own front."""
     scopes: tuple[str, ...] = ()
     """What was granted to the app."""
+    factor_at: datetime | None = None
+    """When a second factor opened it; what is read back of a session does not tell."""
 
 
 def digest_of(half: str) -> bytes:

@@ -7,12 +7,13 @@ from uuid import UUID
 
 import msgspec
 
-from serai.contexts.identity.contract import AccountKind, RoleView
+from serai.contexts.identity.contract import AccountKind, Conditions, RoleView
 from serai.contexts.identity.model.accounts import Account
 from serai.contexts.identity.model.factors import Factor
 from serai.contexts.identity.model.keys import SigningKey
 from serai.contexts.identity.model.sessions import Session
 from serai.contexts.identity.model.tokens import TYPE, Claims, MailPurpose
+from serai.kernel.conditions import Ways
 from serai.kernel.db import Tx
 from serai.kernel.person import Somebody
 from serai.kernel.tenant import Home
@@ -58,6 +59,8 @@ class LiveSession(msgspec.Struct, frozen=True):
     """Of an app that comes by itself, the app's id."""
     kind: AccountKind | Literal["app"]
     scopes: frozenset[str]
+    limits: Mapping[str, Ways] = {}
+    factor_at: datetime | None = None
 
 
 class Accounts(Protocol):
@@ -228,8 +231,9 @@ class Roles(Protocol):
         ...
 
     async def save(
-        self, tenant_id: UUID, name: str, scopes: Sequence[str], *, now: datetime, tx: Tx
-    ) -> RoleView:
+        self, tenant_id: UUID, name: str, scopes: Sequence[str], conditions: Conditions, *,
+        now: datetime, tx: Tx,
+    ) -> RoleView:  # fmt: skip
         """Makes a role or writes over it."""
         ...
 

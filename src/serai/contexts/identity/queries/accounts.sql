@@ -63,15 +63,16 @@ SELECT pg_advisory_xact_lock(hashtextextended('serai_identity_roles ' || $1::uui
 
 -- name: list_roles
 -- Lists a tenant's own roles by name.
-SELECT name, scopes, version FROM {identity}.roles WHERE tenant_id = $1 ORDER BY name LIMIT $2;
+SELECT name, scopes, version, conditions FROM {identity}.roles WHERE tenant_id = $1 ORDER BY name LIMIT $2;
 
 -- name: save_role
 -- Makes a role or writes over it.
-INSERT INTO {identity}.roles (tenant_id, name, scopes, version, updated_at)
-VALUES ($1, $2, $3, 1, $4)
+INSERT INTO {identity}.roles (tenant_id, name, scopes, version, updated_at, conditions)
+VALUES ($1, $2, $3, 1, $4, $5)
 ON CONFLICT (tenant_id, name) DO UPDATE
-SET scopes = EXCLUDED.scopes, version = roles.version + 1, updated_at = EXCLUDED.updated_at
-RETURNING name, scopes, version;
+SET scopes = EXCLUDED.scopes, version = roles.version + 1, updated_at = EXCLUDED.updated_at,
+  conditions = EXCLUDED.conditions
+RETURNING name, scopes, version, conditions;
 
 -- name: delete_role
 -- Deletes a role.

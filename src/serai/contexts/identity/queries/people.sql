@@ -10,7 +10,7 @@ WHERE tenant_id = $1 AND kind = 'customer' AND email_key = ANY ($2::text[]) LIMI
 
 -- name: list_sessions_of_account
 -- Lists what is kept of an account's sessions, newest first.
-SELECT id, app_id, created_at, used_at, expires_at, ended_at, reason
+SELECT id, app_id, created_at, used_at, expires_at, factor_at, ended_at, reason
 FROM {identity}.sessions WHERE tenant_id = $1 AND account_id = $2 ORDER BY id DESC LIMIT $3;
 
 -- name: tell_passkeys

@@ -3,8 +3,9 @@
 -- name: insert_session
 -- Adds a session.
 INSERT INTO {identity}.sessions
-  (tenant_id, id, account_id, family, fresh, created_at, used_at, expires_at, app_id, scopes)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
+  (tenant_id, id, account_id, family, fresh, created_at, used_at, expires_at, app_id, scopes,
+   factor_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
 
 -- name: lock_session
 -- Locks and reads one session.
@@ -52,7 +53,7 @@ ORDER BY id DESC LIMIT $4;
 
 -- name: find_live_session
 -- Reads, for a token, what its account is and may do, if its session has not ended.
-SELECT a.kind, a.roles, {identity}.lacks_factor($1, a.id, a.roles) AS lacks_factor
+SELECT a.kind, a.roles, s.factor_at, {identity}.lacks_factor($1, a.id, a.roles) AS lacks_factor
 FROM {identity}.sessions s
 JOIN {identity}.accounts a ON a.tenant_id = s.tenant_id AND a.id = s.account_id
 WHERE s.tenant_id = $1 AND s.id = $2 AND s.account_id = $3 AND s.ended_at IS NULL

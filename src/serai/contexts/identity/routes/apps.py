@@ -119,7 +119,7 @@ def app_routes(provider: Provider) -> list[Any]:
         who = principal_of(request)
         command = ChangeApp(
             who.tenant_id, app_id, data.name, data.redirect_uris, data.grants, data.scopes,
-            data.is_disabled, who.scopes, expected_version(request), cause_of(request),
+            data.is_disabled, who.free_scopes, expected_version(request), cause_of(request),
             data.post_logout_redirect_uris,
         )  # fmt: skip
         view = await apps.change_app(command, provider=provider, home=who.home)
@@ -142,7 +142,7 @@ def secret_routes(provider: Provider) -> list[Any]:
         who = principal_of(request)
         command = CreateApp(
             who.tenant_id, data.name, data.is_public, data.redirect_uris, data.grants, data.scopes,
-            who.scopes, cause_of(request), data.post_logout_redirect_uris,
+            who.free_scopes, cause_of(request), data.post_logout_redirect_uris,
         )  # fmt: skip
         view = await apps.create_app(command, provider=provider, home=who.home)
         return send(answer_with(view, status=201, location=f"/v1/apps/{view.app.id}"))
@@ -156,7 +156,7 @@ def secret_routes(provider: Provider) -> list[Any]:
         """Shows it this once. The one before is good for `keep_old_s` more seconds: 0 for none."""
         who = principal_of(request)
         view = await apps.rotate_secret(
-            who.tenant_id, app_id, keep_old_s=data.keep_old_s, held=who.scopes,
+            who.tenant_id, app_id, keep_old_s=data.keep_old_s, held=who.free_scopes,
             cause=cause_of(request), provider=provider, home=who.home,
         )  # fmt: skip
         return send(answer_with(view, status=201, location=f"/v1/apps/{app_id}"))

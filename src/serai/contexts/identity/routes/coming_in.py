@@ -63,7 +63,7 @@ def session_routes(desk: Desk, lobby: Lobby) -> list[Any]:
         """A refresh token is good once. One that comes again ends its session, whoever sent it."""
         token = signing_in.read_refresh(data.refresh_token)
         try:
-            home = await lobby.home_of(token.tenant_id)
+            home = await lobby.home_of(token.tenant_id, request)
         except NotFound as error:
             raise signing_in.over() from error
         answer = await signing_in.refresh(

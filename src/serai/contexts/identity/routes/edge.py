@@ -17,6 +17,7 @@ from serai.contexts.identity.contract import (
 from serai.contexts.identity.contract.credentials import AssertionBody
 from serai.contexts.identity.ports import FindByHost, FindHome, TenantNames
 from serai.contexts.tenancy.contract import NAME_CHARS_MAX as TENANT_CHARS_MAX
+from serai.kernel.edge import OF_TENANT
 from serai.kernel.failure import Invalid
 from serai.kernel.problems import MEDIA_TYPE, Problem
 from serai.kernel.tenant import Home
@@ -134,13 +135,14 @@ class Lobby:
         Refuses a name that none has, and a tenant that is suspended.
         """
         tenant_id = await self._find_id(request, name)
-        return tenant_id, await self.home_of(tenant_id)
+        return tenant_id, await self.home_of(tenant_id, request)
 
     async def find_unproven(
         self, request: Request[Any, Any, Any], name: str | None
     ) -> tuple[UUID, Home]:
         """The same, but a tenant is let in whose owner is about to prove it."""
         tenant_id = await self._find_id(request, name)
+        request.scope[OF_TENANT] = tenant_id  # type: ignore[typeddict-unknown-key]
         return tenant_id, await self._find_unproven_home(tenant_id)
 
     async def _find_id(self, request: Request[Any, Any, Any], name: str | None) -> UUID:
@@ -153,13 +155,14 @@ class Lobby:
             )
         return found
 
-    async def find_named(self, name: str) -> tuple[UUID, Home]:
+    async def find_named(self, request: Request[Any, Any, Any], name: str) -> tuple[UUID, Home]:
         """The same by a name alone."""
         tenant_id = await self._names.find_id(name)
-        return tenant_id, await self.home_of(tenant_id)
+        return tenant_id, await self.home_of(tenant_id, request)
 
-    async def home_of(self, tenant_id: UUID) -> Home:
-        """The home of a tenant; refuses an unknown or suspended one."""
+    async def home_of(self, tenant_id: UUID, request: Request[Any, Any, Any]) -> Home:
+        """The home of a tenant, whose the request is; refuses an unknown or suspended one."""
+        request.scope[OF_TENANT] = tenant_id  # type: ignore[typeddict-unknown-key]
         return await self._find_home(tenant_id)
 
 

@@ -34,22 +34,24 @@ def metadata_routes(doors: Doors, provider: Provider) -> list[Any]:
     """Discovery (OpenID Connect Discovery 1.0, RFC 8414)."""
     how: dict[str, Any] = {"opt": {OPEN: "to be read by anyone"}, "include_in_schema": False}
 
-    async def tell(tenant: str) -> Response[bytes]:
-        place = await doors.find_open(tenant)
+    async def tell(request: Request[Any, Any, Any], tenant: str) -> Response[bytes]:
+        place = await doors.find_open(request, tenant)
         answer = send_view(metadata_of(place, public_url=provider.public_url))
         answer.headers["Cache-Control"] = f"public, max-age={METADATA_AGE_S}"
         return answer
 
     @get("/t/{tenant:str}/.well-known/openid-configuration", summary="Discover the provider", **how)
-    async def show_openid(tenant: FromPath[str]) -> Response[bytes]:
+    async def show_openid(
+        request: Request[Any, Any, Any], tenant: FromPath[str]
+    ) -> Response[bytes]:
         """Where everything of a tenant's provider is."""
-        return await tell(tenant)
+        return await tell(request, tenant)
 
     @get("/.well-known/oauth-authorization-server/t/{tenant:str}",
          summary="Discover the provider, as OAuth has it", **how)  # fmt: skip
-    async def show_oauth(tenant: FromPath[str]) -> Response[bytes]:
+    async def show_oauth(request: Request[Any, Any, Any], tenant: FromPath[str]) -> Response[bytes]:
         """The same, at the address of RFC 8414."""
-        return await tell(tenant)
+        return await tell(request, tenant)
 
     return [show_openid, show_oauth]
 

@@ -59,11 +59,11 @@ class Doors:
     async def find(self, request: Request[Any, Any, Any], name: str) -> Place:
         """The tenant; refuses an unknown or suspended one. What is answered is nobody else's."""
         request.scope[PRIVATE] = True  # type: ignore[typeddict-unknown-key]
-        return await self.find_open(name)
+        return await self.find_open(request, name)
 
-    async def find_open(self, name: str) -> Place:
+    async def find_open(self, request: Request[Any, Any, Any], name: str) -> Place:
         """The same for what is told to anyone."""
-        tenant_id, home = await self._lobby.find_named(name)
+        tenant_id, home = await self._lobby.find_named(request, name)
         return Place(tenant_id, home, name, self._provider.issuer_of(name))
 
 

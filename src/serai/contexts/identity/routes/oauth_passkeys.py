@@ -36,7 +36,8 @@ from serai.contexts.identity.routes.oauth_visit import HOW, Visit, go, words_of
 from serai.contexts.identity.routes.passkeys import LABEL_CHARS_MAX, Label
 from serai.kernel.clock import Clock
 from serai.kernel.failure import Invalid, NotFound, Refused
-from serai.kernel.web import OPEN, decode_json, send_view
+from serai.kernel.strict_json import decode_json
+from serai.kernel.web import OPEN, send_view
 
 SCRIPT_KEPT_S: Final = 31_536_000
 _made: Final = msgspec.json.Decoder(MadeCredential)

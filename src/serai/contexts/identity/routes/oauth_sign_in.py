@@ -22,7 +22,8 @@ from serai.contexts.identity.routes.edge import address_of
 from serai.contexts.identity.routes.oauth_edge import FORM_VALUE_CHARS_MAX, Doors, read_form
 from serai.contexts.identity.routes.oauth_visit import HOW, Visit, go, read_to
 from serai.kernel.failure import Invalid, Throttled
-from serai.kernel.web import cause_of, decode_json
+from serai.kernel.strict_json import decode_json
+from serai.kernel.web import cause_of
 
 _signed: Final = msgspec.json.Decoder(SignedCredential)
 

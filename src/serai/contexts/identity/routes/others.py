@@ -13,6 +13,7 @@ from serai.contexts.identity.contract import (
     ROLE_CHARS_MAX,
     AccountKind,
     AccountView,
+    Conditions,
     RoleView,
 )
 from serai.contexts.identity.handlers import changing
@@ -29,6 +30,7 @@ from serai.kernel.web import (
     METERED,
     VERSION_OPTIONAL,
     Page,
+    Principal,
     answer_with,
     cause_of,
     decode_cursor,
@@ -65,9 +67,15 @@ class AccountBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RoleBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a role allows."""
+    """What a role allows, and under which conditions."""
 
     scopes: Annotated[tuple[Line, ...], msgspec.Meta(max_length=len(SCOPES))]
+    conditions: Conditions = {}
+    """For each scope that is narrowed, the data of each condition by its name."""
+
+
+def _powers_of(who: Principal) -> model.Powers:
+    return model.Powers(who.scopes, who.limits)
 
 
 def account_routes(desk: Desk, kind: AccountKind, path: str) -> list[Any]:
@@ -118,7 +126,7 @@ def account_routes(desk: Desk, kind: AccountKind, path: str) -> list[Any]:
         refuse_nothing_to_change(data.roles, data.is_suspended)
         who = principal_of(request)
         command = ChangeAccount(
-            who.tenant_id, account_id, kind, data.roles, data.is_suspended, who.scopes,
+            who.tenant_id, account_id, kind, data.roles, data.is_suspended, _powers_of(who),
             expected_version(request), cause_of(request),
         )  # fmt: skip
         view = await changing.change_account(command, desk=desk, home=who.home)
@@ -131,8 +139,8 @@ def account_routes(desk: Desk, kind: AccountKind, path: str) -> list[Any]:
         """Ends all sessions of the account, in every process at once."""
         who = principal_of(request)
         await changing.end_sessions_of(
-            who.tenant_id, account_id, kind, held=who.scopes, cause=cause_of(request), desk=desk,
-            home=who.home,
+            who.tenant_id, account_id, kind, held=_powers_of(who), cause=cause_of(request),
+            desk=desk, home=who.home,
         )  # fmt: skip
 
     return [list_accounts, show_account, change_account, end_sessions]
@@ -149,8 +157,8 @@ def lost_factor_routes(desk: Desk, kind: AccountKind, path: str) -> list[Any]:
         """For who has lost hers: authenticator, spare codes and passkeys. Her sessions end."""
         who = principal_of(request)
         await changing.drop_factors_of(
-            who.tenant_id, account_id, kind, held=who.scopes, cause=cause_of(request), desk=desk,
-            home=who.home,
+            who.tenant_id, account_id, kind, held=_powers_of(who), cause=cause_of(request),
+            desk=desk, home=who.home,
         )  # fmt: skip
 
     return [drop_factors]
@@ -169,7 +177,7 @@ def staff_routes(desk: Desk) -> list[Any]:
         """Sends a mail with a token to choose a password by. Nobody gives more than she holds."""
         who = principal_of(request)
         command = InviteStaff(
-            who.tenant_id, data.email, data.name, data.roles, who.scopes, cause_of(request)
+            who.tenant_id, data.email, data.name, data.roles, _powers_of(who), cause_of(request)
         )
         account, _ = await changing.invite_staff(command, desk=desk, home=who.home, is_again=False)
         view = view_of(account)
@@ -202,11 +210,16 @@ def role_routes(desk: Desk) -> list[Any]:
     async def save_role(
         request: Request[Any, Any, Any], name: FromPath[str], data: JSONBody[RoleBody]
     ) -> Response[bytes]:
-        """Holds at once for all who have the role. Nobody puts more into it than she holds."""
+        """Holds at once for all who have the role. Nobody puts more into it than she holds.
+
+        The conditions of a scope have all to be met: `amount_up_to` (minor units by currency),
+        `within_hours` (`begin`, `end`, `zone`, `days` from 1, a Monday), `from_networks`, and
+        `from_device` (`factor_age_min`: minutes since a second factor opened the session).
+        """
         who = principal_of(request)
         view = await changing.save_role(
-            who.tenant_id, name, data.scopes, held=who.scopes, cause=cause_of(request), desk=desk,
-            home=who.home,
+            who.tenant_id, name, data.scopes, data.conditions, held=_powers_of(who),
+            cause=cause_of(request), desk=desk, home=who.home,
         )  # fmt: skip
         return send_view(view)
 
@@ -216,7 +229,8 @@ def role_routes(desk: Desk) -> list[Any]:
         """Only one that nobody has."""
         who = principal_of(request)
         await changing.delete_role(
-            who.tenant_id, name, held=who.scopes, cause=cause_of(request), desk=desk, home=who.home
-        )
+            who.tenant_id, name, held=_powers_of(who), cause=cause_of(request),
+            desk=desk, home=who.home,
+        )  # fmt: skip
 
     return [list_roles, save_role, delete_role]

@@ -1,5 +1,6 @@
 """What everyone who is signed in may do: see who she is, her sessions, and change her password."""
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from serai.contexts.identity.routes.edge import (
     refusal,
     signed_in,
 )
+from serai.kernel.conditions import Ways
 from serai.kernel.failure import NotFound
 from serai.kernel.web import Page, cause_of, json_body, requires, send_view
 
@@ -39,7 +41,7 @@ def own_account_routes(desk: Desk) -> list[Any]:
             raise NotFound("this account is gone")
         view = MeView(
             view_of(account), who.tenant_id, who.session_id, sorted(who.scopes),
-            has_factor or has_passkey,
+            has_factor or has_passkey, _tell(who.limits),
         )  # fmt: skip
         return send_view(view)
 
@@ -58,6 +60,14 @@ def own_account_routes(desk: Desk) -> list[Any]:
         )  # fmt: skip
 
     return [show_me, change_password]
+
+
+def _tell(limits: Mapping[str, Ways]) -> dict[str, list[dict[str, Any]]]:
+    """The conditions of her scopes, as they are told."""
+    return {
+        scope: [{limit.condition: limit.data for limit in way} for way in ways]
+        for scope, ways in sorted(limits.items())
+    }
 
 
 def own_session_routes(desk: Desk) -> list[Any]:

@@ -201,7 +201,7 @@ def factor_role_routes(desk: Desk) -> list[Any]:
         """Until an account has one, no role of it gives anything if any of them asks for it."""
         who = principal_of(request)
         view = await demanding.save_roles(
-            who.tenant_id, data.roles, held=who.scopes, cause=cause_of(request), desk=desk,
+            who.tenant_id, data.roles, held=who.free_scopes, cause=cause_of(request), desk=desk,
             home=who.home,
         )  # fmt: skip
         return send_view(view)

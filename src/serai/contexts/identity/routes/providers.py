@@ -161,7 +161,7 @@ def provider_session_routes(desk: Desk, lobby: Lobby) -> list[Any]:
 
 def _staff(request: Request[Any, Any, Any]) -> Staff:
     who = principal_of(request)
-    return Staff(who.tenant_id, who.scopes, who.home, cause_of(request))
+    return Staff(who.tenant_id, who.free_scopes, who.home, cause_of(request))
 
 
 def provider_routes(desk: Desk) -> list[Any]:

@@ -1,20 +1,25 @@
 """Accounts and roles in PostgreSQL."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
+
+import msgspec
 
 from serai.contexts.identity.contract import (
     ACCOUNT_EMAIL,
     ACCOUNT_NAME,
     ROLES_MAX,
     AccountKind,
+    Conditions,
     RoleView,
 )
 from serai.contexts.identity.model import roles
 from serai.contexts.identity.model.accounts import Account, email_key, person_of
+from serai.contexts.identity.model.roles import Powers
 from serai.contexts.identity.ports import SealedAddress
-from serai.kernel import queries
+from serai.kernel import conditions, queries
 from serai.kernel.db import Record, Tx
 from serai.kernel.sealed import Person, Plain, Sealed
 
@@ -82,9 +87,11 @@ class PostgresRoles:
         return [_role(row) for row in await tx.fetch(SQL.list_roles, tenant_id, ROLES_MAX)]
 
     async def save(
-        self, tenant_id: UUID, name: str, scopes: Sequence[str], *, now: datetime, tx: Tx
-    ) -> RoleView:
-        row = await tx.fetchrow(SQL.save_role, tenant_id, name, list(scopes), now)
+        self, tenant_id: UUID, name: str, scopes: Sequence[str], conditions: Conditions, *,
+        now: datetime, tx: Tx,
+    ) -> RoleView:  # fmt: skip
+        data = msgspec.json.encode(conditions)
+        row = await tx.fetchrow(SQL.save_role, tenant_id, name, list(scopes), now, data)
         assert row is not None, "an upsert returns its row"
         return _role(row)
 
@@ -95,14 +102,18 @@ class PostgresRoles:
         await tx.execute(SQL.lock_roles, tenant_id)
 
 
-async def open_scopes(tenant_id: UUID, row: Record, *, tx: Tx) -> frozenset[str]:
+async def open_powers(tenant_id: UUID, row: Record, *, tx: Tx) -> Powers:
     """What the roles of a row may do now; they give nothing to who lacks a factor one asks for."""
     names: Sequence[str] = () if row["lacks_factor"] else row["roles"]
-    own: dict[str, tuple[str, ...]] = {}
+    own: dict[str, RoleView] = {}
     if not set(names) <= set(roles.READY_MADE):
         listed = await tx.fetch(SQL.list_roles, tenant_id, ROLES_MAX)
-        own = {role["name"]: tuple(role["scopes"]) for role in listed}
-    return roles.scopes_of(names, own)
+        own = {role["name"]: _role(role) for role in listed if role["name"] in names}
+    powers = roles.powers_of(names, own)
+    if powers.limits:
+        # The file of a time zone is read here, once, and in a thread: no request waits for it.
+        await asyncio.to_thread(conditions.learn, powers.limits.values())
+    return powers
 
 
 async def seal_address(
@@ -137,4 +148,7 @@ async def _open(rows: Sequence[Record], *, tx: Tx) -> list[Account]:
 
 
 def _role(row: Record) -> RoleView:
-    return RoleView(row["name"], list(row["scopes"]), is_ready_made=False, version=row["version"])
+    return RoleView(
+        row["name"], list(row["scopes"]), is_ready_made=False, version=row["version"],
+        conditions=msgspec.json.decode(row["conditions"]),
+    )  # fmt: skip

@@ -9,7 +9,7 @@ from serai.contexts.identity.model.apps import APPS_MAX, App, ConsentView
 from serai.contexts.identity.model.grants import Code, Device
 from serai.contexts.identity.model.tokens import Claims
 from serai.contexts.identity.ports import LiveSession
-from serai.contexts.identity.store.accounts import open_scopes
+from serai.contexts.identity.store.accounts import open_powers
 from serai.kernel import queries
 from serai.kernel.db import Record, Tx
 
@@ -61,9 +61,10 @@ class PostgresApps:
         )
         if row is None or row["kind"] != claims.kind:
             return None
-        person = await open_scopes(tenant_id, row, tx=tx)
-        opened = apps.effective(asked, row["granted"], row["allowed"], person=person)
-        return LiveSession(claims.sub, "customer", opened)
+        person = await open_powers(tenant_id, row, tx=tx)
+        opened = apps.effective(asked, row["granted"], row["allowed"], person=person.scopes)
+        # What she may do under conditions, an app of hers may do under the same.
+        return LiveSession(claims.sub, "customer", opened, person.limits)
 
     async def revoke_token(self, claims: Claims, *, most: int, tx: Tx) -> bool:
         tenant_id, app_id = claims.tenant, claims.client_id

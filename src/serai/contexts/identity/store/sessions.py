@@ -9,7 +9,7 @@ from serai.contexts.identity.model.accounts import person_of
 from serai.contexts.identity.model.sessions import Session
 from serai.contexts.identity.model.tokens import Claims, MailPurpose
 from serai.contexts.identity.ports import LiveSession, MailToken, SealedAddress
-from serai.contexts.identity.store.accounts import open_scopes, seal_address
+from serai.contexts.identity.store.accounts import open_powers, seal_address
 from serai.kernel import queries
 from serai.kernel.db import Record, Tx
 from serai.kernel.sealed import Sealed
@@ -24,7 +24,7 @@ class PostgresSessions:
         await tx.execute(
             SQL.insert_session, tenant_id, session.id, session.account_id, session.family,
             session.fresh, session.created_at, session.used_at, session.expires_at,
-            session.app_id, list(session.scopes),
+            session.app_id, list(session.scopes), session.factor_at,
         )  # fmt: skip
 
     async def lock(self, tenant_id: UUID, session_id: UUID, *, tx: Tx) -> Session | None:
@@ -61,7 +61,8 @@ class PostgresSessions:
         row = await tx.fetchrow(SQL.find_live_session, tenant_id, claims.sid, claims.sub, now)
         if row is None or row["kind"] != claims.kind:
             return None
-        return LiveSession(claims.sub, row["kind"], await open_scopes(tenant_id, row, tx=tx))
+        powers = await open_powers(tenant_id, row, tx=tx)
+        return LiveSession(claims.sub, row["kind"], powers.scopes, powers.limits, row["factor_at"])
 
     async def tell(self, what: str, of: UUID, *, tx: Tx) -> None:
         await tx.execute(SQL.tell_change, f"{what} {of}")
