@@ -11,6 +11,7 @@ from serai.contexts.identity.handlers.proving import INVITATION_TTL, REGISTRATIO
 from serai.contexts.identity.handlers.upkeep import KEPT
 from serai.contexts.notifications import handlers
 from serai.contexts.notifications.gateways.defaults import load_defaults
+from serai.contexts.notifications.gateways.places import KnownPlaces
 from serai.contexts.notifications.model.mails import Mail, Sender
 from serai.contexts.notifications.model.messages import Outcome
 from serai.contexts.notifications.store import PostgresMessages, PostgresTemplates
@@ -50,10 +51,12 @@ class Post:
         """What goes out now."""
         await self.house.rest()
         self.postman.sent.clear()
+        tenancy = self.house.composition.tenancy
         await handlers.send_due(
             self.house.database, POOLED, self.house.clock, homes=self.house.composition.homes,
             queue=PostgresMessages(), words=PostgresTemplates(load_defaults()),
             mailer=self.postman, sender=SENDER, tokens=self.house.composition.identity,
+            places=KnownPlaces(tenancy.origins, tenancy.find_by_host),
         )  # fmt: skip
         return list(self.postman.sent)
 
@@ -105,6 +108,34 @@ async def test_the_mails_of_a_registration_a_reset_and_an_invitation(
         listed = await post.house.rows("SELECT facts::text AS facts FROM notifications.messages")
         assert not any(invited.token in row["facts"] for row in listed)
     assert await post.house.findings() == []
+    await post.house.composition.close()
+
+
+async def test_words_that_lead_a_token_astray_are_not_used(
+    database: Database, tmp_path: Path
+) -> None:
+    post = await open_post(database, tmp_path)
+    async with post.http:
+        async with database.transaction(POOLED, (post.house.tenant,)) as tx:
+            await tx.connection.execute(
+                "INSERT INTO notifications.templates "
+                "(tenant_id, kind, subject, text, html, version, updated_at) "
+                "VALUES ($1, 'registration_requested', 'Own', $2, '', 1, now())",
+                post.house.tenant, "Welcome: https://shop.example/confirm?t=$token",
+            )  # fmt: skip
+        body = {"email": EMAIL, "password": PASSWORD}
+        await post.ask("/v1/customers", body)
+        (mail,) = await post.deliver()
+        assert (mail.subject, "shop.example" in mail.text) == ("Confirm your address", False)
+        async with database.transaction(POOLED, (post.house.tenant,)) as tx:
+            await tx.connection.execute(
+                "INSERT INTO tenancy.cors_origins (tenant_id, origin) VALUES ($1, $2)",
+                post.house.tenant, "https://shop.example",
+            )  # fmt: skip
+        post.house.composition.tenancy.origins.forget(post.house.tenant)
+        await post.ask("/v1/customers", body)
+        (mail,) = await post.deliver()
+        assert (mail.subject, "shop.example" in mail.text) == ("Own", True)
     await post.house.composition.close()
 
 
