@@ -86,7 +86,9 @@ async def test_the_mails_of_a_registration_a_reset_and_an_invitation(
         assert (mail.recipient, mail.subject) == (EMAIL, "Confirm your address")
         # What anyone may write does not go to whom they please.
         assert "evil" not in mail.text + mail.html + mail.subject
-        made = await post.ask("/v1/customers/verifications", {"token": token_in(mail)})
+        made = await post.ask(
+            "/v1/customers/verifications", {"token": token_in(mail), "password": PASSWORD}
+        )
         assert made.status_code == 201
         await post.ask("/v1/password-resets", {"email": "nobody@example.com"})
         assert await post.deliver() == []
@@ -147,12 +149,16 @@ async def test_a_mailed_token_has_its_time_and_goes_when_nobody_asks_any_more(
         await post.ask("/v1/customers", {"email": EMAIL, "password": PASSWORD})
         (late,) = await post.deliver()
         post.house.clock.advance(REGISTRATION_TTL)
-        gone = await post.ask("/v1/customers/verifications", {"token": token_in(late)})
+        gone = await post.ask(
+            "/v1/customers/verifications", {"token": token_in(late), "password": PASSWORD}
+        )
         assert gone.status_code == 422
         await post.ask("/v1/customers", {"email": EMAIL, "password": PASSWORD})
         (mail,) = await post.deliver()
         post.house.clock.advance(REGISTRATION_TTL - timedelta(seconds=1))
-        made = await post.ask("/v1/customers/verifications", {"token": token_in(mail)})
+        made = await post.ask(
+            "/v1/customers/verifications", {"token": token_in(mail), "password": PASSWORD}
+        )
         assert made.status_code == 201
         await post.ask("/v1/password-resets", {"email": EMAIL})
         (mail,) = await post.deliver()

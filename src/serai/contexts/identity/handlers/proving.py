@@ -79,10 +79,28 @@ async def request_registration(command: Register, *, desk: Desk, home: Home) -> 
 
 
 async def confirm_registration(
-    tenant_id: UUID, text: str, *, desk: Desk, home: Home, cause: Cause
-) -> AccountView:
-    """The account of whoever read the mail; refuses a second one for the same address."""
+    tenant_id: UUID, text: str, password: str, *, address: str | None, desk: Desk, home: Home,
+    cause: Cause,
+) -> AccountView:  # fmt: skip
+    """The account of whoever read the mail; refuses a second one for the same address.
+
+    Whoever registered must be who read it, so the password is asked for: mails of several
+    registrations look alike, and one of them may be of someone who waits for her to follow it.
+    """
     token_id = await _read_text(tenant_id, text, desk=desk)
+    async with desk.open(home, tenant_id) as tx:
+        begun = await desk.sessions.read_mail_token(
+            tenant_id, token_id, "registration", now=tx.now, tx=tx
+        )
+        if begun is None:
+            raise _unfit()
+        wanted = login_buckets(desk, "customer", begun.email, address)
+        await desk.spend(tenant_id, wanted, tx=tx)
+    if not await desk.hashing.verify(begun.password_hash, passwords.normalize(password)):
+        raise WrongCredentials(
+            "this is not the password of the registration that this mail is about: follow the mail "
+            "of your own"
+        )
     async with desk.open(home, tenant_id) as tx:
         token = await desk.sessions.use_mail_token(
             tenant_id, token_id, "registration", now=tx.now, tx=tx
@@ -98,6 +116,7 @@ async def confirm_registration(
             raise AccountExists(
                 "there is an account with this address: sign in, or reset its password"
             )
+        await desk.throttles.fill(tenant_id, login_bucket("customer", token.email), tx=tx)
         event = CustomerRegistered(account.id, rests.email, rests.name)
         tx.announce(tenant_id, event, cause)
     return accounts.view_of(account)

@@ -99,11 +99,16 @@ def registering_routes(desk: Desk, lobby: Lobby) -> list[Any]:
     async def verify_customer(
         request: Request[Any, Any, Any], data: JSONBody[VerificationBody], tenant: TenantName = None
     ) -> Response[bytes]:
-        """The token from the mail makes the account; after that the password signs in."""
+        """The token from the mail makes the account; after that the password signs in.
+
+        It takes the password that was chosen with it: by a registration of someone else, with the
+        address of who reads the mail, no account is made.
+        """
         tenant_id, home = await lobby.find(request, tenant)
         view = await proving.confirm_registration(
-            tenant_id, data.token, desk=desk, home=home, cause=cause_of(request)
-        )
+            tenant_id, data.token, data.password, address=address_of(request), desk=desk, home=home,
+            cause=cause_of(request),
+        )  # fmt: skip
         return send(answer_with(view, status=201, location=f"/v1/customers/{view.id}"))
 
     @post("/v1/password-resets", opt=ANYONE, dto=json_body(ResetBody), return_dto=None,

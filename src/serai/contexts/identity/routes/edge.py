@@ -90,9 +90,10 @@ class CustomerBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class VerificationBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The token from the mail."""
+    """The token from the mail, and the password that was chosen at its registration."""
 
     token: Secret
+    password: Secret
 
 
 class ResetBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
