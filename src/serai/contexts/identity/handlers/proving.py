@@ -79,8 +79,7 @@ async def request_registration(command: Register, *, desk: Desk, home: Home) -> 
 
 
 async def confirm_registration(
-    tenant_id: UUID, text: str, password: str, *, address: str | None, desk: Desk, home: Home,
-    cause: Cause,
+    tenant_id: UUID, text: str, password: str, *, desk: Desk, home: Home, cause: Cause
 ) -> AccountView:  # fmt: skip
     """The account of whoever read the mail; refuses a second one for the same address.
 
@@ -94,8 +93,9 @@ async def confirm_registration(
         )
         if begun is None:
             raise _unfit()
-        wanted = login_buckets(desk, "customer", begun.email, address)
-        await desk.spend(tenant_id, wanted, tx=tx)
+        # The tries of this mail: nobody else can use them up.
+        bucket = throttle.bucket_of("registration", str(token_id))
+        await desk.spend(tenant_id, {bucket: throttle.LOGINS_OF_ACCOUNT}, tx=tx)
     if not await desk.hashing.verify(begun.password_hash, passwords.normalize(password)):
         raise WrongCredentials(
             "this is not the password of the registration that this mail is about: follow the mail "
@@ -116,7 +116,6 @@ async def confirm_registration(
             raise AccountExists(
                 "there is an account with this address: sign in, or reset its password"
             )
-        await desk.throttles.fill(tenant_id, login_bucket("customer", token.email), tx=tx)
         event = CustomerRegistered(account.id, rests.email, rests.name)
         tx.announce(tenant_id, event, cause)
     return accounts.view_of(account)

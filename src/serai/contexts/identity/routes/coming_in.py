@@ -106,9 +106,8 @@ def registering_routes(desk: Desk, lobby: Lobby) -> list[Any]:
         """
         tenant_id, home = await lobby.find(request, tenant)
         view = await proving.confirm_registration(
-            tenant_id, data.token, data.password, address=address_of(request), desk=desk, home=home,
-            cause=cause_of(request),
-        )  # fmt: skip
+            tenant_id, data.token, data.password, desk=desk, home=home, cause=cause_of(request)
+        )
         return send(answer_with(view, status=201, location=f"/v1/customers/{view.id}"))
 
     @post("/v1/password-resets", opt=ANYONE, dto=json_body(ResetBody), return_dto=None,
