@@ -107,7 +107,7 @@ def test_the_npm_client_signs_in_comes_alone_and_lets_a_device_in(
     told = json.loads(run(client_folder, "node", "client.mjs", GIVEN=json.dumps(given)))
     sub = told["confidential"]["sub"]
     assert told == {
-        "confidential": {"sub": sub, "scope": SCOPE, "rotated": False},
+        "confidential": {"sub": sub, "scope": SCOPE, "rotated": True},
         "public": {"sub": sub, "scope": SCOPE, "rotated": True},
         "alone": {"active": True, "scope": "catalog:read", "refused": "invalid_scope"},
         "device": {"scope": "openid orders:own"},
