@@ -25,6 +25,7 @@ from serai.contexts.identity.model.throttle import Allowance
 from serai.contexts.identity.model.tokens import MailPurpose
 from serai.contexts.identity.ports import ACCOUNT, MailToken, SealedAddress
 from serai.kernel import ids
+from serai.kernel.actor import Actor
 from serai.kernel.changes import describe
 from serai.kernel.db import Tx
 from serai.kernel.events import Cause
@@ -116,9 +117,22 @@ async def confirm_registration(
             raise AccountExists(
                 "there is an account with this address: sign in, or reset its password"
             )
-        event = CustomerRegistered(account.id, rests.email, rests.name)
-        tx.announce(tenant_id, event, cause)
+        announce_customer(account, rests, cause, by="password", tx=tx)
     return accounts.view_of(account)
+
+
+def announce_customer(
+    account: Account, rests: SealedAddress, cause: Cause, *, by: str, tx: Tx
+) -> None:
+    """Says that there is a customer who was none before; it was she who did it."""
+    herself = msgspec.structs.replace(
+        cause, actor=Actor(account.kind, account.id, cause.actor.address)
+    )
+    event = CustomerRegistered(account.id, rests.email, rests.name)
+    tx.announce(account.tenant_id, event, cause)
+    told = {**accounts.trace_of(account), "by": by}
+    change = describe("identity.customer_registered", ("account", account.id), herself, after=told)
+    tx.record(account.tenant_id, change)
 
 
 async def request_reset(command: RequestReset, *, desk: Desk, home: Home) -> None:
