@@ -9,6 +9,7 @@ from serai.contexts.identity.contract import PASSWORD_CHARS_MAX, PASSWORD_CHARS_
 from serai.contexts.identity.model.familiar import WORDS
 from serai.contexts.identity.model.passwords import find_fault
 
+SHOP = "underhill-lamps"
 EMAIL = "ada.lovelace@analytical.example"
 WEAK: Final = tuple(
     r"""
@@ -96,25 +97,36 @@ def test_there_are_enough_of_both() -> None:
 @pytest.mark.parametrize("password", WEAK)
 def test_what_a_reviewer_tries_is_refused(password: str) -> None:
     for written in (password, password.upper(), f"{password}!", password + password):
-        fault = find_fault(written, email=EMAIL)
+        fault = find_fault(written, email=EMAIL, shop=SHOP)
         assert fault is not None, written
         assert fault.facts["reason"] in {"common", "address"}
 
 
 @pytest.mark.parametrize("password", GOOD)
 def test_a_good_one_passes(password: str) -> None:
-    assert find_fault(password, email=EMAIL) is None
+    assert find_fault(password, email=EMAIL, shop=SHOP) is None
 
 
 def test_a_word_of_her_address_is_next_to_nothing() -> None:
-    fault = find_fault("ada-lovelace-1", email=EMAIL)
+    fault = find_fault("ada-lovelace-1", email=EMAIL, shop=SHOP)
     assert fault is not None
     assert fault.facts["reason"] == "address"
-    assert find_fault("analytical!!1", email="bob@beta.example") is None
+    assert find_fault("analytical!!1", email="bob@beta.example", shop=SHOP) is None
+
+
+@pytest.mark.parametrize(
+    "password",
+    ["underhill1", "Underhill2024!", "lamps@Underhill", "my-underhill-lamps", "s1underhill"],
+)
+def test_the_shop_s_name_is_next_to_nothing(password: str) -> None:
+    fault = find_fault(password, email=EMAIL, shop=SHOP)
+    assert fault is not None
+    assert fault.facts["reason"] == "shop"
+    assert find_fault("underhill nothing zebu", email=EMAIL, shop="shop.example:8443") is None
 
 
 def test_the_longest_takes_no_time_to_speak_of() -> None:
     longest = "".join(chr(0x21 + n * 7 % 90) for n in range(PASSWORD_CHARS_MAX))
     began = time.perf_counter()
-    assert find_fault(longest, email=EMAIL) is None
+    assert find_fault(longest, email=EMAIL, shop=SHOP) is None
     assert time.perf_counter() - began < 0.5

@@ -44,6 +44,8 @@ class Register(msgspec.Struct, frozen=True):
     email: str
     name: str
     password: str
+    shop: str
+    """The name or host that she knows the tenant by: no password is made of it."""
     address: str | None
     cause: Cause
 
@@ -64,7 +66,7 @@ async def request_registration(command: Register, *, desk: Desk, home: Home) -> 
     Whether there is an account already is not looked at, so nothing can tell it.
     """
     tenant_id = command.tenant_id
-    fault = passwords.find_fault(command.password, email=command.email)
+    fault = passwords.find_fault(command.password, email=command.email, shop=command.shop)
     if fault is not None:
         raise fault
     async with desk.open(home, tenant_id) as tx:
@@ -156,7 +158,7 @@ async def request_reset(command: RequestReset, *, desk: Desk, home: Home) -> Non
 
 
 async def reset_password(
-    tenant_id: UUID, text: str, password: str, *, desk: Desk, home: Home, cause: Cause
+    tenant_id: UUID, text: str, password: str, *, shop: str, desk: Desk, home: Home, cause: Cause
 ) -> None:
     """A new password for whoever read the mail; every session of the account ends."""
     token_id = await _read_text(tenant_id, text, desk=desk)
@@ -166,7 +168,7 @@ async def reset_password(
         )
     if token is None or token.account_id is None:
         raise _unfit()
-    fault = passwords.find_fault(password, email=token.email)
+    fault = passwords.find_fault(password, email=token.email, shop=shop)
     if fault is not None:
         raise fault
     hashed = await desk.hashing.hash(passwords.normalize(password))
@@ -183,7 +185,7 @@ async def reset_password(
 
 async def change_password(
     tenant_id: UUID, account_id: UUID, session_id: UUID, *, current: str, password: str,
-    address: str | None, desk: Desk, home: Home, cause: Cause,
+    shop: str, address: str | None, desk: Desk, home: Home, cause: Cause,
 ) -> None:  # fmt: skip
     """A new password for who knows the old one; her other sessions end."""
     async with desk.open(home, tenant_id) as tx:
@@ -192,7 +194,7 @@ async def change_password(
             raise WrongCredentials("the password is wrong")
         wanted = login_buckets(desk, account.kind, account.email, address)
         await desk.spend(tenant_id, wanted, tx=tx)
-    fault = passwords.find_fault(password, email=account.email)
+    fault = passwords.find_fault(password, email=account.email, shop=shop)
     if fault is not None:
         raise fault
     if not await desk.hashing.verify(account.password_hash, passwords.normalize(current)):

@@ -27,7 +27,8 @@ WALK_MIN: Final = 3
 SIGN_COST: Final = 0.5
 FILLER_COST: Final = 0.5
 OWN_COST: Final = 0.5
-"""Of a word of her own address."""
+"""Of a word of her own address, or of the shop's name."""
+OWN_CHARS_MAX: Final = 64
 NUMBER_COST: Final = 1.0
 DATE_COST: Final = 1.5
 DATE_DIGITS_MAX: Final = 8
@@ -70,8 +71,8 @@ def _list_steps() -> frozenset[tuple[str, str]]:
 _STEPS: Final = _list_steps()
 
 
-def find_fault(password: str, *, email: str) -> PasswordUnfit | None:
-    """Why a password will not do for the account of an address."""
+def find_fault(password: str, *, email: str, shop: str) -> PasswordUnfit | None:
+    """Why a password will not do for the account of an address at a shop of this name or host."""
     if len(password) < PASSWORD_CHARS_MIN:
         return PasswordUnfit(
             f"a password has at least {PASSWORD_CHARS_MIN} characters; a few words make a good one",
@@ -86,6 +87,8 @@ def find_fault(password: str, *, email: str) -> PasswordUnfit | None:
         return PasswordUnfit("this is one of the passwords that are tried first", reason="common")
     if _is_told_by(folded, email) or _is_common(folded, _parts_of(email)):
         return PasswordUnfit("this password is made of the address", reason="address")
+    if _is_common(folded, _parts_of(email) | _parts_of(shop)):
+        return PasswordUnfit("this password is made of the shop's name", reason="shop")
     return None
 
 
@@ -145,6 +148,7 @@ def _is_two_walks(text: str) -> bool:
 
 def _cost_of(text: str, walks: list[int], own: frozenset[str]) -> float:
     """How many pieces the text takes at least; a letter that belongs to none is one too."""
+    longest = max(_WORD_CHARS_MAX, *map(len, own)) if own else _WORD_CHARS_MAX
     plain = [text, *(text.translate(disguise) for disguise in _DISGUISES)]
     walk_ends = [end for length in walks for end in range(length, 0, -1)]
     costs = [0.0] * (len(text) + 1)
@@ -153,7 +157,7 @@ def _cost_of(text: str, walks: list[int], own: frozenset[str]) -> float:
         # A walk may be left at any key: what follows may be a word that goes on beside it.
         for length in range(WALK_MIN, walk_ends[at] + 1):
             best = min(best, 1.0 + costs[at + length])
-        for length in range(WALK_MIN, min(_WORD_CHARS_MAX, len(text) - at) + 1):
+        for length in range(WALK_MIN, min(longest, len(text) - at) + 1):
             spelt = {one[at : at + length] for one in plain}
             if not own.isdisjoint(spelt):
                 best = min(best, OWN_COST + costs[at + length])
@@ -180,10 +184,10 @@ def _is_counted(text: str) -> bool:
     return len(set(text)) <= 5 or (text.isdecimal() and len(text) <= 12)  # noqa: PLR2004 - see above
 
 
-def _parts_of(email: str) -> set[str]:
-    """The words of an address."""
-    parts = re.split(r"[\W\d_]+", email.casefold())
-    return {part for part in parts if WALK_MIN <= len(part) <= _WORD_CHARS_MAX}
+def _parts_of(name: str) -> set[str]:
+    """The words of an address, or of a name."""
+    parts = re.split(r"[\W\d_]+", name.casefold())
+    return {part for part in parts if WALK_MIN <= len(part) <= OWN_CHARS_MAX}
 
 
 def _is_told_by(folded: str, email: str) -> bool:

@@ -24,6 +24,7 @@ from serai.contexts.identity.routes.edge import (
     TenantName,
     VerificationBody,
     address_of,
+    shop_of,
 )
 from serai.kernel.failure import NotFound
 from serai.kernel.web import OPEN, answer_with, cause_of, json_body, send
@@ -88,7 +89,7 @@ def registering_routes(desk: Desk, lobby: Lobby) -> list[Any]:
         """
         tenant_id, home = await lobby.find(request, tenant)
         command = Register(
-            tenant_id, data.email, data.name, data.password, address_of(request),
+            tenant_id, data.email, data.name, data.password, shop_of(request), address_of(request),
             cause_of(request),
         )  # fmt: skip
         await proving.request_registration(command, desk=desk, home=home)
@@ -132,8 +133,9 @@ def registering_routes(desk: Desk, lobby: Lobby) -> list[Any]:
         """The token from the mail sets a password, once; every session of the account ends."""
         tenant_id, home = await lobby.find_unproven(request, tenant)
         await proving.reset_password(
-            tenant_id, data.token, data.password, desk=desk, home=home, cause=cause_of(request)
-        )
+            tenant_id, data.token, data.password, shop=shop_of(request), desk=desk, home=home,
+            cause=cause_of(request),
+        )  # fmt: skip
 
     return [register_customer, verify_customer, request_reset, confirm_reset]
 

@@ -182,6 +182,11 @@ def address_of(request: Request[Any, Any, Any]) -> str | None:
     return None if request.client is None else request.client.host
 
 
+def shop_of(request: Request[Any, Any, Any]) -> str:
+    """The name by which a request calls the shop, else the host that it is asked at."""
+    return request.headers.get(TENANT_HEADER) or request.headers.get("host") or ""
+
+
 def refuse_nothing_to_change(*values: object) -> None:
     """Refuses a change that names nothing."""
     if all(value is None for value in values):
