@@ -27,7 +27,7 @@ from serai.kernel.scheduler import run_jobs
 from serai.kernel.tenant import POOLED
 from serai.roles.schemas import find_migrations
 from serai.settings import Settings
-from tests.integration.fulfilment_shop import NoTokens, surroundings
+from tests.integration.fulfilment_shop import PLACES, NoTokens, surroundings
 
 BEAT_BY_BEAT_S = 15.0
 """How long it is sent as before: a chunk a beat, however much there is."""
@@ -49,7 +49,7 @@ async def main() -> None:
             database, tenants=[tenant], clock=SystemClock(),
             settings=Settings(smtp_url=f"smtp://{HOST}:{port}"),
         )  # fmt: skip
-        job, _ = notifications.build(around, tokens=NoTokens()).jobs
+        job, _ = notifications.build(around, tokens=NoTokens(), **PLACES).jobs
         await put(database, tenant, given.mails)
         slow = dataclasses.replace(job, chunk=handlers.SEND_CHUNK + 1)
         sent, seconds = await work(database, tenant, slow, around.homes, seconds=BEAT_BY_BEAT_S)

@@ -75,7 +75,8 @@ def register(shop: Shop, http: httpx.Client) -> None:
     body = {"email": EMAIL, "password": PASSWORD, "name": "A Buyer"}
     assert http.post("/v1/customers", json=body, headers=tenant).status_code == 202
     found = shop.command("identity", "mail-token", "acme", EMAIL, "--json").document
-    answer = http.post("/v1/customers/verifications", json=found, headers=tenant)
+    shown = {**found, "password": PASSWORD}
+    answer = http.post("/v1/customers/verifications", json=shown, headers=tenant)
     assert answer.status_code == 201, answer.text
 
 
@@ -106,7 +107,7 @@ def test_the_npm_client_signs_in_comes_alone_and_lets_a_device_in(
     told = json.loads(run(client_folder, "node", "client.mjs", GIVEN=json.dumps(given)))
     sub = told["confidential"]["sub"]
     assert told == {
-        "confidential": {"sub": sub, "scope": SCOPE, "rotated": False},
+        "confidential": {"sub": sub, "scope": SCOPE, "rotated": True},
         "public": {"sub": sub, "scope": SCOPE, "rotated": True},
         "alone": {"active": True, "scope": "catalog:read", "refused": "invalid_scope"},
         "device": {"scope": "openid orders:own"},

@@ -47,7 +47,8 @@ async def _customer(shop: AuditedShop) -> tuple[str, dict[str, str]]:
     body = {"email": email, "password": PASSWORD, "name": NAME}
     await shop.do("POST", "/v1/customers", body, **TENANT)
     token = await shop.house.composition.identity.find_mail_token(shop.house.tenant, email)
-    await shop.do("POST", "/v1/customers/verifications", {"token": token}, **TENANT)
+    shown = {"token": token, "password": PASSWORD}
+    await shop.do("POST", "/v1/customers/verifications", shown, **TENANT)
     return await _sign_in(shop, "customer", email)
 
 
@@ -255,6 +256,12 @@ async def patch_app(shop: AuditedShop) -> Asked:
     return f"/v1/apps/{await _made(shop)}", {"is_disabled": True}, {}
 
 
+async def delete_app(shop: AuditedShop) -> Asked:
+    made = await _made(shop)
+    await shop.do("PATCH", f"/v1/apps/{made}", {"is_disabled": True})
+    return f"/v1/apps/{made}", None, {}
+
+
 async def post_app_secret(shop: AuditedShop) -> Asked:
     return f"/v1/apps/{await _made(shop)}/secrets", {"keep_old_s": 60}, {}
 
@@ -371,6 +378,7 @@ SCENARIOS: dict[tuple[str, str], Scenario] = {
     ("DELETE", "/v1/identity-providers/{provider_id}"): delete_provider,
     ("POST", "/v1/apps"): post_app,
     ("PATCH", "/v1/apps/{app_id}"): patch_app,
+    ("DELETE", "/v1/apps/{app_id}"): delete_app,
     ("POST", "/v1/apps/{app_id}/secrets"): post_app_secret,
     ("DELETE", "/v1/me/apps/{app_id}"): delete_consent,
     ("PUT", "/v1/tenant/origins"): put_origins,

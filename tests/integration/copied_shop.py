@@ -125,7 +125,8 @@ async def live(shop: AuditedShop) -> tuple[str, dict[str, str]]:
     body = {"email": EMAIL, "password": PASSWORD, "name": NAME}
     await shop.do("POST", "/v1/customers", body, **HOUSE)
     token = await shop.house.composition.identity.find_mail_token(shop.house.tenant, EMAIL)
-    account = await shop.do("POST", "/v1/customers/verifications", {"token": token}, **HOUSE)
+    shown = {"token": token, "password": PASSWORD}
+    account = await shop.do("POST", "/v1/customers/verifications", shown, **HOUSE)
     given = await shop.do("POST", "/v1/sessions", {"email": EMAIL, "password": PASSWORD}, **HOUSE)
     headers = {"authorization": f"Bearer {given['access_token']}"}
     order = {

@@ -13,6 +13,7 @@ from serai.roles.api import build_app
 from serai.settings import Settings
 from tests.integration import audited_people, audited_shop
 from tests.integration.audited_shop import PEER, AuditedShop, open_shop
+from tests.integration.identity_shop import PASSWORD
 
 WRITES = {"POST", "PUT", "PATCH", "DELETE"}
 SCENARIOS = {**audited_shop.SCENARIOS, **audited_people.SCENARIOS}
@@ -64,6 +65,24 @@ async def test_every_route_that_writes_leaves_an_entry(shop: AuditedShop) -> Non
     wrong = [await leave_no_trace(shop, route) for route in sorted(SCENARIOS)]
     assert [fault for fault in wrong if fault] == []
     assert await shop.house.findings() == []
+
+
+async def test_a_customer_who_registers_is_in_the_trail_by_her_id(shop: AuditedShop) -> None:
+    body = {"email": "new@example.com", "password": PASSWORD}
+    await shop.do("POST", "/v1/customers", body, Serai_Tenant="house")
+    identity = shop.house.composition.identity
+    token = await identity.find_mail_token(shop.house.tenant, body["email"])
+    shown = {"token": token, "password": PASSWORD}
+    request_id = ids.new_id().hex
+    made = await shop.send(
+        "POST", "/v1/customers/verifications", shown, Serai_Tenant="house", X_Request_Id=request_id
+    )
+    await shop.rest()
+    (entry,) = await shop.entries(request_id=request_id, actor_kind="customer")
+    assert (entry["action"], entry["actor_id"], entry["subject_id"], entry["address"]) == (
+        "identity.customer_registered", made.json()["id"], made.json()["id"], PEER,
+    )  # fmt: skip
+    assert "new@example.com" not in str(entry)
 
 
 async def test_nothing_secret_or_personal_of_people_gets_into_the_trail(shop: AuditedShop) -> None:

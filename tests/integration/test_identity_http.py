@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from serai.contexts.identity.contract import SESSIONS_MAX
+from serai.contexts.identity.model.throttle import LOGINS_OF_ACCOUNT
 from serai.kernel.db import Database
 from serai.kernel.sealed import is_sealed
 from serai.kernel.tenant import POOLED
@@ -59,28 +60,73 @@ async def test_registering_tells_nobody_whether_there_is_an_account(shop: Shop) 
     unknown = await shop.post("/v1/customers", {"email": "x@example.com", "password": PASSWORD})
     assert (known.status_code, known.content) == (unknown.status_code, unknown.content)
     token = await shop.mailed("registration_requested")
-    assert (await shop.post("/v1/customers/verifications", {"token": token})).status_code == 201
+    assert (
+        await shop.post("/v1/customers/verifications", {"token": token, "password": PASSWORD})
+    ).status_code == 201
     await shop.post("/v1/customers", {"email": EMAIL.upper(), "password": NEXT_PASSWORD})
     token = await shop.mailed("registration_requested")
-    again = await shop.post("/v1/customers/verifications", {"token": token})
+    again = await shop.post(
+        "/v1/customers/verifications", {"token": token, "password": NEXT_PASSWORD}
+    )
     assert code_of(again) == (409, "account_exists")
     await shop.sign_in(EMAIL)  # with the password of the first
+
+
+async def test_a_registration_of_someone_else_is_not_finished_by_who_reads_the_mail(
+    shop: Shop,
+) -> None:
+    path, theirs, hers = "/v1/customers/verifications", "mallory waits for her", PASSWORD
+    mails: dict[str, str] = {}
+    for password in (theirs, hers, "mallory tries once more"):
+        await shop.post("/v1/customers", {"email": EMAIL, "password": password})
+        mails[password] = await shop.mailed("registration_requested")
+    for password, token in mails.items():
+        if password != hers:
+            refused = await shop.post(path, {"token": token, "password": hers})
+            assert code_of(refused) == (401, "wrong_credentials")
+            without = await shop.post(path, {"token": token})
+            assert code_of(without) == (400, "invalid")
+    assert await shop.events("customer_registered") == []
+    made = await shop.post(path, {"token": mails[hers], "password": hers})
+    assert made.status_code == 201
+    for password, token in mails.items():
+        if password != hers:
+            late = await shop.post(path, {"token": token, "password": password})
+            assert code_of(late) == (409, "account_exists")
+            refused = await shop.post("/v1/sessions", {"email": EMAIL, "password": password})
+            assert code_of(refused) == (401, "wrong_credentials")
+    await shop.sign_in(EMAIL, hers)
+
+
+async def test_passwords_of_a_registration_are_tried_so_often_only(shop: Shop) -> None:
+    await shop.post("/v1/customers", {"email": EMAIL, "password": PASSWORD})
+    token = await shop.mailed("registration_requested")
+    path, body = "/v1/customers/verifications", {"token": token, "password": NEXT_PASSWORD}
+    codes = [code_of(await shop.post(path, body)) for _ in range(LOGINS_OF_ACCOUNT.tries + 1)]
+    assert codes[:-1] == [(401, "wrong_credentials")] * LOGINS_OF_ACCOUNT.tries
+    assert codes[-1][0] == 429
 
 
 async def test_a_mailed_token_is_good_once_and_for_its_tenant_only(shop: Shop) -> None:
     await shop.post("/v1/customers", {"email": EMAIL, "password": PASSWORD})
     token = await shop.mailed("registration_requested")
     path = "/v1/customers/verifications"
-    elsewhere = await shop.post(path, {"token": token}, tenant="rival")
+    elsewhere = await shop.post(path, {"token": token, "password": PASSWORD}, tenant="rival")
     assert code_of(elsewhere) == (422, "mail_token_unfit")
     for wrong in (token[:-1], token[:-1] + ("A" if token[-1] != "A" else "B"), "x" * 64, "é"):
-        assert code_of(await shop.post(path, {"token": wrong})) == (422, "mail_token_unfit")
+        assert code_of(await shop.post(path, {"token": wrong, "password": PASSWORD})) == (
+            422,
+            "mail_token_unfit",
+        )
     other_purpose = await shop.post(
         "/v1/password-resets/confirmations", {"token": token, "password": NEXT_PASSWORD}
     )
     assert code_of(other_purpose) == (422, "mail_token_unfit")
-    assert (await shop.post(path, {"token": token})).status_code == 201
-    assert code_of(await shop.post(path, {"token": token})) == (422, "mail_token_unfit")
+    assert (await shop.post(path, {"token": token, "password": PASSWORD})).status_code == 201
+    assert code_of(await shop.post(path, {"token": token, "password": PASSWORD})) == (
+        422,
+        "mail_token_unfit",
+    )
 
 
 async def test_a_wrong_password_and_an_unknown_address_are_answered_alike(shop: Shop) -> None:

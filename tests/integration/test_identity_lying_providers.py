@@ -196,6 +196,8 @@ async def test_nobody_goes_inside_without_the_setting(liar: Liar) -> None:
         for issuer in (
             liar.issuer, liar.issuer.replace("http", "https"), "https://localhost",
             "https://10.0.0.1", "https://169.254.169.254", "https://[::1]", "https://0.0.0.0",
+            "https://[64:ff9b::a9fe:a9fe]", "https://[2002:7f00:1::]", "https://[fec0::1]",
+            "https://[::127.0.0.1]", "https://224.0.0.1",
         ):  # fmt: skip
             with pytest.raises(Unavailable, match="nobody goes"):
                 await relying.discover(issuer)

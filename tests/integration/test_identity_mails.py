@@ -11,6 +11,7 @@ from serai.contexts.identity.handlers.proving import INVITATION_TTL, REGISTRATIO
 from serai.contexts.identity.handlers.upkeep import KEPT
 from serai.contexts.notifications import handlers
 from serai.contexts.notifications.gateways.defaults import load_defaults
+from serai.contexts.notifications.gateways.places import KnownPlaces
 from serai.contexts.notifications.model.mails import Mail, Sender
 from serai.contexts.notifications.model.messages import Outcome
 from serai.contexts.notifications.store import PostgresMessages, PostgresTemplates
@@ -50,10 +51,12 @@ class Post:
         """What goes out now."""
         await self.house.rest()
         self.postman.sent.clear()
+        tenancy = self.house.composition.tenancy
         await handlers.send_due(
             self.house.database, POOLED, self.house.clock, homes=self.house.composition.homes,
             queue=PostgresMessages(), words=PostgresTemplates(load_defaults()),
             mailer=self.postman, sender=SENDER, tokens=self.house.composition.identity,
+            places=KnownPlaces(tenancy.origins, tenancy.find_by_host),
         )  # fmt: skip
         return list(self.postman.sent)
 
@@ -83,7 +86,9 @@ async def test_the_mails_of_a_registration_a_reset_and_an_invitation(
         assert (mail.recipient, mail.subject) == (EMAIL, "Confirm your address")
         # What anyone may write does not go to whom they please.
         assert "evil" not in mail.text + mail.html + mail.subject
-        made = await post.ask("/v1/customers/verifications", {"token": token_in(mail)})
+        made = await post.ask(
+            "/v1/customers/verifications", {"token": token_in(mail), "password": PASSWORD}
+        )
         assert made.status_code == 201
         await post.ask("/v1/password-resets", {"email": "nobody@example.com"})
         assert await post.deliver() == []
@@ -108,6 +113,34 @@ async def test_the_mails_of_a_registration_a_reset_and_an_invitation(
     await post.house.composition.close()
 
 
+async def test_words_that_lead_a_token_astray_are_not_used(
+    database: Database, tmp_path: Path
+) -> None:
+    post = await open_post(database, tmp_path)
+    async with post.http:
+        async with database.transaction(POOLED, (post.house.tenant,)) as tx:
+            await tx.connection.execute(
+                "INSERT INTO notifications.templates "
+                "(tenant_id, kind, subject, text, html, version, updated_at) "
+                "VALUES ($1, 'registration_requested', 'Own', $2, '', 1, now())",
+                post.house.tenant, "Welcome: https://shop.example/confirm?t=$token",
+            )  # fmt: skip
+        body = {"email": EMAIL, "password": PASSWORD}
+        await post.ask("/v1/customers", body)
+        (mail,) = await post.deliver()
+        assert (mail.subject, "shop.example" in mail.text) == ("Confirm your address", False)
+        async with database.transaction(POOLED, (post.house.tenant,)) as tx:
+            await tx.connection.execute(
+                "INSERT INTO tenancy.cors_origins (tenant_id, origin) VALUES ($1, $2)",
+                post.house.tenant, "https://shop.example",
+            )  # fmt: skip
+        post.house.composition.tenancy.origins.forget(post.house.tenant)
+        await post.ask("/v1/customers", body)
+        (mail,) = await post.deliver()
+        assert (mail.subject, "shop.example" in mail.text) == ("Own", True)
+    await post.house.composition.close()
+
+
 async def test_a_mailed_token_has_its_time_and_goes_when_nobody_asks_any_more(
     database: Database, tmp_path: Path
 ) -> None:
@@ -116,12 +149,16 @@ async def test_a_mailed_token_has_its_time_and_goes_when_nobody_asks_any_more(
         await post.ask("/v1/customers", {"email": EMAIL, "password": PASSWORD})
         (late,) = await post.deliver()
         post.house.clock.advance(REGISTRATION_TTL)
-        gone = await post.ask("/v1/customers/verifications", {"token": token_in(late)})
+        gone = await post.ask(
+            "/v1/customers/verifications", {"token": token_in(late), "password": PASSWORD}
+        )
         assert gone.status_code == 422
         await post.ask("/v1/customers", {"email": EMAIL, "password": PASSWORD})
         (mail,) = await post.deliver()
         post.house.clock.advance(REGISTRATION_TTL - timedelta(seconds=1))
-        made = await post.ask("/v1/customers/verifications", {"token": token_in(mail)})
+        made = await post.ask(
+            "/v1/customers/verifications", {"token": token_in(mail), "password": PASSWORD}
+        )
         assert made.status_code == 201
         await post.ask("/v1/password-resets", {"email": EMAIL})
         (mail,) = await post.deliver()

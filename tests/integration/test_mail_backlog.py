@@ -7,7 +7,7 @@ from serai.contexts.notifications import module as notifications
 from serai.contexts.notifications.handlers import sending
 from serai.kernel.db import Database
 from serai.kernel.tenant import POOLED
-from tests.integration.fulfilment_shop import NoTokens, SomeHomes, surroundings
+from tests.integration.fulfilment_shop import PLACES, NoTokens, SomeHomes, surroundings
 from tests.integration.test_notifications_sending import A, B, House, house
 
 __all__ = ["house"]
@@ -36,7 +36,7 @@ async def test_the_job_says_full_only_where_the_next_round_may_follow_at_once(
     chunk = handlers.SEND_CHUNK
     await house.put(A, *range(1, 2 * chunk + 51))
     s = surroundings(database, tenants=[A], clock=house.clock)
-    job, _ = notifications.build(s, tokens=NoTokens()).jobs
+    job, _ = notifications.build(s, tokens=NoTokens(), **PLACES).jobs
     done = [await job.run(database, POOLED, house.clock)]
     house.clock.advance(handlers.HURRY_AFTER)
     done += [await job.run(database, POOLED, house.clock) for _ in range(3)]
@@ -48,7 +48,7 @@ async def test_nothing_is_late_that_could_not_be_sent_and_a_sender_that_is_stuck
     database: Database, house: House
 ) -> None:
     s = surroundings(database, tenants=[A], clock=house.clock)
-    (check,) = notifications.build(s, tokens=NoTokens()).checks
+    (check,) = notifications.build(s, tokens=NoTokens(), **PLACES).checks
     database.clock = house.clock
 
     async def late() -> int:

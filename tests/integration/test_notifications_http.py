@@ -12,12 +12,14 @@ from serai.contexts.notifications import module as notifications
 from serai.contexts.notifications import store
 from serai.contexts.notifications.model.messages import message_id_of
 from serai.contexts.orders.contract import OrderCancelled, OrderConfirmed, OrderedLine
+from serai.contexts.tenancy.contract import SCOPES
 from serai.kernel import ids
 from serai.kernel.db import Database
 from serai.kernel.embedded import EmbeddedPostgres
 from serai.kernel.module import Module
 from serai.kernel.tenant import POOLED
 from tests.integration.fulfilment_shop import (
+    PLACES,
     Client,
     NoTokens,
     assert_plans,
@@ -33,7 +35,7 @@ CONFIRMED = "/v1/notification-templates/order_confirmed"
 
 @pytest.fixture
 def module(database: Database) -> Module:
-    return notifications.build(surroundings(database), tokens=NoTokens())
+    return notifications.build(surroundings(database), tokens=NoTokens(), **PLACES)
 
 
 @pytest.fixture
@@ -173,6 +175,34 @@ async def test_unusable_words_are_refused_and_nothing_changes(
     reader = Client(http, f"{tenant} notifications:read")
     assert code_of(await reader.put(CONFIRMED, WORDS)) == (403, "missing_scope")
     assert (await shop.get(CONFIRMED)).json() == before
+
+
+RESET = "/v1/notification-templates/password_reset"
+LINK = {"subject": "Reset", "text": "Go to https://shop.example/reset?t=$token"}
+ASTRAY: tuple[dict[str, Any], ...] = (
+    {**LINK, "text": "https://evil.example/?t=$token"},
+    {**LINK, "html": '<p>News</p><img src="https://evil.example/p.gif?t=$token">'},
+    {**LINK, "html": '<a href="https://evil.example/p?t=$token">go</a>'},
+    {**LINK, "subject": "$token"},
+)
+
+
+async def test_words_that_open_accounts_take_every_scope_and_lead_to_her_own_pages(
+    tenant: UUID, http: httpx.AsyncClient
+) -> None:
+    shop = Client(http, tenant)
+    before = (await shop.get(RESET)).json()
+    for scope in sorted({*SCOPES} - {"notifications:write"}):
+        held = " ".join({*SCOPES} - {scope})
+        refused = await Client(http, f"{tenant} {held}").put(RESET, LINK)
+        assert code_of(refused) == (403, "more_powerful")
+        assert refused.json()["facts"]["missing"] == [scope]
+    for words in ASTRAY:
+        assert code_of(await shop.put(RESET, words)) == (422, "token_misplaced"), words
+    assert (await shop.get(RESET)).json() == before
+    assert (await shop.put(RESET, LINK)).status_code == 200
+    writer = Client(http, f"{tenant} notifications:write")
+    assert (await writer.put(CONFIRMED, WORDS)).status_code == 200
 
 
 async def test_of_two_first_words_at_once_one_wins(shop: Client) -> None:

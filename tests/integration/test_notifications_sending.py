@@ -12,6 +12,7 @@ from serai.contexts.notifications import handlers
 from serai.contexts.notifications import module as notifications
 from serai.contexts.notifications.gateways.console import ConsoleMailer
 from serai.contexts.notifications.gateways.defaults import load_defaults
+from serai.contexts.notifications.gateways.places import KnownPlaces
 from serai.contexts.notifications.handlers import sending
 from serai.contexts.notifications.model.mails import Mail, Sender
 from serai.contexts.notifications.model.messages import (
@@ -35,7 +36,7 @@ from serai.kernel.clock import ManualClock
 from serai.kernel.db import Database
 from serai.kernel.failure import Unavailable
 from serai.kernel.tenant import POOLED
-from tests.integration.fulfilment_shop import NOW, NoTokens, SomeHomes, surroundings
+from tests.integration.fulfilment_shop import HOME, NOW, PLACES, NoTokens, SomeHomes, surroundings
 
 A, B, C = (UUID(int=n) for n in (1, 2, 3))
 SENDER = Sender("", "shop@example.org")
@@ -79,7 +80,7 @@ class House:
         return await handlers.send_due(
             self.database, POOLED, self.clock, homes=self.homes, queue=self.queue,
             words=PostgresTemplates(load_defaults()), mailer=self.postman, sender=SENDER,
-            tokens=NoTokens(),
+            tokens=NoTokens(), places=KnownPlaces(HOME, HOME.find_by_host),
         )  # fmt: skip
 
     async def put(self, tenant: UUID, *numbers: int, has_contact: bool = True) -> None:
@@ -282,7 +283,7 @@ async def test_the_job_sends_by_console_and_the_check_finds_what_is_late(
 ) -> None:
     await house.put(A, 1, 2)
     s = surroundings(database, tenants=[A], clock=house.clock)
-    module = notifications.build(s, tokens=NoTokens())
+    module = notifications.build(s, tokens=NoTokens(), **PLACES)
     (job, _), (check,) = module.jobs, module.checks
     assert (job.every, job.chunk) == (timedelta(seconds=1), handlers.SEND_CHUNK)
     assert isinstance(notifications.mailer_of(s), ConsoleMailer)
@@ -326,7 +327,7 @@ async def test_what_ended_too_long_ago_is_deleted_in_chunks_and_nothing_else_is(
             NOW + timedelta(days=1),
         )
     around = surroundings(database, tenants=[A, B], clock=house.clock)
-    module = notifications.build(around, tokens=NoTokens())
+    module = notifications.build(around, tokens=NoTokens(), **PLACES)
     _, job = module.jobs
     assert job.name == "notifications.prune"
 

@@ -11,6 +11,7 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import KeySet
 
+from serai.contexts.identity.handlers import apps
 from serai.contexts.identity.model.apps import DEVICE, OWN
 from serai.contexts.identity.model.protocol import at_hash
 from serai.kernel.db import Database
@@ -86,8 +87,7 @@ async def test_a_customer_signs_in_to_an_app_and_it_acts_for_her(
             assert await ground.use(given["access_token"], path) == 403, path
         following = await client.refresh_token(found["token_endpoint"])
         assert await ground.use(following["access_token"]) == 200
-        is_same = following["refresh_token"] == given["refresh_token"]
-        assert is_same is not is_public
+        assert following["refresh_token"] != given["refresh_token"]
         answer = await client.revoke_token(found["revocation_endpoint"], following["refresh_token"])
         assert answer.status_code == 200
         assert await ground.use(following["access_token"]) == 401
@@ -336,6 +336,40 @@ async def test_nobody_gives_an_app_more_than_she_holds(ground: Ground) -> None:
     assert answer.status_code == 403
     body["scopes"] = ["orders:read"]
     assert (await shop.call("POST", "/v1/apps", clerk, body)).status_code == 201
+
+
+async def test_an_app_that_is_disabled_is_deleted_with_what_it_was_allowed(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop, key = ground.shop, ground.shop.keys["acme"]
+    monkeypatch.setattr(apps, "APPS_MAX", 2)
+    monkeypatch.setattr(apps, "CONSENTS_CHUNK", 1)
+    app, other = await ground.make(), await ground.make()
+    body = {"name": "x", "grants": [OWN], "redirect_uris": [], "scopes": ["orders:read"]}
+    refused = await shop.call("POST", "/v1/apps", key, body)
+    assert (refused.status_code, refused.json()["code"]) == (409, "too_many_apps")
+    await ground.tokens(other)
+    tokens = await ground.tokens(app)
+    await ground.change_rows(
+        "INSERT INTO identity.consents (tenant_id, account_id, app_id, scopes, given_at) "
+        "SELECT tenant_id, gen_random_uuid(), app_id, scopes, given_at FROM identity.consents"
+    )
+    path = f"/v1/apps/{app.id}"
+    in_use = await shop.call("DELETE", path, key)
+    assert (in_use.status_code, in_use.json()["code"]) == (409, "illegal_state")
+    assert await ground.use(tokens["access_token"]) == 200
+    await ground.change(app, is_disabled=True)
+    assert (await shop.call("POST", "/v1/apps", key, body)).status_code == 409
+    assert (await shop.call("DELETE", path, key)).status_code == 204
+    assert (await shop.call("DELETE", path, key)).status_code == 404
+    assert await ground.use(tokens["access_token"]) == 401
+    renewed = await ground.ask(
+        "token", app, grant_type="refresh_token", refresh_token=tokens["refresh_token"]
+    )
+    assert error_of(renewed) == (401, "invalid_client")
+    left = await ground.rows("SELECT app_id::text AS app FROM identity.consents")
+    assert [row["app"] for row in left] == [other.id, other.id]
+    assert (await shop.call("POST", "/v1/apps", key, body)).status_code == 201
 
 
 async def test_what_is_over_goes_when_nobody_asks_any_more(ground: Ground) -> None:

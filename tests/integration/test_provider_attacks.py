@@ -202,10 +202,12 @@ async def test_a_code_that_is_on_its_way_when_she_takes_it_back_is_over(ground: 
     assert error_of(poll) == (400, "invalid_grant")
 
 
-async def test_a_public_app_s_refresh_token_that_comes_again_ends_the_family(
-    ground: Ground,
+@pytest.mark.parametrize("is_public", [True, False])
+async def test_a_refresh_token_that_comes_again_ends_the_family(
+    ground: Ground, *, is_public: bool
 ) -> None:
-    app, other = await ground.make_public(), await ground.make()
+    app = await (ground.make_public() if is_public else ground.make())
+    other = await ground.make()
     given = await ground.tokens(app)
     first = given["refresh_token"]
     theft = await ground.ask("token", other, grant_type=REFRESH, refresh_token=first)

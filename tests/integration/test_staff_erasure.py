@@ -118,3 +118,21 @@ async def test_nobody_erases_the_last_owner_one_more_powerful_or_a_customer(
     assert await shop.house.rows("SELECT 1 FROM privacy.erasures") == []
     await hire(shop, "second@underhill.example", "owner")
     await shop.do("DELETE", f"/v1/staff/{owner}", None, **hers)
+
+
+async def test_nobody_erases_a_customer_who_may_do_more(shop: AuditedShop) -> None:
+    customer, _ = await live(shop)
+    issued = await shop.house.composition.tenancy.create_key(
+        shop.house.tenant, label="privacy", scopes=("privacy:write",)
+    )
+    weak = {"authorization": f"Bearer {issued.key}"}
+    await shop.do("PUT", "/v1/roles/helper", {"scopes": ["orders:read"]})
+    await shop.do("PATCH", f"/v1/customers/{customer}", {"roles": ["customer", "helper"]})
+    email = (await shop.do("GET", f"/v1/customers/{customer}"))["email"]
+    for body in ({"customer_id": customer}, {"email": email}):
+        refused = await shop.send("POST", "/v1/erasures", body, **weak)
+        assert (refused.status_code, refused.json()["code"]) == (403, "more_powerful")
+        assert refused.json()["facts"]["missing"] == ["orders:read"]
+    assert await shop.house.rows("SELECT 1 FROM privacy.erasures") == []
+    await shop.do("PATCH", f"/v1/customers/{customer}", {"roles": ["customer"]})
+    await shop.do("POST", "/v1/erasures", {"customer_id": customer}, **weak)

@@ -179,6 +179,19 @@ async def test_a_revoked_key_is_refused_at_once_and_revoking_is_harmless_twice(s
     assert [item["revoked_at"] is None for item in listed.json()["items"]] == [False, True]
 
 
+async def test_a_key_ends_no_stronger_one(shop: Shop) -> None:
+    made = await create(shop, "acme")
+    weak = await shop.tenancy.create_key(made.tenant.id, label="", scopes=["tenancy:write"])
+    equal = await shop.tenancy.create_key(made.tenant.id, label="", scopes=["tenancy:write"])
+    refused = await shop.client.delete(f"/v1/api-keys/{made.key.id}", headers=bearer(weak.key))
+    assert (refused.status_code, refused.json()["code"]) == (403, "scope_not_held")
+    assert "tenancy:read" in refused.json()["facts"]["missing"]
+    assert (await shop.client.get("/v1/tenant", headers=bearer(made.key.key))).status_code == 200
+    for key in (equal, weak):
+        ended = await shop.client.delete(f"/v1/api-keys/{key.id}", headers=bearer(weak.key))
+        assert ended.status_code == 204
+
+
 async def test_another_tenants_key_cannot_be_revoked_nor_seen(shop: Shop) -> None:
     mine, other = await create(shop, "acme"), await create(shop, "other")
     answer = await shop.client.delete(f"/v1/api-keys/{other.key.id}", headers=bearer(mine.key.key))

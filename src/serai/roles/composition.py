@@ -146,7 +146,10 @@ def compose(settings: Settings, database: Database, *, clock: Clock | None = Non
     payments = payments_module.build(s, orders=orders.offers)
     shipping = shipping_module.build(s, orders=orders.offers, owners=orders.offers)
     returns = returns_module.build(s, orders=orders.offers, owners=orders.offers)
-    notifications = notifications_module.build(s, tokens=identity.offers)
+    notifications = notifications_module.build(
+        s, tokens=identity.offers, pages=tenancy.offers.origins,
+        find_by_host=tenancy.offers.find_by_host,
+    )  # fmt: skip
     audit = audit_module.build(s)
     billing = billing_module.build(
         s, till=payments.offers, gate=gate, held=(catalog.offers, identity.offers)

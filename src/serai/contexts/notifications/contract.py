@@ -31,6 +31,10 @@ class TemplateUnusable(Unprocessable):
     """The template names what its kind does not have, or would become too long a mail."""
 
 
+class TokenMisplaced(Unprocessable):
+    """A mail about an account opens it: its token stands alone or in a link to a page of yours."""
+
+
 class NotificationView(msgspec.Struct, frozen=True):
     """A message to a customer as the API shows it."""
 

@@ -14,6 +14,7 @@ from serai.contexts.identity.contract import (
 from serai.contexts.notifications import handlers, routes
 from serai.contexts.notifications.gateways.console import ConsoleMailer
 from serai.contexts.notifications.gateways.defaults import load_defaults
+from serai.contexts.notifications.gateways.places import FindByHost, KnownPlaces
 from serai.contexts.notifications.gateways.smtp import SmtpMailer, parse_smtp_url
 from serai.contexts.notifications.model.mails import parse_sender
 from serai.contexts.notifications.model.templates import StoredWords
@@ -25,6 +26,7 @@ from serai.contexts.shipping.contract import ShipmentDispatched
 from serai.kernel.batch import Batch
 from serai.kernel.clock import Clock
 from serai.kernel.db import Database, Tx
+from serai.kernel.edge import Origins
 from serai.kernel.idempotency import Answer
 from serai.kernel.module import Check, Consumer, Finding, Job, Module, Surroundings
 from serai.kernel.tenant import Home
@@ -40,8 +42,11 @@ message was due or, where that is later, from when the sender last came back aft
 (AWAY_AFTER): so a sender that is stuck, gone or was never there hides nothing."""
 
 
-def build(s: Surroundings, *, tokens: MailTokens) -> Module:
+def build(
+    s: Surroundings, *, tokens: MailTokens, pages: Origins, find_by_host: FindByHost
+) -> Module:
     """Notifications over PostgreSQL, sent by SMTP where a server is set, else to the console."""
+    places = KnownPlaces(pages, find_by_host)
     queue = PostgresMessages()
     words = PostgresTemplates(load_defaults())
     make = partial(Batch, database=s.database, queue_max=s.settings.queue_max)
@@ -61,7 +66,7 @@ def build(s: Surroundings, *, tokens: MailTokens) -> Module:
     async def send(database: Database, home: Home, clock: Clock) -> int:
         done = await handlers.send_due(
             database, home, clock, homes=s.homes, queue=queue, words=words, mailer=mailer,
-            sender=sender, tokens=tokens,
+            sender=sender, tokens=tokens, places=places,
         )  # fmt: skip
         # A full chunk alone is no backlog: after a drop the machine is the orders' for a while.
         return handlers.SEND_CHUNK if done.is_pressing else min(done.ended, handlers.SEND_CHUNK - 1)
@@ -75,7 +80,7 @@ def build(s: Surroundings, *, tokens: MailTokens) -> Module:
         personal=PostgresPeople(),
         routes=[
             *routes.message_routes(resend, s.database, queue),
-            *routes.template_routes(replace, s.database, words),
+            *routes.template_routes(replace, s.database, words, places),
         ],
         batches=[resend, replace],
         consumers=[

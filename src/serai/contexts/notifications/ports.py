@@ -1,6 +1,6 @@
 """What notifications need of the world: their own rows, and someone who carries mail."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
@@ -102,12 +102,24 @@ class Templates(Protocol):
         """The words of tenants for kinds: their own, else those that come with Serai."""
         ...
 
+    def give_default(self, tenant_id: UUID, kind: Kind) -> StoredWords:
+        """The words that come with Serai."""
+        ...
+
     async def add(self, stored: Sequence[StoredWords], *, tx: Tx) -> None:
         """Adds words of tenants that had none of their own; Conflicted where another was faster."""
         ...
 
     async def change(self, stored: Sequence[StoredWords], *, tx: Tx) -> None:
         """Writes words over locked ones."""
+        ...
+
+
+class Places(Protocol):
+    """Web pages that a tenant has named or proven as her own."""
+
+    async def are_hers(self, tenant_id: UUID, origins: Collection[str]) -> bool:
+        """Whether all of these origins are; looked up outside of any transaction."""
         ...
 
 

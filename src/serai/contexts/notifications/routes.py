@@ -18,14 +18,18 @@ from serai.contexts.notifications.contract import (
     NotificationTemplateView,
     NotificationView,
 )
-from serai.contexts.notifications.handlers import ReplaceTemplate, ResendMessage
+from serai.contexts.notifications.handlers import (
+    ReplaceTemplate,
+    ResendMessage,
+    check_words,
+)
 from serai.contexts.notifications.model.templates import (
     DEFAULT_VERSION,
     PLACEHOLDERS,
     StoredWords,
     Words,
 )
-from serai.contexts.notifications.ports import Addressed, MessageLists, Templates
+from serai.contexts.notifications.ports import Addressed, MessageLists, Places, Templates
 from serai.kernel.batch import Batch
 from serai.kernel.db import Database
 from serai.kernel.failure import NotFound
@@ -133,7 +137,10 @@ def message_routes(
 
 
 def template_routes(
-    replace: Batch[ReplaceTemplate, StoredWords], database: Database, templates: Templates
+    replace: Batch[ReplaceTemplate, StoredWords],
+    database: Database,
+    templates: Templates,
+    places: Places,
 ) -> list[Any]:
     """The words of messages: shown, and replaced by a tenant's own."""
     shown = {200: ResponseSpec(data_container=NotificationTemplateView)}
@@ -154,11 +161,17 @@ def template_routes(
     async def replace_template(
         request: Request[Any, Any, Any], kind: FromPath[str], data: JSONBody[TemplateBody]
     ) -> Response[bytes]:
-        """Own words replace own words only under `If-Match`; the first ones need none."""
+        """Own words replace own words only under `If-Match`; the first ones need none.
+
+        Words of a mail about an account take every scope, and send its `$token` to no foreign page.
+        """
+        who, known = principal_of(request), _kind_of(kind)
+        words = Words(data.subject, data.text, data.html)
+        await check_words(who.tenant_id, known, words, held=who.scopes, places=places)
         command = ReplaceTemplate(
-            principal_of(request).tenant_id,
-            _kind_of(kind),
-            Words(data.subject, data.text, data.html),
+            who.tenant_id,
+            known,
+            words,
             expected_version(request),
             "if-match" in request.headers,
             cause_of(request),

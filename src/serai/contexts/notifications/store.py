@@ -163,6 +163,10 @@ class PostgresTemplates:
         rows = await tx.fetch(statement, [t for t, _ in wanted], [kind for _, kind in wanted])
         return fill_defaults([_read_words(row) for row in rows], wanted, self._defaults)
 
+    def give_default(self, tenant_id: UUID, kind: Kind) -> StoredWords:
+        key = (tenant_id, kind)
+        return fill_defaults([], [key], self._defaults)[key]
+
     async def add(self, stored: Sequence[StoredWords], *, tx: Tx) -> None:
         rows = await tx.fetch(SQL.insert_templates, *_columns(stored))
         if len(rows) != len(stored):

@@ -195,13 +195,20 @@ def staff_routes(counter: Counter) -> list[Any]:
     async def erase_person(
         request: Request[Any, Any, Any], data: JSONBody[PersonBody]
     ) -> Response[bytes]:
-        """A customer or whoever bought under an address. There is no way back."""
+        """A customer or whoever bought under an address. There is no way back.
+
+        It takes all that a role of hers gives beyond what every customer may.
+        """
         who = principal_of(request)
         async with counter.database.transaction(who.home, (who.tenant_id,)) as tx:
             person = await handlers.find_person(
                 who.tenant_id, customer_id=data.customer_id, email=data.email, counter=counter,
                 tx=tx,
             )  # fmt: skip
+            if person.account_id is not None:
+                await counter.people.check_power(
+                    who.tenant_id, person.account_id, held=who.scopes, tx=tx
+                )
         view = await handlers.erase_person(
             person, cause=cause_of(request), counter=counter, home=who.home
         )

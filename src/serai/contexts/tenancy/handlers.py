@@ -120,7 +120,12 @@ async def revoke_keys(
     commands: Sequence[RevokeKey], *, tx: Tx, now: datetime, tenants: Tenants
 ) -> list[KeyView | Refused]:
     """Ends keys, and tells every process; one that has ended stays as it is."""
-    ended = await tenants.revoke_keys(tx, commands, now)
+    refused = {
+        command.key_id: refusal
+        for command in sorted(commands, key=lambda c: (c.tenant_id, c.key_id))
+        if (refusal := await _refuse_ending(command, tx=tx, tenants=tenants)) is not None
+    }
+    ended = await tenants.revoke_keys(tx, [c for c in commands if c.key_id not in refused], now)
     await tenants.tell_changes(tx, ended.keys())
     for command in commands:
         view = ended.get(command.key_id)
@@ -133,9 +138,19 @@ async def revoke_keys(
             )  # fmt: skip
             tx.record(command.tenant_id, change)
     return [
-        ended.get(command.key_id) or NotFound("this tenant has no such API key")
+        refused.get(command.key_id)
+        or ended.get(command.key_id)
+        or NotFound("this tenant has no such API key")
         for command in commands
     ]
+
+
+async def _refuse_ending(command: RevokeKey, *, tx: Tx, tenants: Tenants) -> Refused | None:
+    """Why nobody ends a key that may do more than she; one that has ended is harmless."""
+    if command.held is None:
+        return None
+    had = await tenants.lock_key(tx, command.tenant_id, command.key_id)
+    return None if had is None else model.refuse_stronger(had.scopes, held=command.held)
 
 
 async def replace_signer(command: ReplaceSigner, *, tx: Tx, tenants: Tenants) -> KeyView:
@@ -143,7 +158,7 @@ async def replace_signer(command: ReplaceSigner, *, tx: Tx, tenants: Tenants) ->
     had = await tenants.lock_key(tx, command.tenant_id, command.key_id)
     if had is None:
         raise NotFound("this tenant has no such API key that is valid")
-    if refusal := model.refuse_signer(had.scopes, held=command.held):
+    if refusal := model.refuse_stronger(had.scopes, held=command.held):
         raise refusal
     view = msgspec.structs.replace(had, signer=model.write_signer(command.signer))
     if view != had:

@@ -188,10 +188,11 @@ def choose_scopes(wanted: Sequence[str], *, held: Collection[str]) -> tuple[str,
     return tuple(scope for scope in SCOPES if scope in set(wanted))
 
 
-def refuse_signer(scopes: Collection[str], *, held: Collection[str]) -> Refused | None:
-    """Why who holds these scopes may not say by whom requests with a key are signed.
+def refuse_stronger(scopes: Collection[str], *, held: Collection[str]) -> Refused | None:
+    """Why who holds these scopes may not end a key, nor say by whom its requests are signed.
 
-    Whoever says so can use the key, once she has its text: it must give her nothing new.
+    Nobody takes what she may not do herself; and whoever names a signer can use the key, once she
+    has its text: it must give her nothing new.
     """
     missing = sorted(set(scopes) - set(held))
     if not missing:

@@ -165,11 +165,14 @@ def writing_routes(
         tags=TAGS, summary="Revoke an API key",
     )  # fmt: skip
     async def revoke_api_key(request: Request[Any, Any, Any], key_id: FromPath[UUID]) -> None:
-        """Ends a key for good, in every process at once; harmless twice."""
+        """Ends a key for good, in every process at once; harmless twice.
+
+        It may have no scope that whoever asks has not.
+        """
         who = principal_of(request)
         async with database.transaction(DIRECTORY, (who.tenant_id,)) as tx:
             [ended] = await handlers.revoke_keys(
-                [RevokeKey(who.tenant_id, key_id, cause_of(request))],
+                [RevokeKey(who.tenant_id, key_id, who.scopes, cause_of(request))],
                 tx=tx, now=tx.now, tenants=tenants,
             )  # fmt: skip
             if isinstance(ended, Refused):

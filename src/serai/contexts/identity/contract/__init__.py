@@ -317,6 +317,12 @@ class People(Protocol):
         """The buyer of an address, with an account or as a guest; the transaction may write."""
         ...
 
+    async def check_power(
+        self, tenant_id: UUID, account_id: UUID, *, held: frozenset[str], tx: Tx
+    ) -> None:
+        """Refuses who does not hold what an account may do beyond what every customer may."""
+        ...
+
     async def let_go(
         self, tenant_id: UUID, account_id: UUID, *, held: frozenset[str], tx: Tx
     ) -> Somebody:

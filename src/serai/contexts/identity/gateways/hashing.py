@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
 import argon2
+from argon2 import low_level
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from serai.kernel.failure import Unavailable
@@ -19,6 +20,8 @@ HASHES_WAITING_MAX: Final = 32
 RETRY_AFTER_S: Final = 2
 NICENESS: Final = 10
 """How far these threads stand back: where cores are scarce, orders come before logins."""
+MEMORY_KIB_MIN: Final = 8
+"""What Argon2 takes for each lane at least."""
 _PROBE: Final = secrets.token_urlsafe(16)
 
 T = TypeVar("T")
@@ -59,7 +62,29 @@ class ArgonHashing:
             self._hasher.verify(password_hash or decoy, password)
         except (VerificationError, InvalidHashError):
             return False
+        finally:
+            if password_hash is not None:
+                self._make_up_for(password_hash)
         return password_hash is not None
+
+    def _make_up_for(self, password_hash: str) -> None:
+        """Works on for as long as a hash of before was cheaper than one of now.
+
+        Else the time would tell that there is an account whose password has not come for long.
+        What a hash costs goes by its memory times its passes.
+        """
+        try:
+            had = argon2.extract_parameters(password_hash)
+        except InvalidHashError:
+            return
+        now = self._hasher
+        missing = now.memory_cost * now.time_cost - had.memory_cost * had.time_cost
+        memory = missing // now.time_cost
+        if memory >= MEMORY_KIB_MIN * now.parallelism:
+            low_level.hash_secret_raw(
+                _PROBE.encode(), _PROBE.encode(), time_cost=now.time_cost, memory_cost=memory,
+                parallelism=now.parallelism, hash_len=now.hash_len, type=now.type,
+            )  # fmt: skip
 
     def _make_decoy(self) -> str:
         with self._lock:

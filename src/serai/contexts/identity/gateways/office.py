@@ -76,6 +76,11 @@ class Office:
     async def find_by_email(self, tenant_id: UUID, email: str, *, tx: Tx) -> Somebody:
         return await self._people.find_by_email(tenant_id, email, tx=tx)
 
+    async def check_power(
+        self, tenant_id: UUID, account_id: UUID, *, held: frozenset[str], tx: Tx
+    ) -> None:
+        await changing.check_power(tenant_id, account_id, held=held, desk=self._desk, tx=tx)
+
     async def let_go(
         self, tenant_id: UUID, account_id: UUID, *, held: frozenset[str], tx: Tx
     ) -> Somebody:

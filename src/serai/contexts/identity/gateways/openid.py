@@ -6,7 +6,6 @@ What providers publish is remembered for a while, and so much of it.
 """
 
 import asyncio
-import ipaddress
 import socket
 import time
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from joserfc.errors import JoseError
 from serai.contexts.identity.model import providers as model
 from serai.contexts.identity.model.providers import ALGORITHMS, IdClaims, Metadata, Provider
 from serai.kernel.failure import Invalid, Unavailable
+from serai.kernel.outside import is_outside
 from serai.kernel.strict_json import decode_json
 
 PHASE_S: Final = 5.0
@@ -176,7 +176,7 @@ class OpenIdProviders:
             return
         loop = asyncio.get_running_loop()
         found = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-        if not all(ipaddress.ip_address(entry[4][0]).is_global for entry in found):
+        if not all(is_outside(str(entry[4][0])) for entry in found):
             raise Unavailable("nobody goes to the provider's address: it is not a public one")
 
     async def _open(self) -> httpx.AsyncClient:

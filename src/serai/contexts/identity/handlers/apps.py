@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Collection, Sequence
 from datetime import timedelta
+from typing import Final
 from uuid import UUID
 
 import msgspec
@@ -19,13 +20,17 @@ from serai.contexts.identity.model.apps import (
     IssuedAppView,
     TooManyApps,
 )
+from serai.contexts.identity.model.passkeys import NOBODY
 from serai.contexts.identity.ports import ACCOUNT, TENANT
 from serai.kernel import ids
 from serai.kernel.changes import describe
 from serai.kernel.db import Tx
 from serai.kernel.events import Cause
-from serai.kernel.failure import NotFound, find_stale
+from serai.kernel.failure import IllegalState, NotFound, find_stale
 from serai.kernel.tenant import Home
+
+CONSENTS_CHUNK: Final = 2_000
+"""Consents that one transaction deletes."""
 
 
 class CreateApp(msgspec.Struct, frozen=True):
@@ -72,7 +77,9 @@ async def create_app(command: CreateApp, *, provider: Provider, home: Home) -> I
         _check(app, held=command.held)
         await provider.apps.lock_all(command.tenant_id, tx=tx)
         if len(await provider.apps.list_all(command.tenant_id, tx=tx)) >= APPS_MAX:
-            raise TooManyApps(f"a tenant may have {APPS_MAX} apps")
+            raise TooManyApps(
+                f"a tenant may have {APPS_MAX} apps: disable one that nobody needs and delete it"
+            )
         await provider.apps.insert(app, tx=tx)
         _record("identity.app_created", None, app, command.cause, tx=tx)
     return IssuedAppView(apps.view_of(app), secret)
@@ -104,6 +111,30 @@ async def change_app(command: ChangeApp, *, provider: Provider, home: Home) -> A
             _record("identity.app_changed", app, changed, command.cause, tx=tx)
     await provider.desk.spread(TENANT, tenant_id, home=home)
     return apps.view_of(changed)
+
+
+async def delete_app(
+    tenant_id: UUID, app_id: UUID, *, held: frozenset[str], cause: Cause, provider: Provider,
+    home: Home,
+) -> None:  # fmt: skip
+    """Deletes an app that is disabled, so that nobody is in by it, and what people let it do.
+
+    A consent that is left where this process ends in between is to an app that never comes back.
+    """
+    database = provider.desk.database
+    async with database.transaction(home, (tenant_id,)) as tx:
+        app = await _lock(tenant_id, app_id, None, provider=provider, tx=tx)
+        _check(app, held=held)
+        if app.disabled_at is None:
+            raise IllegalState("this app may be in use: disable it first")
+        await provider.apps.delete(tenant_id, app_id, tx=tx)
+        _record("identity.app_deleted", app, None, cause, tx=tx)
+    last: UUID | None = NOBODY
+    while last is not None:
+        async with database.transaction(home, (tenant_id,)) as tx:
+            last = await provider.apps.delete_consents(
+                tenant_id, app_id, after=last, limit=CONSENTS_CHUNK, tx=tx
+            )
 
 
 async def rotate_secret(
@@ -171,7 +202,9 @@ def _in_order(grants: Sequence[Grant]) -> tuple[Grant, ...]:
     return tuple(dict.fromkeys(grants))
 
 
-def _record(action: str, before: App | None, after: App, cause: Cause, *, tx: Tx) -> None:
-    was = None if before is None else apps.trace_of(before)
-    change = describe(action, ("app", after.id), cause, before=was, after=apps.trace_of(after))
-    tx.record(after.tenant_id, change)
+def _record(action: str, before: App | None, after: App | None, cause: Cause, *, tx: Tx) -> None:
+    one = after or before
+    assert one is not None, "something was or is there"
+    was, became = (None if it is None else apps.trace_of(it) for it in (before, after))
+    change = describe(action, ("app", one.id), cause, before=was, after=became)
+    tx.record(one.tenant_id, change)

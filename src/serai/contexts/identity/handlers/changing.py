@@ -175,6 +175,17 @@ async def drop_factors_of(
     await desk.spread(ACCOUNT, account_id, home=home)
 
 
+async def check_power(
+    tenant_id: UUID, account_id: UUID, *, held: frozenset[str], desk: Desk, tx: Tx
+) -> None:
+    """Refuses who would take from an account what she may not do, and not every customer may."""
+    account = await desk.accounts.find(tenant_id, account_id, tx=tx)
+    if account is not None:
+        own = await _read_own(tenant_id, desk=desk, tx=tx)
+        everyone = frozenset(roles.READY_MADE[roles.CUSTOMER])
+        _check_power(account.roles, own=own, held=Powers(held | everyone))
+
+
 async def let_go(
     tenant_id: UUID, account_id: UUID, *, held: frozenset[str], desk: Desk, tx: Tx
 ) -> Somebody:

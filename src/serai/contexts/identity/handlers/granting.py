@@ -210,7 +210,7 @@ async def _refresh(
     fields: Mapping[str, str], app: App, *, signs: Signs, provider: Provider, place: Place,
     cause: Cause, tx: Tx,
 ) -> Outcome:  # fmt: skip
-    """A public app's token is good once; one that shows its secret as well may keep its own."""
+    """Another token for one that is good once, whichever app shows it."""
     desk, text = provider.desk, protocol.need(fields, "refresh_token")
     token = sessions.read_refresh(text)
     if token is None or token.tenant_id != place.tenant_id:
@@ -236,13 +236,12 @@ async def _refresh(
         scopes = wanted
     fresh = secrets.token_urlsafe(sessions.HALF_BYTES)
     rotated = msgspec.structs.replace(
-        session, fresh=sessions.digest_of(fresh) if app.is_public else session.fresh,
-        used_at=tx.now, expires_at=sessions.expiry(session.created_at, tx.now),
+        session, fresh=sessions.digest_of(fresh), used_at=tx.now,
+        expires_at=sessions.expiry(session.created_at, tx.now),
     )  # fmt: skip
     await desk.sessions.rotate(place.tenant_id, rotated, tx=tx)
-    if app.is_public:
-        family = sessions.family_half(text)
-        text = sessions.write_refresh(place.tenant_id, session.id, family, fresh)
+    family = sessions.family_half(text)
+    text = sessions.write_refresh(place.tenant_id, session.id, family, fresh)
     granted = Granted(account.id, session.id, scopes)
     return Outcome(_write(app, granted, text, signs=signs, place=place, now=tx.now))
 

@@ -12,7 +12,7 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from serai.contexts.identity.contract import CustomerRegistered, TokensView
+from serai.contexts.identity.contract import TokensView
 from serai.contexts.identity.contract.passkeys import OriginUnknown
 from serai.contexts.identity.contract.providers import (
     TRY_S,
@@ -24,6 +24,7 @@ from serai.contexts.identity.contract.providers import (
 )
 from serai.contexts.identity.handlers.desk import Desk, Turnstile
 from serai.contexts.identity.handlers.factors import check
+from serai.contexts.identity.handlers.proving import announce_customer
 from serai.contexts.identity.handlers.signing_in import address_buckets, open_session
 from serai.contexts.identity.model import providers as model
 from serai.contexts.identity.model import roles
@@ -191,8 +192,7 @@ async def _find_account(
         rests = await desk.accounts.insert(account, tx=tx)
         if rests is None:
             raise AccountNotLinked("there is an account with your address: begin anew")
-        event = CustomerRegistered(account.id, rests.email, rests.name)
-        tx.announce(tenant_id, event, command.cause)
+        announce_customer(account, rests, command.cause, by="provider", tx=tx)
     else:
         locked = await desk.accounts.lock(tenant_id, there.id, tx=tx)
         if locked is None or locked.suspended_at is not None:

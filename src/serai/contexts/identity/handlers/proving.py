@@ -25,6 +25,7 @@ from serai.contexts.identity.model.throttle import Allowance
 from serai.contexts.identity.model.tokens import MailPurpose
 from serai.contexts.identity.ports import ACCOUNT, MailToken, SealedAddress
 from serai.kernel import ids
+from serai.kernel.actor import Actor
 from serai.kernel.changes import describe
 from serai.kernel.db import Tx
 from serai.kernel.events import Cause
@@ -43,6 +44,8 @@ class Register(msgspec.Struct, frozen=True):
     email: str
     name: str
     password: str
+    shop: str
+    """The name or host that she knows the tenant by: no password is made of it."""
     address: str | None
     cause: Cause
 
@@ -63,7 +66,7 @@ async def request_registration(command: Register, *, desk: Desk, home: Home) -> 
     Whether there is an account already is not looked at, so nothing can tell it.
     """
     tenant_id = command.tenant_id
-    fault = passwords.find_fault(command.password, email=command.email)
+    fault = passwords.find_fault(command.password, email=command.email, shop=command.shop)
     if fault is not None:
         raise fault
     async with desk.open(home, tenant_id) as tx:
@@ -79,10 +82,28 @@ async def request_registration(command: Register, *, desk: Desk, home: Home) -> 
 
 
 async def confirm_registration(
-    tenant_id: UUID, text: str, *, desk: Desk, home: Home, cause: Cause
-) -> AccountView:
-    """The account of whoever read the mail; refuses a second one for the same address."""
+    tenant_id: UUID, text: str, password: str, *, desk: Desk, home: Home, cause: Cause
+) -> AccountView:  # fmt: skip
+    """The account of whoever read the mail; refuses a second one for the same address.
+
+    Whoever registered must be who read it, so the password is asked for: mails of several
+    registrations look alike, and one of them may be of someone who waits for her to follow it.
+    """
     token_id = await _read_text(tenant_id, text, desk=desk)
+    async with desk.open(home, tenant_id) as tx:
+        begun = await desk.sessions.read_mail_token(
+            tenant_id, token_id, "registration", now=tx.now, tx=tx
+        )
+        if begun is None:
+            raise _unfit()
+        # The tries of this mail: nobody else can use them up.
+        bucket = throttle.bucket_of("registration", str(token_id))
+        await desk.spend(tenant_id, {bucket: throttle.LOGINS_OF_ACCOUNT}, tx=tx)
+    if not await desk.hashing.verify(begun.password_hash, passwords.normalize(password)):
+        raise WrongCredentials(
+            "this is not the password of the registration that this mail is about: follow the mail "
+            "of your own"
+        )
     async with desk.open(home, tenant_id) as tx:
         token = await desk.sessions.use_mail_token(
             tenant_id, token_id, "registration", now=tx.now, tx=tx
@@ -98,9 +119,22 @@ async def confirm_registration(
             raise AccountExists(
                 "there is an account with this address: sign in, or reset its password"
             )
-        event = CustomerRegistered(account.id, rests.email, rests.name)
-        tx.announce(tenant_id, event, cause)
+        announce_customer(account, rests, cause, by="password", tx=tx)
     return accounts.view_of(account)
+
+
+def announce_customer(
+    account: Account, rests: SealedAddress, cause: Cause, *, by: str, tx: Tx
+) -> None:
+    """Says that there is a customer who was none before; it was she who did it."""
+    herself = msgspec.structs.replace(
+        cause, actor=Actor(account.kind, account.id, cause.actor.address)
+    )
+    event = CustomerRegistered(account.id, rests.email, rests.name)
+    tx.announce(account.tenant_id, event, cause)
+    told = {**accounts.trace_of(account), "by": by}
+    change = describe("identity.customer_registered", ("account", account.id), herself, after=told)
+    tx.record(account.tenant_id, change)
 
 
 async def request_reset(command: RequestReset, *, desk: Desk, home: Home) -> None:
@@ -124,7 +158,7 @@ async def request_reset(command: RequestReset, *, desk: Desk, home: Home) -> Non
 
 
 async def reset_password(
-    tenant_id: UUID, text: str, password: str, *, desk: Desk, home: Home, cause: Cause
+    tenant_id: UUID, text: str, password: str, *, shop: str, desk: Desk, home: Home, cause: Cause
 ) -> None:
     """A new password for whoever read the mail; every session of the account ends."""
     token_id = await _read_text(tenant_id, text, desk=desk)
@@ -134,7 +168,7 @@ async def reset_password(
         )
     if token is None or token.account_id is None:
         raise _unfit()
-    fault = passwords.find_fault(password, email=token.email)
+    fault = passwords.find_fault(password, email=token.email, shop=shop)
     if fault is not None:
         raise fault
     hashed = await desk.hashing.hash(passwords.normalize(password))
@@ -151,7 +185,7 @@ async def reset_password(
 
 async def change_password(
     tenant_id: UUID, account_id: UUID, session_id: UUID, *, current: str, password: str,
-    address: str | None, desk: Desk, home: Home, cause: Cause,
+    shop: str, address: str | None, desk: Desk, home: Home, cause: Cause,
 ) -> None:  # fmt: skip
     """A new password for who knows the old one; her other sessions end."""
     async with desk.open(home, tenant_id) as tx:
@@ -160,7 +194,7 @@ async def change_password(
             raise WrongCredentials("the password is wrong")
         wanted = login_buckets(desk, account.kind, account.email, address)
         await desk.spend(tenant_id, wanted, tx=tx)
-    fault = passwords.find_fault(password, email=account.email)
+    fault = passwords.find_fault(password, email=account.email, shop=shop)
     if fault is not None:
         raise fault
     if not await desk.hashing.verify(account.password_hash, passwords.normalize(current)):

@@ -1,78 +1,78 @@
 """Which passwords will not do: too short, too long, known to everybody, or told by the address.
 
-Length comes first (NIST SP 800-63B): no letters, digits or signs are asked for. The list of what
-everybody tries is made here, of the words that such passwords are made of and of the ways in which
-people lengthen them.
+Length comes first (NIST SP 800-63B): no letters, digits or signs are asked for. A password is read
+as whoever guesses it would write it: as few words, walks over the keys, numbers and signs as it can
+be made of. One of few such pieces is among those that are tried first, however long it is.
 """
 
 import re
 import unicodedata
-from itertools import chain
+from collections.abc import Iterable
+from itertools import pairwise
 from typing import Final
 
 from serai.contexts.identity.contract import PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN, PasswordUnfit
+from serai.contexts.identity.model.familiar import FILLERS, WORDS
 
 OWN_REST_MIN: Final = 6
 """Characters that must be left of a password when the address is taken out of it."""
-PERIOD_MAX: Final = 4
+PERIOD_MAX: Final = 6
 """A password that repeats so few characters over and over is no longer than these."""
+PIECES_MIN: Final = 4.0
+"""What a password must cost whoever puts it together: three words and a little more."""
+EDGE_MAX: Final = 3
+"""Signs before and after a password that do not make it another one."""
+WALK_MIN: Final = 3
+"""Keys that make a walk."""
+SIGN_COST: Final = 0.5
+FILLER_COST: Final = 0.5
+OWN_COST: Final = 0.5
+"""Of a word of her own address, or of the shop's name."""
+OWN_CHARS_MAX: Final = 64
+NUMBER_COST: Final = 1.0
+DATE_COST: Final = 1.5
+DATE_DIGITS_MAX: Final = 8
+YEAR_DIGITS_MAX: Final = 4
 _REST_MIN: Final = 4
-"""Characters beside a known word that make it another password, if they are no usual ending."""
+"""Characters that a part of an address must have to be told by it."""
 
-_WORDS: Final = tuple(
-    """
-    password passwort passwd pass parola contrasena motdepasse wachtwoord senha haslo salasana
-    admin administrator root user guest login welcome willkommen bienvenue hello hallo letmein
-    changeme secret geheim default master system server computer internet network office company
-    test testing tester temp temporary demo example sample shop store market customer
-    qwerty qwertz azerty qwertyuiop qwertzuiop azertyuiop asdfghjkl asdfgh zxcvbnm yxcvbnm
-    qazwsx qazwsxedc onetwothree abcdef abcdefgh abcdefghij abcabc
-    iloveyou ichliebedich jetaime tequiero loveyou lovely love darling sweetheart honey baby angel
-    princess prince queen king sunshine rainbow flower butterfly dragon monkey tiger lion panda
-    eagle dolphin wolf bear puppy kitty kitten chocolate cookie banana orange cherry strawberry
-    peanut pepper ginger summer winter spring autumn sommer fruehling herbst january february march
-    april june july august september october november december monday tuesday wednesday thursday
-    friday saturday sunday football fussball baseball basketball soccer hockey tennis golf liverpool
-    arsenal chelsea barcelona realmadrid juventus bayern batman superman spiderman starwars pokemon
-    minecraft matrix naruto gandalf mickey michael michelle jennifer jessica ashley andrew daniel
-    thomas charlie george jordan anthony robert william nicole samantha amanda joshua matthew
-    diamond silver golden purple yellow black white green orange freedom liberty america england
-    london paris berlin newyork california texas canada mexico germany deutschland france espana
-    trustno whatever nothing forever family friends friend mother father brother sister computer
-    samsung iphone google facebook amazon apple windows linux android microsoft
-    hunter ranger soldier warrior killer shadow phantom ninja mustang ferrari porsche mercedes
-    harley corvette yankees cowboys lakers steelers jesus christ blessed heaven church
-    """.split()  # noqa: SIM905 - a list of words is read as text
+_EDGE: Final = re.compile(r"^[\W_]+|[\W_]+$")
+_KNOWN: Final = frozenset(word for word in WORDS if len(word) >= WALK_MIN)
+_KNOWN_EITHER_WAY: Final = _KNOWN | {word[::-1] for word in _KNOWN}
+_WORD_CHARS_MAX: Final = max(map(len, _KNOWN))
+_KEYBOARDS: Final = (
+    ("1234567890-=", "qwertyuiop[]", "asdfghjkl;'", "zxcvbnm,./"),
+    ("1234567890ß", "qwertzuiopü+", "asdfghjklöä#", "yxcvbnm,.-"),
+    ("1234567890", "azertyuiop^$", "qsdfghjklmù*", "wxcvbn,;:!"),
 )
-_ENDINGS: Final = (
-    "", "1", "12", "123", "1234", "12345", "123456", "1234567", "12345678", "123456789",
-    "1234567890", "0", "00", "000", "007", "01", "11", "111", "1111", "22", "69", "77", "88", "99",
-    "321", "4321", "54321", "666", "777", "999", "abc", "qwe", "!", "!!", "!!!", "?", ".", "*", "#",
+_UNSHIFTED: Final = str.maketrans('!@#$%^&*()_+{}:"<>?~', "1234567890-=[];',./`")
+_DISGUISES: Final = (
+    str.maketrans("01345$@!789", "oleassaitbg"), str.maketrans("01345$@!|", "oieassaii"),
 )  # fmt: skip
-_ROWS: Final = (
-    "1234567890", "qwertyuiop", "qwertzuiop", "azertyuiop", "asdfghjkl", "zxcvbnm", "yxcvbnm",
-    "abcdefghijklmnopqrstuvwxyz", "qazwsxedcrfvtgbyhnujmikolp", "1qaz2wsx3edc4rfv5tgb6yhn7ujm",
-    "1q2w3e4r5t6y7u8i9o0p", "q1w2e3r4t5y6u7i8o9p0", "a1b2c3d4e5f6g7h8i9j0",
-)  # fmt: skip
-_DISGUISES: Final = str.maketrans("01345$@!7", "oleassait")
-_EDGE: Final = re.compile(r"^[\W\d_]+|[\W\d_]+$")
 
 
-def _list_common() -> frozenset[str]:
-    """The known words and their doubles, with every usual ending, where that is long enough."""
-    stems = {*_WORDS, *(word + word for word in _WORDS), *(f"my{word}" for word in _WORDS)}
-    made = (stem + ending for stem in stems for ending in _ENDINGS)
-    years = (stem + str(year) for stem in _WORDS for year in range(1980, 2031))
-    return frozenset(text for text in chain(made, years) if len(text) >= PASSWORD_CHARS_MIN)
+def _list_steps() -> frozenset[tuple[str, str]]:
+    """Pairs of keys that lie beside each other on a keyboard, or follow in the alphabet."""
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    steps = {*pairwise(letters), *pairwise(letters[::-1]), *pairwise("9876543210")}
+    for rows in _KEYBOARDS:
+        at = {
+            key: (row, column) for row, keys in enumerate(rows) for column, key in enumerate(keys)
+        }
+        steps |= {
+            (one, other)
+            for one, (row, column) in at.items()
+            for other, (other_row, other_column) in at.items()
+            if abs(row - other_row) <= 1 and abs(column - other_column) <= 1
+        }
+    return frozenset(steps)
 
 
-COMMON: Final = _list_common()
-"""Some thousand passwords that everybody tries first, in small letters."""
-_KNOWN: Final = frozenset(_WORDS)
+_STEPS: Final = _list_steps()
 
 
-def find_fault(password: str, *, email: str) -> PasswordUnfit | None:
-    """Why a password will not do for the account of an address."""
+def find_fault(password: str, *, email: str, shop: str) -> PasswordUnfit | None:
+    """Why a password will not do for the account of an address at a shop of this name or host."""
     if len(password) < PASSWORD_CHARS_MIN:
         return PasswordUnfit(
             f"a password has at least {PASSWORD_CHARS_MIN} characters; a few words make a good one",
@@ -82,11 +82,13 @@ def find_fault(password: str, *, email: str) -> PasswordUnfit | None:
         return PasswordUnfit(
             f"a password has at most {PASSWORD_CHARS_MAX} characters", reason="too_long"
         )
-    folded = normalize(password).casefold()
-    if _is_common(folded):
+    folded = normalize(password).casefold()[:PASSWORD_CHARS_MAX]
+    if _is_common(folded, ()):
         return PasswordUnfit("this is one of the passwords that are tried first", reason="common")
-    if _is_told_by(folded, email):
+    if _is_told_by(folded, email) or _is_common(folded, _parts_of(email)):
         return PasswordUnfit("this password is made of the address", reason="address")
+    if _is_common(folded, _parts_of(email) | _parts_of(shop)):
+        return PasswordUnfit("this password is made of the shop's name", reason="shop")
     return None
 
 
@@ -95,38 +97,97 @@ def normalize(password: str) -> str:
     return unicodedata.normalize("NFKC", password)
 
 
-def _is_common(folded: str) -> bool:
-    if any(_is_repeated(folded, period) for period in range(1, PERIOD_MAX + 1)):
-        return True
-    plain = folded.translate(_DISGUISES)
-    for text in (folded, folded[::-1], plain):
-        if text in COMMON or _is_walk(text):
-            return True
-        stem = _EDGE.sub("", text)
-        if stem in _KNOWN or (not stem and _is_counted(text)):
-            return True
-    # A known word with a usual ending, in disguise: the ending is not to be read as letters.
-    stem = _EDGE.sub("", folded).translate(_DISGUISES)
-    return stem in _KNOWN or any(
-        stem.startswith(word) and len(stem) - len(word) < _REST_MIN for word in _LONG_WORDS
+def _is_common(folded: str, own: Iterable[str]) -> bool:
+    parts = frozenset(own)
+    core = _EDGE.sub("", folded)
+    return _is_made_up(folded, parts) or (
+        0 < len(folded) - len(core) <= EDGE_MAX and _is_made_up(core, parts)
     )
 
 
-_LONG_WORDS: Final = tuple(word for word in _WORDS if len(word) >= 8)  # noqa: PLR2004 - a long word
+def _is_made_up(folded: str, own: frozenset[str]) -> bool:
+    """Whether it is made of too few pieces."""
+    unit = _unit_of(folded)
+    if len(unit) <= PERIOD_MAX or _is_counted(folded):
+        return True
+    unshifted = unit.translate(_UNSHIFTED)
+    walks = max(_walks_of(unit), _walks_of(unshifted), key=_walked)
+    if _walked(walks) >= len(unit) - 1 or _is_two_walks(unshifted):
+        return True
+    return _cost_of(unit, walks, own) < PIECES_MIN
 
 
-def _is_repeated(text: str, period: int) -> bool:
-    return text == (text[:period] * (len(text) // period + 1))[: len(text)]
+def _unit_of(text: str) -> str:
+    """What a text repeats, to its end or cut off there; itself where it repeats nothing."""
+    for period in range(1, len(text) // 2 + 1):
+        if text == (text[:period] * (len(text) // period + 1))[: len(text)]:
+            return text[:period]
+    return text
 
 
-def _is_walk(text: str) -> bool:
-    """Whether it goes along a row of keys or the alphabet, either way, round and round."""
-    return any(text in row * 3 or text[::-1] in row * 3 for row in _ROWS)
+def _walks_of(text: str) -> list[int]:
+    """The lengths of the walks that a text is made of, one after the other."""
+    walks = [1]
+    for step in pairwise(text):
+        if step in _STEPS or step[0] == step[1]:
+            walks[-1] += 1
+        else:
+            walks.append(1)
+    return walks
+
+
+def _walked(walks: list[int]) -> int:
+    """Characters in walks that are worth the name."""
+    return sum(length for length in walks if length >= WALK_MIN)
+
+
+def _is_two_walks(text: str) -> bool:
+    """Whether two walks take turns: 1a2s3d4f5g."""
+    return all(len(_walks_of(text[start::2])) == 1 for start in (0, 1))
+
+
+def _cost_of(text: str, walks: list[int], own: frozenset[str]) -> float:
+    """How many pieces the text takes at least; a letter that belongs to none is one too."""
+    longest = max(_WORD_CHARS_MAX, *map(len, own)) if own else _WORD_CHARS_MAX
+    plain = [text, *(text.translate(disguise) for disguise in _DISGUISES)]
+    walk_ends = [end for length in walks for end in range(length, 0, -1)]
+    costs = [0.0] * (len(text) + 1)
+    for at in range(len(text) - 1, -1, -1):
+        best = costs[at + 1] + (1.0 if text[at].isalnum() else SIGN_COST)
+        # A walk may be left at any key: what follows may be a word that goes on beside it.
+        for length in range(WALK_MIN, walk_ends[at] + 1):
+            best = min(best, 1.0 + costs[at + length])
+        for length in range(WALK_MIN, min(longest, len(text) - at) + 1):
+            spelt = {one[at : at + length] for one in plain}
+            if not own.isdisjoint(spelt):
+                best = min(best, OWN_COST + costs[at + length])
+            elif not _KNOWN_EITHER_WAY.isdisjoint(spelt):
+                best = min(best, 1.0 + costs[at + length])
+        for filler in FILLERS:
+            if text.startswith(filler, at):
+                best = min(best, FILLER_COST + costs[at + len(filler)])
+        digits = 0
+        while (
+            at + digits < len(text) and digits < DATE_DIGITS_MAX and text[at + digits].isdecimal()
+        ):
+            digits += 1
+            cost = NUMBER_COST if digits <= YEAR_DIGITS_MAX else DATE_COST
+            best = min(best, cost + costs[at + digits])
+        costs[at] = best
+    return costs[0]
 
 
 def _is_counted(text: str) -> bool:
     """Whether it is digits and signs only, of few kinds: a date, a number, a row of zeros."""
+    if any(character.isalpha() for character in text):
+        return False
     return len(set(text)) <= 5 or (text.isdecimal() and len(text) <= 12)  # noqa: PLR2004 - see above
+
+
+def _parts_of(name: str) -> set[str]:
+    """The words of an address, or of a name."""
+    parts = re.split(r"[\W\d_]+", name.casefold())
+    return {part for part in parts if WALK_MIN <= len(part) <= OWN_CHARS_MAX}
 
 
 def _is_told_by(folded: str, email: str) -> bool:

@@ -37,6 +37,16 @@ class Apps(Protocol):
         """Writes an app down, whose tenant's apps are locked."""
         ...
 
+    async def delete(self, tenant_id: UUID, app_id: UUID, *, tx: Tx) -> None:
+        """Deletes an app, whose tenant's apps are locked."""
+        ...
+
+    async def delete_consents(
+        self, tenant_id: UUID, app_id: UUID, *, after: UUID, limit: int, tx: Tx
+    ) -> UUID | None:
+        """Deletes what accounts with ids above `after` let an app do; the last of them."""
+        ...
+
     async def find_live(
         self, tenant_id: UUID, claims: Claims, *, now: datetime, tx: Tx
     ) -> LiveSession | None:

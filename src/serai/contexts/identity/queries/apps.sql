@@ -30,6 +30,23 @@ SET name = $3, redirect_uris = $4, grants = $5, scopes = $6, secret = $7, old_se
   old_secret_until = $9, version = $10, disabled_at = $11, post_logout_redirect_uris = $12
 WHERE tenant_id = $1 AND id = $2;
 
+-- name: delete_app
+-- Deletes an app, whose tenant's apps are locked.
+DELETE FROM {identity}.apps WHERE tenant_id = $1 AND id = $2;
+
+-- name: delete_consents_of_app
+-- Deletes a chunk of what accounts have let an app do that is gone, and tells the last of them.
+WITH gone AS (
+  SELECT tenant_id, account_id, app_id FROM {identity}.consents
+  WHERE tenant_id = $1 AND app_id = $2 AND account_id > $3
+  ORDER BY tenant_id, account_id, app_id LIMIT $4 FOR UPDATE
+), deleted AS (
+  DELETE FROM {identity}.consents c USING gone g
+  WHERE c.tenant_id = g.tenant_id AND c.account_id = g.account_id AND c.app_id = g.app_id
+  RETURNING c.account_id
+)
+SELECT account_id FROM deleted ORDER BY account_id DESC LIMIT 1;
+
 -- name: is_revoked
 -- Tells whether a token of an app that came by itself was revoked.
 SELECT EXISTS (

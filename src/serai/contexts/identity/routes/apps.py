@@ -125,7 +125,17 @@ def app_routes(provider: Provider) -> list[Any]:
         view = await apps.change_app(command, provider=provider, home=who.home)
         return send_view(view, version=view.version)
 
-    return [list_apps, show_app, change_app]
+    @delete("/v1/apps/{app_id:uuid}", guards=writes, status_code=204, tags=TAGS,
+            summary="Delete an app")  # fmt: skip
+    async def delete_app(request: Request[Any, Any, Any], app_id: FromPath[UUID]) -> None:
+        """One that is disabled, with all that customers let it do. There is no way back."""
+        who = principal_of(request)
+        await apps.delete_app(
+            who.tenant_id, app_id, held=who.scopes, cause=cause_of(request), provider=provider,
+            home=who.home,
+        )  # fmt: skip
+
+    return [list_apps, show_app, change_app, delete_app]
 
 
 def secret_routes(provider: Provider) -> list[Any]:

@@ -24,6 +24,7 @@ from serai.contexts.identity.routes.edge import (
     TenantName,
     VerificationBody,
     address_of,
+    shop_of,
 )
 from serai.kernel.failure import NotFound
 from serai.kernel.web import OPEN, answer_with, cause_of, json_body, send
@@ -88,7 +89,7 @@ def registering_routes(desk: Desk, lobby: Lobby) -> list[Any]:
         """
         tenant_id, home = await lobby.find(request, tenant)
         command = Register(
-            tenant_id, data.email, data.name, data.password, address_of(request),
+            tenant_id, data.email, data.name, data.password, shop_of(request), address_of(request),
             cause_of(request),
         )  # fmt: skip
         await proving.request_registration(command, desk=desk, home=home)
@@ -99,10 +100,14 @@ def registering_routes(desk: Desk, lobby: Lobby) -> list[Any]:
     async def verify_customer(
         request: Request[Any, Any, Any], data: JSONBody[VerificationBody], tenant: TenantName = None
     ) -> Response[bytes]:
-        """The token from the mail makes the account; after that the password signs in."""
+        """The token from the mail makes the account; after that the password signs in.
+
+        It takes the password that was chosen with it: by a registration of someone else, with the
+        address of who reads the mail, no account is made.
+        """
         tenant_id, home = await lobby.find(request, tenant)
         view = await proving.confirm_registration(
-            tenant_id, data.token, desk=desk, home=home, cause=cause_of(request)
+            tenant_id, data.token, data.password, desk=desk, home=home, cause=cause_of(request)
         )
         return send(answer_with(view, status=201, location=f"/v1/customers/{view.id}"))
 
@@ -128,8 +133,9 @@ def registering_routes(desk: Desk, lobby: Lobby) -> list[Any]:
         """The token from the mail sets a password, once; every session of the account ends."""
         tenant_id, home = await lobby.find_unproven(request, tenant)
         await proving.reset_password(
-            tenant_id, data.token, data.password, desk=desk, home=home, cause=cause_of(request)
-        )
+            tenant_id, data.token, data.password, shop=shop_of(request), desk=desk, home=home,
+            cause=cause_of(request),
+        )  # fmt: skip
 
     return [register_customer, verify_customer, request_reset, confirm_reset]
 

@@ -91,9 +91,10 @@ class CustomerBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class VerificationBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The token from the mail."""
+    """The token from the mail, and the password that was chosen at its registration."""
 
     token: Secret
+    password: Secret
 
 
 class ResetBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -182,6 +183,11 @@ def signed_in(request: Request[Any, Any, Any]) -> SignedIn:
 def address_of(request: Request[Any, Any, Any]) -> str | None:
     """The network address of the peer, as far as it is known."""
     return None if request.client is None else request.client.host
+
+
+def shop_of(request: Request[Any, Any, Any]) -> str:
+    """The name by which a request calls the shop, else the host that it is asked at."""
+    return request.headers.get(TENANT_HEADER) or request.headers.get("host") or ""
 
 
 def refuse_nothing_to_change(*values: object) -> None:

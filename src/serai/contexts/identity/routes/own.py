@@ -17,6 +17,7 @@ from serai.contexts.identity.routes.edge import (
     OwnPasswordBody,
     address_of,
     refusal,
+    shop_of,
     signed_in,
 )
 from serai.kernel.conditions import Ways
@@ -55,8 +56,8 @@ def own_account_routes(desk: Desk) -> list[Any]:
         who = signed_in(request)
         await proving.change_password(
             who.tenant_id, who.actor.id, who.session_id, current=data.current_password,
-            password=data.password, address=address_of(request), desk=desk, home=who.home,
-            cause=cause_of(request),
+            password=data.password, shop=shop_of(request), address=address_of(request), desk=desk,
+            home=who.home, cause=cause_of(request),
         )  # fmt: skip
 
     return [show_me, change_password]

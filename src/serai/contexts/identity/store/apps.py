@@ -43,6 +43,17 @@ class PostgresApps:
             app.version, app.disabled_at, list(app.post_logout_redirect_uris),
         )  # fmt: skip
 
+    async def delete(self, tenant_id: UUID, app_id: UUID, *, tx: Tx) -> None:
+        await tx.execute(SQL.delete_app, tenant_id, app_id)
+
+    async def delete_consents(
+        self, tenant_id: UUID, app_id: UUID, *, after: UUID, limit: int, tx: Tx
+    ) -> UUID | None:
+        last: UUID | None = await tx.fetchval(
+            SQL.delete_consents_of_app, tenant_id, app_id, after, limit
+        )
+        return last
+
     async def find_live(
         self, tenant_id: UUID, claims: Claims, *, now: datetime, tx: Tx
     ) -> LiveSession | None:

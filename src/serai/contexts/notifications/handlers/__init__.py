@@ -23,6 +23,7 @@ from serai.contexts.notifications.handlers.sending import (
     prune_old,
     send_due,
 )
+from serai.contexts.notifications.handlers.trusting import check_words
 
 __all__ = [
     "AWAY_AFTER",
@@ -33,6 +34,7 @@ __all__ = [
     "SEND_CHUNK",
     "ReplaceTemplate",
     "ResendMessage",
+    "check_words",
     "hear_order_cancelled",
     "hear_order_confirmed",
     "hear_refund_settled",

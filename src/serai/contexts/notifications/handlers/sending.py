@@ -11,6 +11,7 @@ from serai.contexts.identity.contract import (
     MailTokens,
 )
 from serai.contexts.notifications.contract import ACCOUNT_KINDS, Kind
+from serai.contexts.notifications.handlers.trusting import keep_trusted
 from serai.contexts.notifications.model import mails, messages, templates
 from serai.contexts.notifications.model.mails import Mail, Sender
 from serai.contexts.notifications.model.messages import Message, Outcome, Settled
@@ -20,6 +21,7 @@ from serai.contexts.notifications.ports import (
     Mailer,
     Messages,
     OldMessages,
+    Places,
     Templates,
 )
 from serai.kernel.clock import Clock
@@ -66,6 +68,7 @@ async def send_due(
     mailer: Mailer,
     sender: Sender,
     tokens: MailTokens,
+    places: Places,
 ) -> Round:
     """Sends what is due in a home: one chunk of messages for each TENANTS_MAX tenants.
 
@@ -86,6 +89,7 @@ async def send_due(
             known = await words.find(wanted, is_locked=False, tx=tx) if wanted else {}
         if not claimed:
             continue
+        known = await keep_trusted(known, words=words, places=places)
         secrets = await _write_tokens(claimed, tokens=tokens)
         outcomes = await _send(
             claimed, known, secrets, mailer=mailer, sender=sender, now=clock.now()

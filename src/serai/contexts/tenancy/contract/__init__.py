@@ -73,7 +73,7 @@ class UnknownScope(Unprocessable):
 
 
 class ScopeNotHeld(Refused):
-    """A key cannot give another key what it may not do itself."""
+    """A key cannot give another key, or take from it, what it may not do itself."""
 
     status = 403
 
@@ -159,6 +159,8 @@ class RevokeKey(msgspec.Struct, frozen=True):
 
     tenant_id: UUID
     key_id: UUID
+    held: frozenset[str] | None
+    """The scopes of whoever ends it; None for the operator, who may end any."""
     cause: Cause
 
 

@@ -185,7 +185,10 @@ class Register:
     async def revoke_key(self, tenant_id: UUID, key_id: UUID) -> None:
         async with self._database.transaction(DIRECTORY, (tenant_id,)) as tx:
             [ended] = await handlers.revoke_keys(
-                [RevokeKey(tenant_id, key_id, _cause())], tx=tx, now=tx.now, tenants=self._tenants
+                [RevokeKey(tenant_id, key_id, None, _cause())],
+                tx=tx,
+                now=tx.now,
+                tenants=self._tenants,
             )
             _or_raise(ended)
 
