@@ -98,7 +98,16 @@ async def test_an_export_tells_each_of_them_without_what_lets_anyone_in(
     hers = {what: fact for (context, what), fact in facts.items() if context == "identity"}
     assert {what: set(fact) - {"what"} for what, fact in hers.items()} == {
         "account": {"id", "email", "name", "roles", "created_at", "has_password", "suspended_at"},
-        "session": {"id", "app_id", "created_at", "used_at", "expires_at", "ended_at", "reason"},
+        "session": {
+            "id",
+            "app_id",
+            "created_at",
+            "used_at",
+            "expires_at",
+            "factor_at",
+            "ended_at",
+            "reason",
+        },
         "passkey": {"id", "name", "rp_id", "is_backed_up", "created_at", "used_at"},
         "provider_link": {"provider", "issuer", "subject", "created_at"},
         "app_consent": {"app_id", "name", "scopes", "given_at"},
