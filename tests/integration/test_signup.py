@@ -21,7 +21,7 @@ from tests.integration.house import House
 from tests.integration.identity_shop import PASSWORD, code_of
 
 EMAIL = "owner@example.com"
-QUICK = {"argon2_memory_kib": 8192, "argon2_passes": 1}
+QUICK: dict[str, Any] = {"argon2_memory_kib": 8192, "argon2_passes": 1}
 
 
 class Door:

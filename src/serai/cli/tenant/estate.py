@@ -25,7 +25,6 @@ MODE: Final = 0o600
 SETTLE_S: Final = 2.0
 """How long an erasure waits for what was at work when it began."""
 PASSES_MAX: Final = 30
-DIRECTORY: Final = "tenancy.tenants"
 TAIL_BYTES: Final = 64 * 1024 * 1024
 
 
@@ -68,7 +67,8 @@ async def export(house: Composition, tenant: Standing, file: Path, *, is_quiet: 
     if await asyncio.to_thread(file.exists):
         raise Failure(f"{file} is there already; remove it or choose another name")
     handle, last, rows = await asyncio.to_thread(_reopen, part, tenant)
-    places = [(home, table) for home, table, _ in await _places(house, tenant)]
+    everywhere = await _tables(house, tenant)
+    places = [(home, table) for home, tables in everywhere.items() for table in tables]
     names = [(home.name, table) for home, table in places]
     start = 0 if last is None else names.index((last.home, last.table))
     try:
@@ -97,12 +97,12 @@ async def erase(
     """Deletes every row, pass after pass until one finds nothing; then the certificate, then it."""
     if tenant.state != "erasing":
         await house.tenancy.change_state(tenant.id, "erasing")
-    # The directory's row goes last: as long as it is there, a killed erasure can be gone on with.
-    spared = {DIRECTORY, estate.ERASURES}
-    everywhere = await _places(house, tenant)
-    kept = sorted({table for _, table, is_erasable in everywhere if not is_erasable})
-    places = [(home, table) for home, table, is_erasable in everywhere
-              if is_erasable and table not in spared]  # fmt: skip
+    everywhere = await _tables(house, tenant)
+    kept = sorted(
+        {t for tables in everywhere.values() for t, erasable in tables.items() if not erasable}
+    )
+    places = [(home, table) for home, tables in everywhere.items()
+              for table in estate.in_order_of_erasure(tables)]  # fmt: skip
     places.sort(key=lambda p: p[1] not in estate.FIRST)
     with Progress(console=err, transient=True, disable=is_quiet) as progress:
         for number in range(PASSES_MAX):
@@ -143,13 +143,11 @@ def _homes(tenant: Standing) -> list[Home]:
     return list(dict.fromkeys((POOLED, tenant.home)))
 
 
-async def _places(house: Composition, tenant: Standing) -> list[tuple[Home, str, bool]]:
+async def _tables(house: Composition, tenant: Standing) -> dict[Home, dict[str, bool]]:
     schemas = [package.rsplit(".", 1)[-1] for package in PACKAGES]
-    return [
-        (home, table, is_erasable)
-        for home in _homes(tenant)
-        for table, is_erasable in (await estate.list_tables(house.database, home, schemas)).items()
-    ]
+    return {
+        home: await estate.list_tables(house.database, home, schemas) for home in _homes(tenant)
+    }
 
 
 def _quote(text: str) -> str:
