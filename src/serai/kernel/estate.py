@@ -12,10 +12,13 @@ import asyncpg
 
 from serai.kernel import queries
 from serai.kernel.db import Database
+from serai.kernel.seals.opening import Opening
 from serai.kernel.tenant import DIRECTORY, POOLED, Home
 
 EXPORT_CHUNK: Final = 500
 ERASE_CHUNK: Final = 2_000
+ANSWERS: Final = "kernel.idempotency_keys"
+KEYS: Final = "kernel.data_keys"
 ERASURES: Final = "kernel.erasures"
 FIRST: Final = ("kernel.flows", "kernel.outbox", "kernel.dead_letters")
 """Erased before all else: what is left of them would make workers write new rows."""
@@ -45,19 +48,33 @@ def in_order_of_erasure(tables: Mapping[str, bool]) -> list[str]:
 
 
 async def read_rows(
-    database: Database, home: Home, tenant_id: UUID, table: str, *, after: str | None = None
+    database: Database, home: Home, tenant_id: UUID, table: str
 ) -> AsyncIterator[str]:
-    """A tenant's rows of a table as JSON, in the order of its key, from after `after` on."""
+    """A tenant's rows of a table as JSON, in the order of its key."""
+    async for chunk in read_chunks(database, home, tenant_id, table):
+        for line in chunk:
+            yield line
+
+
+async def read_chunks(
+    database: Database, home: Home, tenant_id: UUID, table: str, *, after: str | None = None,
+    opening: Opening | None = None,
+) -> AsyncIterator[list[str]]:  # fmt: skip
+    """The same from after `after` on, some at a time; opened by `opening`, else as they rest."""
     while True:
         async with database.transaction(home, (tenant_id,), is_report=True) as tx:
             rows = await tx.fetch(
                 _SQL.list_rows_after, home.prefix + table, tenant_id, after, EXPORT_CHUNK
             )
-        for row in rows:
-            yield row["line"]
-        if len(rows) < EXPORT_CHUNK:
+            lines = [row["line"] for row in rows]
+            if opening is not None:
+                open_lines = opening.open_answers if table == ANSWERS else opening.open_rows
+                lines = await open_lines(lines, tx=tx)
+        if lines:
+            yield lines
+        if len(lines) < EXPORT_CHUNK:
             return
-        after = rows[-1]["line"]
+        after = lines[-1]
 
 
 async def erase_table(database: Database, home: Home, tenant_id: UUID, table: str) -> int:
