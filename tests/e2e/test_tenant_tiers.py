@@ -65,10 +65,13 @@ def test_a_tenant_is_made_exported_and_erased(
     done = run("tenant", "export", name, "all.jsonl", "--json")
     assert done.code == 0, done.err
     head, *lines = [json.loads(line) for line in (tmp_path / "all.jsonl").read_text().splitlines()]
-    assert (head["format"], head["tenant_id"]) == ("serai.tenant/1", tenant_id)
+    assert (head["format"], head["tenant_id"]) == ("serai.tenant/2", tenant_id)
     assert {row["row"]["tenant_id"] for row in lines} == {tenant_id}
     assert len(lines) == done.document["rows"]
     assert {"tenancy.tenants", "tenancy.api_keys", "kernel.outbox"} <= {x["table"] for x in lines}
+    assert head["sealed"] is False
+    assert "in clear" in done.err
+    assert "kernel.data_keys" not in {x["table"] for x in lines}
     assert (tmp_path / "all.jsonl").stat().st_mode & 0o077 == 0
 
     assert run("tenant", "erase", name, "--confirm", "another", "--json").code == 2
@@ -92,12 +95,19 @@ def test_an_interrupted_export_goes_on_after_its_last_whole_line(
     assert run("tenant", "export", name, "whole.jsonl").code == 0
     whole = (tmp_path / "whole.jsonl").read_bytes()
     lines = whole.splitlines(keepends=True)
-    for cut in (0, 1, 3, len(lines)):
+    for cut in (2, 3, len(lines)):
         part = b"".join(lines[:cut]) + (lines[cut][:9] if cut < len(lines) else b"")
         (tmp_path / "again.jsonl.part").write_bytes(part)
         assert run("tenant", "export", name, "again.jsonl").code == 0
         assert (tmp_path / "again.jsonl").read_bytes() == whole
         (tmp_path / "again.jsonl").unlink()
+    # One that is begun anew is in the trail once more.
+    (tmp_path / "again.jsonl.part").write_bytes(lines[0][:9])
+    assert run("tenant", "export", name, "again.jsonl").code == 0
+    anew = (tmp_path / "again.jsonl").read_bytes().splitlines(keepends=True)
+    assert set(lines) < set(anew)
+    (told,) = set(anew) - set(lines)
+    assert b"tenancy.tenant_exported" in told
 
 
 def test_a_home_that_is_half_made_is_finished(

@@ -9,7 +9,6 @@ from serai.contexts.billing.store import PostgresBooks
 from serai.contexts.identity.store.apps import PostgresApps
 from serai.contexts.payments.gateways import sandbox_cards as cards
 from serai.kernel import ids
-from serai.kernel.tenant import POOLED
 from tests.integration.audited_shop import Asked, AuditedShop, Scenario
 from tests.integration.identity_shop import NEXT_PASSWORD, PASSWORD
 from tests.integration.openid_house import CLIENT, SECRET, run_liar
@@ -270,7 +269,7 @@ async def delete_consent(shop: AuditedShop) -> Asked:
     account_id, headers = await _customer(shop)
     app_id = await _made(shop)
     tenant_id = shop.house.tenant
-    async with shop.house.database.transaction(POOLED, (tenant_id,)) as tx:
+    async with shop.house.database.transaction(shop.house.home, (tenant_id,)) as tx:
         await PostgresApps().save_consent(
             tenant_id, UUID(account_id), UUID(app_id), ["openid"], now=tx.now, tx=tx
         )
@@ -299,7 +298,7 @@ async def delete_domain(shop: AuditedShop) -> Asked:
 
 async def put_card(shop: AuditedShop) -> Asked:
     # It is there where a tenant once had a plan; how it gets one is tested in test_billing.py.
-    async with shop.house.database.transaction(POOLED, (shop.house.tenant,)) as tx:
+    async with shop.house.database.transaction(shop.house.home, (shop.house.tenant,)) as tx:
         await PostgresBooks().open_account(shop.house.tenant, "UTC", tx=tx)
     shop.secrets.append(cards.NO_FUNDS)
     return "/v1/billing/card", {"card": cards.NO_FUNDS}, {}

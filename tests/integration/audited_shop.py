@@ -16,7 +16,7 @@ from serai.contexts.payments.gateways import sandbox_cards as cards
 from serai.contexts.tenancy.contract import SCOPES
 from serai.kernel import ids
 from serai.kernel.db import Database
-from serai.kernel.tenant import POOLED
+from serai.kernel.tenant import DIRECTORY, POOLED, Home
 from serai.roles.api import build_app
 from serai.settings import Settings
 from tests.integration.dns_zone import Zone, serve_zone
@@ -75,16 +75,39 @@ class AuditedShop:
     async def rest(self) -> None:
         """Lets the house come to rest, and the log's horizon pass what was written."""
         for _ in range(RESTS_MAX):
+            before = await self._log()
             await self.house.rest()
+            if (before["above"], before) != (0, await self._log()):
+                # Some other transaction of the server runs; what is above it is not readable yet.
+                await asyncio.sleep(0.005)
+                continue
             waiting = await self.house.rows(
                 "SELECT 1 FROM kernel.outbox o WHERE o.topic = 'audit' AND NOT EXISTS "
                 "(SELECT 1 FROM kernel.inbox i WHERE i.event_id = o.event_id)"
             )
-            if not waiting:
+            if not waiting and await self._has_heard_the_directory():
                 return
-            # Some other transaction of the server runs; what is above it is not readable yet.
             await asyncio.sleep(0.02)
         raise AssertionError("the audit trail does not take in what was recorded")
+
+    async def _log(self) -> dict[str, Any]:
+        """How many events there are, and how many of them nobody can read yet."""
+        (counts,) = await self.house.rows(
+            "SELECT count(*) AS events, count(*) FILTER "
+            "(WHERE xid >= pg_snapshot_xmin(pg_current_snapshot())) AS above FROM kernel.outbox"
+        )
+        return counts
+
+    async def _has_heard_the_directory(self) -> bool:
+        """Whether what was changed in the directory has come to the tenant's home."""
+        if self.house.home == POOLED:
+            return True
+        async with self.house.database.transaction(DIRECTORY, (self.house.tenant,)) as tx:
+            events = await tx.connection.fetch(
+                "SELECT event_id FROM kernel.outbox WHERE topic = 'audit'"
+            )
+        heard = await self.house.rows("SELECT event_id FROM kernel.inbox")
+        return {row["event_id"] for row in events} <= {row["event_id"] for row in heard}
 
     async def entries(self, **query: Any) -> list[dict[str, Any]]:
         """The newest entries that a query finds."""
@@ -100,11 +123,17 @@ def _encode(body: Any) -> bytes:
     return json.dumps(body).encode()
 
 
-async def open_shop(database: Database, folder: Path) -> AsyncIterator[AuditedShop]:
+async def open_shop(
+    database: Database, folder: Path, home: Home = POOLED
+) -> AsyncIterator[AuditedShop]:
     """A shop with goods on its shelves."""
     zone = Zone()
     with serve_zone(zone) as port:
-        house = await House(database, folder, dns_servers=f"127.0.0.1#{port}").open()
+        house = House(
+            database, folder, home=home, dns_servers=f"127.0.0.1#{port}", argon2_memory_kib=8192,
+            argon2_passes=1,
+        )  # fmt: skip
+        await house.open()
         await house.offer("tent", "lamp")
         await house.receive(tent=50, lamp=50)
         issued = await house.composition.tenancy.create_key(
@@ -115,9 +144,11 @@ async def open_shop(database: Database, folder: Path) -> AsyncIterator[AuditedSh
         async with httpx.AsyncClient(transport=transport, base_url="http://shop") as http:
             shop = AuditedShop(house, http, issued.key, issued.id)
             shop.zone = zone
-            async with shop.stack:
-                yield shop
-        await house.composition.close()
+            try:
+                async with shop.stack:
+                    yield shop
+            finally:
+                await house.composition.close()
 
 
 async def verdict_of(shop: AuditedShop, held: HeadView | None = None) -> Verified:
@@ -302,9 +333,10 @@ async def post_resend(shop: AuditedShop) -> Asked:
     paid = await _paid(shop)
     found = await shop.do("GET", f"/v1/notifications?order_id={paid['id']}")
     message = found["items"][0]["id"]
-    async with shop.house.database.transaction(POOLED, (shop.house.tenant,)) as tx:
+    async with shop.house.database.transaction(shop.house.home, (shop.house.tenant,)) as tx:
         await tx.connection.execute(
-            "UPDATE notifications.messages SET status = 'failed' WHERE id = $1", UUID(message)
+            f"UPDATE {tx.prefix}notifications.messages SET status = 'failed' WHERE id = $1",
+            UUID(message),
         )
     return f"/v1/notifications/{message}/resend", None, {}
 

@@ -1,6 +1,7 @@
 """The whole house in one process on a real PostgreSQL, driven step by step until it rests."""
 
 import asyncio
+import re
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -25,20 +26,28 @@ from serai.kernel.idempotency import Claim
 from serai.kernel.leases import Membership
 from serai.kernel.log.postgres import Wake
 from serai.kernel.module import Finding
-from serai.kernel.tenant import POOLED
+from serai.kernel.tenant import POOLED, Home
 from serai.kernel.workers import Workers
 from serai.roles.composition import Composition, compose
+from serai.roles.schemas import PACKAGES
 from serai.settings import Settings
 
 ROUNDS_MAX = 200
 QUICK: dict[str, Any] = {"argon2_memory_kib": 8192, "argon2_passes": 1}
 """A hash that is quick to make, which is what tests can bear."""
+FORWARDERS = {"audit"}
+"""Groups that run in the directory for a tenant elsewhere: what each meets it sends on."""
+SCHEMAS = re.compile(rf"\b({'|'.join(name.rsplit('.', 1)[-1] for name in PACKAGES)})\.(?=\w)")
 
 
 class House:
     """Places orders through the real batches; the real consumers carry them to their end."""
 
-    def __init__(self, database: Database, folder: Path, **given: Any) -> None:
+    def __init__(
+        self, database: Database, folder: Path, *, home: Home = POOLED, **given: Any
+    ) -> None:
+        self.home = home
+        """Where its tenant lives; the home has been made."""
         self.clock = ManualClock(datetime(2026, 11, 21, 12, 0, tzinfo=UTC))
         database.clock = self.clock
         self.database = database
@@ -49,7 +58,7 @@ class House:
             clock=self.clock,
         )
         self.batches = {batch.name: batch for batch in self.composition.batches}
-        self._runners: dict[str, GroupRunner] = {}
+        self._runners: dict[tuple[Home, str], GroupRunner] = {}
         self._workers = Workers(
             database=database, homes=self.composition.homes, consumers=(),
             timers=self.composition.timers,
@@ -57,28 +66,38 @@ class House:
 
     async def open(self) -> "House":
         """Makes a tenant and takes every partition of every group."""
-        issued = await self.composition.tenancy.create_tenant("house", scopes=SCOPES)
+        issued = await self.composition.tenancy.create_tenant(
+            "house", scopes=SCOPES, home=self.home
+        )
         self.tenant = issued.tenant.id
+        # What is changed in the directory is announced there, wherever the tenant lives.
+        for home in dict.fromkeys((POOLED, self.home)):
+            await self._take_partitions(home)
+        return self
+
+    async def _take_partitions(self, home: Home) -> None:
         worker = ids.new_id()
         groups = {
             c.group: sorted({type_of(m).topic for m in c.hears}) for c in self.composition.consumers
         }
-        membership = Membership(self.database, POOLED, worker, groups)
+        if home != self.home:
+            groups = {group: topics for group, topics in groups.items() if group in FORWARDERS}
+        membership = Membership(self.database, home, worker, groups)
         await membership.ensure()
         await membership.beat()
-        self._runners = {
-            consumer.group: GroupRunner(
-                consumer, database=self.database, home=POOLED, worker=worker,
+        for consumer in self.composition.consumers:
+            if consumer.group not in groups:
+                continue
+            self._runners[home, consumer.group] = GroupRunner(
+                consumer, database=self.database, home=home, worker=worker,
                 membership=membership, wake=Wake(self.database),
-            )
-            for consumer in self.composition.consumers
-        }  # fmt: skip
-        return self
+                homes=self.composition.homes,
+            )  # fmt: skip
 
     async def rest(self, *, without: Collection[str] = ()) -> None:
         """Runs consumers until none has anything to do; groups named `without` stay behind."""
-        assert set(without) <= set(self._runners)
-        running = [runner for group, runner in self._runners.items() if group not in without]
+        assert set(without) <= {group for _, group in self._runners}
+        running = [r for (_, group), r in self._runners.items() if group not in without]
         for _ in range(ROUNDS_MAX):
             counts = [(await runner.step())[0] for runner in running]
             if not any(counts):
@@ -87,9 +106,9 @@ class House:
 
     async def ring(self) -> None:
         """Rings the timers that are due, then lets the house come to rest."""
-        due = await self._workers.find_due(POOLED)
+        due = await self._workers.find_due(self.home)
         for flow in {instance.flow for instance in due}:
-            await self._workers.ring(POOLED, flow, [i for i in due if i.flow == flow])
+            await self._workers.ring(self.home, flow, [i for i in due if i.flow == flow])
         await self.rest()
 
     async def retry_parked(self) -> None:
@@ -114,7 +133,7 @@ class House:
         """Receives units by SKU."""
         moves = tuple(Move("receipt", sku, "main", n, "receipt") for sku, n in units.items())
         command = MoveStock(self.tenant, moves, Cause(ids.new_id()))
-        await self.batches["inventory.move_stock"].submit(command, home=POOLED)
+        await self.batches["inventory.move_stock"].submit(command, home=self.home)
 
     async def place(
         self, *lines: tuple[str, int], card: str | None = sandbox_cards.APPROVED,
@@ -128,16 +147,17 @@ class House:
             card, is_capture_manual, "buyer@example.com", None, None, Cause(ids.new_id()),
         )  # fmt: skip
         claim = Claim(order_id.hex, order_id.bytes)
-        await self.batches["orders.place_orders"].submit(command, home=POOLED, claim=claim)
+        await self.batches["orders.place_orders"].submit(command, home=self.home, claim=claim)
         return order_id
 
     async def submit(self, batch: str, command: Any) -> Any:
         """Hands any command to its batch."""
-        return await self.batches[batch].submit(command, home=POOLED)
+        return await self.batches[batch].submit(command, home=self.home)
 
     async def rows(self, text: str, *args: Any) -> list[dict[str, Any]]:
         """What the tenant's own transaction reads."""
-        async with self.database.transaction(POOLED, (self.tenant,), is_report=True) as tx:
+        text = SCHEMAS.sub(rf"{self.home.prefix}\1.", text)
+        async with self.database.transaction(self.home, (self.tenant,), is_report=True) as tx:
             return [dict(row) for row in await tx.connection.fetch(text, *args)]
 
     async def order(self, order_id: UUID) -> dict[str, Any]:
@@ -158,7 +178,7 @@ class House:
         """What `serai check` would say of the tenant."""
         found: list[Finding] = []
         for _, check in self.composition.checks():
-            async with self.database.transaction(POOLED, (self.tenant,), is_report=True) as tx:
+            async with self.database.transaction(self.home, (self.tenant,), is_report=True) as tx:
                 found.extend(await check.run(tx, self.tenant))
         return found
 

@@ -141,7 +141,7 @@ async def test_usage_is_counted_once_however_often_it_is_told(office: Office) ->
             "UPDATE kernel.positions SET xid = '0', seq = 0 WHERE group_name = 'billing'"
         )
     # A worker that has just started knows no more than what is written there.
-    runner = office.house._runners["billing"]  # noqa: SLF001
+    runner = office.house._runners[POOLED, "billing"]  # noqa: SLF001
     runner._fences = {}  # noqa: SLF001
     handled, *_ = await runner.step()
     assert handled == 4

@@ -2,19 +2,20 @@
 
 import json
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-from serai.contexts.tenancy.contract import SCOPES
+from serai.contexts.tenancy.contract import SCOPES, Tier
 from serai.kernel import estate, ids
-from serai.kernel.db import Database
+from serai.kernel.embedded import EmbeddedPostgres
 from serai.kernel.tenant import POOLED
 from tests.integration import audited_people, audited_shop
-from tests.integration.audited_shop import AuditedShop, open_shop
+from tests.integration.audited_shop import AuditedShop
 from tests.integration.test_homes import SCHEMAS, TOLD_BY_ID, UUIDS
+from tests.integration.tiered_shop import TIERS, Ground
 
 SCENARIOS = {**audited_shop.SCENARIOS, **audited_people.SCENARIOS}
 ASKED_MIN = 40
@@ -30,18 +31,28 @@ class Asked(NamedTuple):
     headers: Mapping[str, str]
 
 
+class Question(NamedTuple):
+    """What is there, asked as a stranger, and the same about what is not there."""
+
+    route: tuple[str, str]
+    asked: Asked
+    other: Asked
+    names: dict[str, str]
+
+
 @pytest.fixture
-async def shop(database: Database, tmp_path: Path) -> AsyncIterator[AuditedShop]:
-    async for opened in open_shop(database, tmp_path):
-        yield opened
+def ground(postgres: EmbeddedPostgres, database_name: str, template: str, tmp_path: Path) -> Ground:
+    return Ground(postgres, database_name, template, tmp_path)
 
 
 async def everything(shop: AuditedShop) -> list[str]:
-    """Every row of the shop's tenant."""
+    """Every row of the shop's tenant, in its home and in the directory."""
+    database = shop.house.database
     return [
         f"{table} {row}"
-        for table in await estate.list_tables(shop.house.database, POOLED, SCHEMAS)
-        async for row in estate.read_rows(shop.house.database, POOLED, shop.house.tenant, table)
+        for home in dict.fromkeys((POOLED, shop.house.home))
+        for table in await estate.list_tables(database, home, SCHEMAS)
+        async for row in estate.read_rows(database, home, shop.house.tenant, table)
     ]
 
 
@@ -69,48 +80,67 @@ async def tell(shop: AuditedShop, asked: Asked, key: str) -> tuple[int, str]:
     return answer.status_code, TOLD_BY_ID.sub("", answer.text)
 
 
-async def find_difference(shop: AuditedShop, route: tuple[str, str], key: str) -> str | None:
-    """Asks a route as a stranger about what is there and about what is not; "" where it is alike.
-
-    None where the question names nothing of the tenant.
-    """
-    path, body, headers = await SCENARIOS[route](shop)
-    if isinstance(body, bytes):
-        return None
-    text = "" if body is None else json.dumps(body)
+async def prepare(shop: AuditedShop) -> list[Question]:
+    """What each writing route may be asked in earnest that names something of the tenant."""
+    asked = {}
+    for route, ask in sorted(SCENARIOS.items()):
+        path, body, headers = await ask(shop)
+        if not isinstance(body, bytes):
+            text = "" if body is None else json.dumps(body)
+            asked[route] = Asked(route[0], path, text, headers)
     rows = await shop.house.rows("SELECT sku FROM catalog.variants")
-    asked = Asked(route[0], path, text, headers)
-    other, names = made_up(asked, sorted(row["sku"] for row in rows))
-    if not names:
-        return None
-    await shop.rest()
-    before = await everything(shop)
-    got = await tell(shop, asked, key)
-    told = await tell(shop, other._replace(headers=headers), key)
+    skus = sorted(row["sku"] for row in rows)
+    questions = []
+    for route, about in asked.items():
+        other, names = made_up(about, skus)
+        if names:
+            other = other._replace(headers=about.headers)
+            questions.append(Question(route, about, other, names))
+    return questions
+
+
+async def find_difference(shop: AuditedShop, question: Question, key: str) -> str | None:
+    """How a stranger is answered otherwise about what is there than about what is not."""
+    got = await tell(shop, question.asked, key)
+    told = await tell(shop, question.other, key)
     if got[0] != told[0]:
-        return f"{route}: {got} where {told} is told of what is not there"
-    if got[0] >= 400 and swap(got[1], names) != swap(told[1], names):
-        return f"{route}: {got}, {told}"
-    await shop.rest()
-    changed = set(before).symmetric_difference(await everything(shop))
-    return f"{route}: wrote {sorted(changed)}" if changed else ""
+        return f"{question.route}: {got} where {told} is told of what is not there"
+    if got[0] >= 400 and swap(got[1], question.names) != swap(told[1], question.names):
+        return f"{question.route}: {got}, {told}"
+    return None
 
 
 async def add_stranger(shop: AuditedShop) -> str:
-    """Another tenant's key that may do everything there."""
-    issued = await shop.house.composition.tenancy.create_tenant("stranger", scopes=SCOPES)
+    """Another tenant's key that may do everything there; it lives in the same home if it can."""
+    home = shop.house.home
+    issued = await shop.house.composition.tenancy.create_tenant(
+        "stranger", scopes=SCOPES, home=home
+    )
     return str(issued.key.key)
 
 
-async def test_what_is_another_s_is_answered_as_what_is_not_there(shop: AuditedShop) -> None:
-    stranger = await add_stranger(shop)
-    found = {route: await find_difference(shop, route, stranger) for route in sorted(SCENARIOS)}
-    asked = [difference for difference in found.values() if difference is not None]
-    assert [difference for difference in asked if difference] == []
-    assert len(asked) >= ASKED_MIN
+@pytest.mark.parametrize("tier", TIERS)
+async def test_what_is_another_s_is_answered_as_what_is_not_there(
+    ground: Ground, tier: Tier
+) -> None:
+    async with ground.open_shop(tier) as shop:
+        stranger = await add_stranger(shop)
+        questions = await prepare(shop)
+        assert len(questions) >= ASKED_MIN
+        await shop.rest()
+        before = await everything(shop)
+        found = [await find_difference(shop, question, stranger) for question in questions]
+        assert [difference for difference in found if difference] == []
+        await shop.rest()
+        changed = set(before).symmetric_difference(await everything(shop))
+        assert sorted(changed) == [], "nothing of the other was written"
 
 
-async def test_who_may_see_it_is_answered_otherwise(shop: AuditedShop) -> None:
-    routes = [route for route in sorted(SCENARIOS) if route[1].startswith("/v1/products/{")]
-    for route in routes[:3]:
-        assert await find_difference(shop, route, shop.key), route
+@pytest.mark.parametrize("tier", TIERS)
+async def test_who_may_see_it_is_answered_otherwise(ground: Ground, tier: Tier) -> None:
+    async with ground.open_shop(tier) as shop:
+        questions = await prepare(shop)
+        of_products = [q for q in questions if q.route[1].startswith("/v1/products/{")]
+        assert len(of_products) >= 3
+        for question in of_products[:3]:
+            assert await find_difference(shop, question, shop.key), question.route

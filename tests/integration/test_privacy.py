@@ -85,7 +85,7 @@ async def test_who_is_erased_is_in_no_dump_and_no_older_copy(
     assert present["identity.accounts"] == []
     assert [row["email"] is None for row in present["orders.orders"]].count(True) == 2
     assert {row["customer"] for row in present["orders.orders"]} == {None}
-    assert len(present["notifications.contacts"]) == 1
+    assert len([row for row in present["notifications.contacts"] if row["email"]]) == 1
     (row,) = present["privacy.erasures"]
     assert (row["keys_erased"], row["finished_at"] is not None) == (1, True)
     answer = await shop.send("GET", "/v1/me", **headers)

@@ -8,9 +8,11 @@ from rich.progress import Progress
 from rich.table import Column, Table
 
 from serai import settings
-from serai.cli.console import FAILED, AsJson, err, out, print_json, run_async, say
+from serai.cli.console import FAILED, AsJson, err, out, plain, print_json, run_async, say
 from serai.cli.inside import find_tenants, go_inside
 from serai.contexts.tenancy.contract import TenantView
+from serai.kernel import wall
+from serai.kernel.tenant import MAIN
 from serai.roles.composition import Composition
 
 app = typer.Typer(add_completion=False)
@@ -41,6 +43,8 @@ class Report(msgspec.Struct, frozen=True):
     is_clean: bool
     tenants: int
     checks: list[Outcome]
+    warnings: list[str] = []
+    """What breaks no invariant and should not stay so."""
 
 
 @app.command(
@@ -68,7 +72,10 @@ def check(
 async def _run(name: str | None, *, is_quiet: bool) -> Report:
     async with go_inside(settings.load()) as house:
         tenants = await find_tenants(house, name)
-        return await check_tenants(house, tenants, is_quiet=is_quiet)
+        report = await check_tenants(house, tenants, is_quiet=is_quiet)
+        names = {(await house.homes.home_of(tenant.id)).database for tenant in tenants}
+        movable = await wall.find_movable(house.database, names | {MAIN})
+        return msgspec.structs.replace(report, warnings=[wall.warn(name) for name in movable])
 
 
 async def check_tenants(house: Composition, tenants: list[TenantView], *, is_quiet: bool) -> Report:
@@ -105,5 +112,7 @@ def _show(report: Report) -> None:
             say(f"{outcome.check}  {violation.tenant}: {violation.detail}")
         if len(outcome.violations) > SHOWN_MAX:
             say(f"... and {len(outcome.violations) - SHOWN_MAX} more; --json has them all")
+    for warning in report.warnings:
+        err.print(f"[yellow]{plain(warning)}")
     tenants = "1 tenant" if report.tenants == 1 else f"{report.tenants} tenants"
     say(f"{tenants} checked: {'all is well.' if report.is_clean else 'something is wrong.'}")

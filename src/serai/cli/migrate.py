@@ -24,6 +24,7 @@ from serai.cli.console import (
     say,
 )
 from serai.cli.installation import reach_databases
+from serai.kernel import wall
 from serai.kernel.migrate import Migration, Status
 from serai.kernel.tenant import MAIN
 from serai.roles.migrate import (
@@ -116,8 +117,12 @@ def _show_homes(homes: list[HomeOutcome]) -> None:
 async def _bring_up(phase: Phase, *, is_quiet: bool) -> tuple[list[Migration], list[HomeOutcome]]:
     async with reach_databases(settings.load(), may_create=True) as databases:
         with _progress("Migrating", is_quiet=is_quiet) as told:
-            done = await bring_up(databases.owner.url_of(MAIN), phase=phase.value)
-            return done, await bring_up_homes(databases, phase=phase.value, told=told)
+            url = databases.owner.url_of(MAIN)
+            done = await bring_up(url, phase=phase.value)
+            homes = await bring_up_homes(databases, phase=phase.value, told=told)
+        if await wall.is_movable_at(url):
+            err.print(f"[yellow]{plain(wall.warn(MAIN))}")
+        return done, homes
 
 
 async def _tell_status(*, is_quiet: bool) -> tuple[list[Status], list[HomeOutcome]]:

@@ -164,10 +164,7 @@ class Sweeper:
         if not found:
             return 0
         tables = await estate.list_tables(database, home, self._schemas)
-        erasable = [name for name, is_erasable in tables.items() if is_erasable]
-        # The directory's row goes last, so that a sweep that was killed is gone on with.
-        erasable = [t for t in erasable if t not in {"tenancy.tenants", estate.ERASURES}]
-        erasable.sort(key=lambda table: table not in estate.FIRST)
+        erasable = estate.in_order_of_erasure(tables)
         swept = 0
         for tenant_id in found:
             if await _erase(database, home, tenant_id, erasable):

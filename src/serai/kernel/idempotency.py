@@ -108,6 +108,16 @@ async def store_answers(answers: Sequence[tuple[Owned, Answer]], *, tx: Tx) -> N
     )
 
 
+def read_answer(raw: bytes) -> Answer:
+    """An answer as it rests."""
+    return _decoder.decode(raw)
+
+
+def write_answer(answer: Answer) -> bytes:
+    """An answer as it may rest."""
+    return _encoder.encode(answer)
+
+
 async def release_keys(claims: Sequence[Owned], *, tx: Tx) -> None:
     """Gives back keys under which nothing was done."""
     await tx.execute(

@@ -28,6 +28,8 @@ class Step(msgspec.Struct, frozen=True):
 
     count: int
     after: UUID | None
+    orders: Sequence[UUID] = ()
+    """Orders that were hers until this step: what others know of them goes with it."""
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -70,15 +72,19 @@ class Personal(Protocol):
 
 
 class OfOrders(Protocol):
-    """What a context knows about orders, for the export of whose they are; it names nobody."""
+    """What a context knows about orders, for the export and the erasure of whose they are."""
 
     @property
     def holds(self) -> str:
-        """What it is called in an export."""
+        """What it is called in an export and on a certificate."""
         ...
 
     async def tell_of(
         self, tenant_id: UUID, orders: Sequence[UUID], *, tx: Any
     ) -> list[dict[str, Any]]:
         """What is known about some orders; part of the given transaction."""
+        ...
+
+    async def erase_of(self, tenant_id: UUID, orders: Sequence[UUID], *, tx: Any) -> int:
+        """Takes out what it knows about people by their orders; how many rows."""
         ...

@@ -161,7 +161,11 @@ def compose(settings: Settings, database: Database, *, clock: Clock | None = Non
     ]
     privacy = privacy_module.build(
         s, people=identity.offers, keys=seals, knowing=knowing,
-        of_orders=[m.of_orders for m in (payments, shipping, returns) if m.of_orders is not None],
+        of_orders=[
+            module.of_orders
+            for module in (payments, shipping, returns, notifications)
+            if module.of_orders is not None
+        ],
     )  # fmt: skip
     contexts = (
         tenancy, identity, catalog, inventory, orders, payments, shipping, returns, notifications,

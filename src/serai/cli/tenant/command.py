@@ -127,13 +127,23 @@ def resume(name: Name, as_json: AsJson = False) -> None:
 def export(
     name: Name,
     file: Annotated[Path, typer.Argument(help="Where to; what an interrupted one left goes on.")],
+    sealed: Annotated[
+        bool, typer.Option(help="Leave names and addresses sealed: only here can they be opened.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write everything of a tenant to a file, a JSON line for each row. It holds personal data.
+    """Write everything of a tenant to a file, a JSON line for each row, in clear.
 
+    It holds names and addresses that anyone can read who has the file; the audit trail tells of it.
     Suspend the tenant first, and let its orders end, for a copy of one moment.
     """
-    told = run_async(_export(name, file, is_quiet=as_json))
+    if not sealed:
+        err.print(f"[yellow]{file} will hold names and addresses in clear: guard it, or --sealed")
+    told = run_async(_export(name, file, is_sealed=sealed, is_quiet=as_json))
+    if told.left_sealed:
+        err.print(
+            f"[yellow]{told.left_sealed} values look sealed and open nowhere; left as they are"
+        )
     if as_json:
         print_json(told)
     else:
@@ -211,9 +221,10 @@ async def _change_state(name: str, state: str) -> Standing:
         return changed
 
 
-async def _export(name: str, file: Path, *, is_quiet: bool) -> estate.Exported:
+async def _export(name: str, file: Path, *, is_sealed: bool, is_quiet: bool) -> estate.Exported:
     async with go_inside(settings.load()) as house:
-        return await estate.export(house, await _find(house, name), file, is_quiet=is_quiet)
+        tenant = await _find(house, name)
+        return await estate.export(house, tenant, file, is_sealed=is_sealed, is_quiet=is_quiet)
 
 
 async def _erase(name: str, place: Path, *, is_quiet: bool) -> estate.Certificate:

@@ -14,18 +14,29 @@ import msgspec
 from rich.progress import Progress
 
 from serai.cli.console import Failure, err
+from serai.contexts.identity import contract as identity
+from serai.contexts.orders.contract import ORDER_EMAIL
 from serai.contexts.tenancy.contract import Standing
-from serai.kernel import estate
+from serai.kernel import estate, idempotency, ids
+from serai.kernel.actor import operator
+from serai.kernel.changes import describe
+from serai.kernel.events import Cause
+from serai.kernel.failure import Unavailable
+from serai.kernel.seals.opening import Opening
 from serai.kernel.tenant import POOLED, Home
 from serai.roles.composition import Composition
 from serai.roles.schemas import PACKAGES
 
-FORMAT: Final = "serai.tenant/1"
+FORMAT: Final = "serai.tenant/2"
+PLACES: Final = (
+    ORDER_EMAIL, identity.ACCOUNT_EMAIL, identity.ACCOUNT_NAME, identity.MAILED_EMAIL,
+    identity.MAILED_NAME, idempotency.PLACE,
+)  # fmt: skip
+"""What values are sealed for: an export looks which it is."""
 MODE: Final = 0o600
 SETTLE_S: Final = 2.0
 """How long an erasure waits for what was at work when it began."""
 PASSES_MAX: Final = 30
-DIRECTORY: Final = "tenancy.tenants"
 TAIL_BYTES: Final = 64 * 1024 * 1024
 
 
@@ -36,6 +47,9 @@ class Exported(msgspec.Struct, frozen=True):
     tenant: str
     tables: int
     rows: int
+    is_sealed: bool
+    left_sealed: int
+    """Values that look sealed and open nowhere: they were changed, or moved in the database."""
 
 
 class Certificate(msgspec.Struct, frozen=True):
@@ -50,7 +64,7 @@ class Certificate(msgspec.Struct, frozen=True):
     tables: dict[str, int]
     rows: int
     kept: list[str]
-    """Tables whose rows stay: those of the audit trail, which holds nothing personal."""
+    """Tables whose rows stay: those of the audit trail, which holds ids and network addresses."""
     digest: str = ""
 
 
@@ -62,13 +76,24 @@ class Line(msgspec.Struct, frozen=True):
     row: msgspec.Raw
 
 
-async def export(house: Composition, tenant: Standing, file: Path, *, is_quiet: bool) -> Exported:
-    """Writes every row; goes on after the last whole line that an interrupted export left."""
+async def export(
+    house: Composition, tenant: Standing, file: Path, *, is_sealed: bool, is_quiet: bool
+) -> Exported:
+    """Writes every row; goes on after the last whole line that an interrupted export left.
+
+    What is personal is opened by the keys that this process has, unless it is to stay sealed.
+    """
     part = file.with_name(f"{file.name}.part")
     if await asyncio.to_thread(file.exists):
         raise Failure(f"{file} is there already; remove it or choose another name")
-    handle, last, rows = await asyncio.to_thread(_reopen, part, tenant)
-    places = [(home, table) for home, table, _ in await _places(house, tenant)]
+    opening = None if is_sealed else await _opening(house, tenant)
+    handle, last, rows = await asyncio.to_thread(_reopen, part, tenant, is_sealed=is_sealed)
+    if last is None:
+        await _record(house, tenant, is_sealed=is_sealed)
+    everywhere = await _tables(house, tenant)
+    # In a copy in clear there is nothing for the keys to open.
+    places = [(home, table) for home, tables in everywhere.items() for table in tables
+              if is_sealed or table != estate.KEYS]  # fmt: skip
     names = [(home.name, table) for home, table in places]
     start = 0 if last is None else names.index((last.home, last.table))
     try:
@@ -78,17 +103,38 @@ async def export(house: Composition, tenant: Standing, file: Path, *, is_quiet: 
                 progress.update(bar, description=table)
                 after = None if last is None or number else bytes(last.row).decode()
                 head = f'{{"home":{_quote(home.name)},"table":"{table}","row":'
-                async for row in estate.read_rows(
-                    house.database, home, tenant.id, table, after=after
+                async for chunk in estate.read_chunks(
+                    house.database, home, tenant.id, table, after=after, opening=opening
                 ):
-                    handle.write(f"{head}{row}}}\n".encode())
-                    rows += 1
+                    text = "".join(f"{head}{row}}}\n" for row in chunk)
+                    await asyncio.to_thread(handle.write, text.encode())
+                    rows += len(chunk)
                 progress.advance(bar)
         await asyncio.to_thread(_sync, handle)
     finally:
         handle.close()
     await asyncio.to_thread(part.replace, file)
-    return Exported(str(file), tenant.name, len(places), rows)
+    left = 0 if opening is None else opening.left
+    return Exported(str(file), tenant.name, len(places), rows, is_sealed, left)
+
+
+async def _opening(house: Composition, tenant: Standing) -> Opening:
+    """What opens the rows of a tenant; says what to do where the key is not to be had."""
+    try:
+        await house.seals.roots.refresh(house.clock.now())
+    except Unavailable as error:
+        raise Failure(f"{error.detail}; or write a copy that stays closed by --sealed") from error
+    return Opening(house.seals, tenant.id, PLACES)
+
+
+async def _record(house: Composition, tenant: Standing, *, is_sealed: bool) -> None:
+    """Puts it into the trail before the first row leaves."""
+    cause = Cause(ids.new_id(), actor=operator())
+    change = describe(
+        "tenancy.tenant_exported", ("tenant", tenant.id), cause, after={"is_sealed": is_sealed}
+    )
+    async with house.database.transaction(tenant.home, (tenant.id,)) as tx:
+        tx.record(tenant.id, change)
 
 
 async def erase(
@@ -97,12 +143,12 @@ async def erase(
     """Deletes every row, pass after pass until one finds nothing; then the certificate, then it."""
     if tenant.state != "erasing":
         await house.tenancy.change_state(tenant.id, "erasing")
-    # The directory's row goes last: as long as it is there, a killed erasure can be gone on with.
-    spared = {DIRECTORY, estate.ERASURES}
-    everywhere = await _places(house, tenant)
-    kept = sorted({table for _, table, is_erasable in everywhere if not is_erasable})
-    places = [(home, table) for home, table, is_erasable in everywhere
-              if is_erasable and table not in spared]  # fmt: skip
+    everywhere = await _tables(house, tenant)
+    kept = sorted(
+        {t for tables in everywhere.values() for t, erasable in tables.items() if not erasable}
+    )
+    places = [(home, table) for home, tables in everywhere.items()
+              for table in estate.in_order_of_erasure(tables)]  # fmt: skip
     places.sort(key=lambda p: p[1] not in estate.FIRST)
     with Progress(console=err, transient=True, disable=is_quiet) as progress:
         for number in range(PASSES_MAX):
@@ -143,22 +189,23 @@ def _homes(tenant: Standing) -> list[Home]:
     return list(dict.fromkeys((POOLED, tenant.home)))
 
 
-async def _places(house: Composition, tenant: Standing) -> list[tuple[Home, str, bool]]:
+async def _tables(house: Composition, tenant: Standing) -> dict[Home, dict[str, bool]]:
     schemas = [package.rsplit(".", 1)[-1] for package in PACKAGES]
-    return [
-        (home, table, is_erasable)
-        for home in _homes(tenant)
-        for table, is_erasable in (await estate.list_tables(house.database, home, schemas)).items()
-    ]
+    return {
+        home: await estate.list_tables(house.database, home, schemas) for home in _homes(tenant)
+    }
 
 
 def _quote(text: str) -> str:
     return msgspec.json.encode(text).decode()
 
 
-def _reopen(part: Path, tenant: Standing) -> tuple[Any, Line | None, int]:
+def _reopen(part: Path, tenant: Standing, *, is_sealed: bool) -> tuple[Any, Line | None, int]:
     """The file to go on with, its last whole line, and how many rows it has."""
-    head = {"format": FORMAT, "tenant_id": str(tenant.id), "name": tenant.name, "tier": tenant.tier}
+    head = {
+        "format": FORMAT, "tenant_id": str(tenant.id), "name": tenant.name, "tier": tenant.tier,
+        "sealed": is_sealed,
+    }  # fmt: skip
     first = msgspec.json.encode(head) + b"\n"
     handle = os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT, MODE), "r+b")
     if handle.readline() != first:

@@ -19,7 +19,12 @@ from serai.contexts.notifications.gateways.smtp import SmtpMailer, parse_smtp_ur
 from serai.contexts.notifications.model.mails import parse_sender
 from serai.contexts.notifications.model.templates import StoredWords
 from serai.contexts.notifications.ports import Addressed, Mailer
-from serai.contexts.notifications.store import PostgresMessages, PostgresPeople, PostgresTemplates
+from serai.contexts.notifications.store import (
+    MessagesOfOrders,
+    PostgresMessages,
+    PostgresPeople,
+    PostgresTemplates,
+)
 from serai.contexts.orders.contract import OrderCancelled, OrderConfirmed
 from serai.contexts.payments.contract import RefundSettled
 from serai.contexts.shipping.contract import ShipmentDispatched
@@ -78,6 +83,7 @@ def build(
         name="notifications",
         offers=queue,
         personal=PostgresPeople(),
+        of_orders=MessagesOfOrders(),
         routes=[
             *routes.message_routes(resend, s.database, queue),
             *routes.template_routes(replace, s.database, words, places),

@@ -207,6 +207,20 @@ JOIN {notifications}.messages m ON m.tenant_id = c.tenant_id AND m.order_id = c.
 WHERE c.tenant_id = $1 AND c.order_id > $2 AND c.order_id <= $3 AND starts_with(c.email, $4)
 ORDER BY c.order_id, m.id;
 
+-- name: tell_messages_of_orders
+-- Lists the messages about orders.
+SELECT m.id, m.order_id, m.kind, m.status, m.created_at, m.sent_at, c.email
+FROM {notifications}.messages m
+LEFT JOIN {notifications}.contacts c ON c.tenant_id = m.tenant_id AND c.order_id = m.order_id
+WHERE m.tenant_id = $1 AND m.order_id = ANY ($2::uuid[]) AND m.round > 0
+ORDER BY m.order_id, m.id;
+
+-- name: empty_contacts
+-- Takes the addresses of orders out, and keeps those out that are heard of later.
+INSERT INTO {notifications}.contacts (tenant_id, order_id, email, currency, total_minor)
+SELECT $1, o.order_id, '', '', 0 FROM unnest($2::uuid[]) AS o(order_id) ORDER BY o.order_id
+ON CONFLICT (tenant_id, order_id) DO UPDATE SET email = '';
+
 -- name: erase_contacts
 -- Deletes of a chunk of a tenant's contacts a person's, or all.
 WITH wanted AS (

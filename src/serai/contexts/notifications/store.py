@@ -189,19 +189,7 @@ class PostgresPeople:
         rows = await tx.fetch(
             SQL.list_messages_to_person, who.tenant_id, after, end, prefix_of(who.subject)
         )
-        emails = await tx.unseal([
-            Sealed(
-                who.tenant_id,
-                MAILED_EMAIL if row["kind"] in ACCOUNT_KINDS else ORDER_EMAIL,
-                row["email"],
-            )
-            for row in rows
-        ])  # fmt: skip
-        facts = [
-            {"what": "message", **row, "email": email}
-            for row, email in zip(rows, emails, strict=True)
-        ]
-        return Told(facts, end)
+        return Told(await _tell_messages(who.tenant_id, rows, tx=tx), end)
 
     async def erase(self, who: Somebody, *, after: UUID, tx: Tx) -> Step:
         end = await tx.fetchval(SQL.find_end_of_contacts, who.tenant_id, after, LAST, CHUNK)
@@ -239,6 +227,39 @@ class PostgresPeople:
         if end is None:
             return Step(0, None)
         return Step(await tx.execute(SQL.erase_contacts, tenant_id, after, end, None), end)
+
+
+class MessagesOfOrders:
+    """The kernel's Protocol OfOrders: a mail about her order is hers, wherever it went."""
+
+    holds = "notifications"
+
+    async def tell_of(
+        self, tenant_id: UUID, orders: Sequence[UUID], *, tx: Tx
+    ) -> list[dict[str, Any]]:
+        rows = await tx.fetch(SQL.tell_messages_of_orders, tenant_id, orders)
+        return await _tell_messages(tenant_id, rows, tx=tx)
+
+    async def erase_of(self, tenant_id: UUID, orders: Sequence[UUID], *, tx: Tx) -> int:
+        return await tx.execute(SQL.empty_contacts, tenant_id, orders)
+
+
+async def _tell_messages(
+    tenant_id: UUID, rows: Sequence[Record], *, tx: Tx
+) -> list[dict[str, Any]]:
+    """Messages as an export tells of them."""
+    emails = await tx.unseal([
+        Sealed(
+            tenant_id,
+            MAILED_EMAIL if row["kind"] in ACCOUNT_KINDS else ORDER_EMAIL,
+            row["email"] or "",
+        )
+        for row in rows
+    ])  # fmt: skip
+    return [
+        {"what": "message", **row, "email": email or None}
+        for row, email in zip(rows, emails, strict=True)
+    ]
 
 
 def _columns(stored: Sequence[StoredWords]) -> tuple[list[Any], ...]:

@@ -255,15 +255,18 @@ WHERE o.tenant_id = $1 AND o.id > $2 AND o.id <= $3 AND (o.customer = $4 OR star
 ORDER BY o.id;
 
 -- name: clear_orders_of_person
--- Takes out of those of a chunk of a tenant's orders that are a person's whose they are.
+-- Takes out of those of a chunk of a tenant's orders that are a person's whose they are, and which words
+-- she put on those that she placed by her account.
 WITH wanted AS (
   SELECT o.tenant_id, o.id FROM {orders}.orders o
   WHERE o.tenant_id = $1 AND o.id > $2 AND o.id <= $3 AND (o.customer = $4 OR starts_with(o.email, $5))
   ORDER BY o.tenant_id, o.id FOR UPDATE
 )
 UPDATE {orders}.orders o
-SET email = NULL, customer = NULL, version = o.version + 1
-FROM wanted w WHERE o.tenant_id = w.tenant_id AND o.id = w.id;
+SET email = NULL, customer = NULL, version = o.version + 1,
+    reference = CASE WHEN o.customer = $4 THEN NULL ELSE o.reference END
+FROM wanted w WHERE o.tenant_id = w.tenant_id AND o.id = w.id
+RETURNING o.id;
 
 -- name: find_end_of_old_orders
 -- Tells where a chunk of a tenant's orders below an id ends, from a place on.

@@ -261,7 +261,8 @@ class PostgresPeople:
         if end is None:
             return Step(0, None)
         found = (who.tenant_id, after, end, *_hers(who))
-        return Step(await tx.execute(SQL.clear_orders_of_person, *found), end)
+        rows = await tx.fetch(SQL.clear_orders_of_person, *found)
+        return Step(len(rows), end, [row["id"] for row in rows])
 
     async def seal_clear(self, tenants: Sequence[UUID], *, limit: int, tx: Tx) -> int:
         rows = await tx.fetch(SQL.lock_clear_orders, tenants, limit)

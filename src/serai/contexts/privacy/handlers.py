@@ -26,9 +26,11 @@ from serai.kernel.clock import Clock
 from serai.kernel.db import Database, Tx
 from serai.kernel.events import Cause
 from serai.kernel.failure import NotFound
-from serai.kernel.person import FIRST, OfOrders, Personal, Somebody
+from serai.kernel.person import FIRST, OfOrders, Personal, Somebody, Step
 from serai.kernel.tenant import Home, Homes
 
+CONSENTS: Final = "privacy"
+"""What consents are called in an export and on a certificate."""
 TENANTS_MAX: Final = 200
 """Tenants that one transaction looks at."""
 SEAL_CHUNK: Final = 500
@@ -89,16 +91,18 @@ async def export_person(
             after = part.after
     hers = [fact["id"] for facts in told.values() for fact in facts if fact["what"] == "order"]
     for other in counter.of_orders:
-        facts = told[other.holds] = []
+        facts = told.setdefault(other.holds, [])
+        known = {fact["id"] for fact in facts}
         for start in range(0, len(hers), ORDERS_MAX):
             async with counter.database.transaction(home, (who.tenant_id,)) as tx:
                 some = hers[start : start + ORDERS_MAX]
-                facts += await other.tell_of(who.tenant_id, some, tx=tx)
+                of_orders = await other.tell_of(who.tenant_id, some, tx=tx)
+            facts += [fact for fact in of_orders if fact.get("id") not in known]
     async with counter.database.transaction(home, (who.tenant_id,)) as tx:
         consents = await counter.records.list_consents(
             who.tenant_id, who.subject, limit=CONSENTS_TOLD_MAX, tx=tx
         )
-        told["privacy"] = [
+        told[CONSENTS] = [
             {"what": "consent", "purpose": c.purpose, "text_version": c.text_version,
              "is_given": c.is_given, "how": c.how, "at": c.at}
             for c in consents
@@ -153,6 +157,13 @@ async def _go_on(erasure: Erasure, *, counter: Counter, tx: Tx) -> Erasure:
         for one in counter.knowing
         if one.holds in erasure.places
     }
+    hers = [order for step in steps.values() for order in step.orders]
+    for other in counter.of_orders if hers else ():
+        step = steps.get(other.holds, Step(0, None))
+        count = await other.erase_of(who.tenant_id, hers, tx=tx)
+        steps[other.holds] = Step(step.count + count, step.after)
+    count = await counter.records.empty_consents(who.tenant_id, who.subject, tx=tx)
+    steps[CONSENTS] = Step(count, None)
     gone = await counter.keys.erase(erasure.tenant_id, [erasure.subject], tx=tx)
     after = model.advance(erasure, steps, keys_erased=gone, now=tx.now)
     await counter.records.update_erasure(after, tx=tx)

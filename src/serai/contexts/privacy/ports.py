@@ -46,6 +46,10 @@ class Records(Protocol):
         """What someone has said, newest first."""
         ...
 
+    async def empty_consents(self, tenant_id: UUID, subject: UUID, *, tx: Tx) -> int:
+        """Takes the words of someone out of her consents, which stay; how many had some."""
+        ...
+
     async def list_rules(
         self, tenants: Sequence[UUID], *, tx: Tx
     ) -> dict[tuple[UUID, str], tuple[int | None, UUID]]:

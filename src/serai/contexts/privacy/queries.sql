@@ -36,6 +36,15 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8);
 SELECT id, purpose, text_version, is_given, how, at FROM {privacy}.consents
 WHERE tenant_id = $1 AND subject = $2 ORDER BY id DESC LIMIT $3;
 
+-- name: empty_consents
+-- Says what a person has said once more, without her own words; a consent itself is never changed.
+WITH said AS (
+  DELETE FROM {privacy}.consents WHERE tenant_id = $1 AND subject = $2 AND how <> ''
+  RETURNING tenant_id, subject, id, purpose, text_version, is_given, at
+)
+INSERT INTO {privacy}.consents (tenant_id, subject, id, purpose, text_version, is_given, how, at)
+SELECT tenant_id, subject, id, purpose, text_version, is_given, '', at FROM said;
+
 -- name: list_retention_rules
 -- Lists what tenants have said of how long something is kept, and how far that was applied.
 SELECT tenant_id, name, days, place FROM {privacy}.retention_rules

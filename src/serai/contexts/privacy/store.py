@@ -58,6 +58,9 @@ class PostgresRecords:
         rows = await tx.fetch(SQL.list_consents, tenant_id, subject, limit)
         return [ConsentView(**dict(row)) for row in rows]
 
+    async def empty_consents(self, tenant_id: UUID, subject: UUID, *, tx: Tx) -> int:
+        return await tx.execute(SQL.empty_consents, tenant_id, subject)
+
     async def list_rules(
         self, tenants: Sequence[UUID], *, tx: Tx
     ) -> dict[tuple[UUID, str], tuple[int | None, UUID]]:

@@ -347,7 +347,7 @@ async def list_tables(ends: Ends, schemas: Sequence[str]) -> list[str]:
 
     The database's own catalog says it: so a new table moves along, whoever adds it.
     """
-    rows = await ends.source.fetch(_SQL.list_moved_tables, schemas)
+    rows = await ends.source.fetch(_SQL.list_tenant_tables, schemas)
     return [row["name"].removeprefix(ends.source.prefix) for row in rows]
 
 

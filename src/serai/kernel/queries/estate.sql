@@ -1,11 +1,21 @@
 -- name: list_tenant_tables
--- Lists the tables of the given schemas that hold rows of tenants, and whether we may delete there.
-SELECT n.nspname || '.' || c.relname AS name, has_table_privilege(c.oid, 'DELETE') AS is_erasable
-FROM pg_class c
-JOIN pg_namespace n ON n.oid = c.relnamespace
-JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped
-WHERE c.relkind IN ('r', 'p') AND n.nspname = ANY ($1::text[])
-ORDER BY array_position($1::text[], n.nspname::text), c.relname;
+-- Lists the tables of the given schemas that hold rows of tenants, those that others refer to first, and
+-- whether we may delete there.
+WITH RECURSIVE held AS (
+  SELECT c.oid, n.nspname || '.' || c.relname AS name, array_position($1::text[], n.nspname::text) AS place
+  FROM pg_class c
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+  JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped
+  WHERE c.relkind IN ('r', 'p') AND n.nspname = ANY ($1::text[])
+), below AS (
+  SELECT h.oid, 0 AS depth FROM held h
+  UNION ALL
+  SELECT f.conrelid, b.depth + 1 FROM below b
+  JOIN pg_constraint f ON f.confrelid = b.oid AND f.contype = 'f' AND f.conrelid <> f.confrelid
+)
+SELECT h.name, has_table_privilege(h.oid, 'DELETE') AS is_erasable
+FROM held h JOIN below b ON b.oid = h.oid
+GROUP BY h.oid, h.name, h.place ORDER BY max(b.depth), h.place, h.name;
 
 -- name: list_rows_after
 -- Lists a tenant's rows of one table as JSON, in the order of its key, from after the given row on.

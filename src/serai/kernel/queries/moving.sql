@@ -62,23 +62,6 @@ ON CONFLICT (tenant_id) DO UPDATE SET held_s = excluded.held_s, until = excluded
 -- Waits until every transaction that writes for a tenant, and was let in before, has ended.
 SELECT pg_advisory_xact_lock(20024, {kernel}.room($1));
 
--- name: list_moved_tables
--- Lists the tables of the given schemas that hold rows of tenants, those that others refer to first.
-WITH RECURSIVE held AS (
-  SELECT c.oid, n.nspname || '.' || c.relname AS name
-  FROM pg_class c
-  JOIN pg_namespace n ON n.oid = c.relnamespace
-  JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped
-  WHERE c.relkind = 'r' AND n.nspname = ANY ($1::text[])
-), below AS (
-  SELECT h.oid, 0 AS depth FROM held h
-  UNION ALL
-  SELECT f.conrelid, b.depth + 1 FROM below b
-  JOIN pg_constraint f ON f.confrelid = b.oid AND f.contype = 'f' AND f.conrelid <> f.confrelid
-)
-SELECT h.name FROM held h JOIN below b ON b.oid = h.oid
-GROUP BY h.name ORDER BY max(b.depth), h.name;
-
 -- name: watch_table
 -- Begins to note a tenant's changes in a table.
 SELECT {kernel}.watch($1::text::regclass, $2, $3);

@@ -55,3 +55,7 @@ SELECT o.event_id, o.data FROM {kernel}.outbox o
 WHERE o.tenant_id = $1 AND o.topic = $2 AND o.partition = $3 AND o.type = $4
   AND EXISTS (SELECT 1 FROM {kernel}.inbox i WHERE i.group_name = $5 AND i.event_id = o.event_id)
 ORDER BY o.xid DESC, o.seq DESC LIMIT $6;
+
+-- name: may_move_wall
+-- Tells whether the walled role may call the function that changes settings (ADR 0021).
+SELECT has_function_privilege($1::name, 'pg_catalog.set_config(text, text, boolean)', 'EXECUTE');

@@ -76,6 +76,11 @@ class Seals:
             out.append(None if key is None else sealed.reveal(key.aead, key.serial, value))
         return out
 
+    async def find_keys(self, wanted: Sequence[Whose], *, tx: Tx) -> dict[Whose, DataKey]:
+        """The keys that there are of some subjects."""
+        await self._find(wanted, tx=tx)
+        return {whose: tx.keys[whose] for whose in wanted if whose in tx.keys}
+
     async def find_subjects(self, people: Sequence[Person], *, tx: Tx) -> list[UUID]:
         strange = {(p.tenant_id, TENANT) for p in people if p.tenant_id not in self._tenants}
         if strange:
