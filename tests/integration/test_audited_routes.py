@@ -95,9 +95,7 @@ async def test_nothing_secret_or_personal_of_people_gets_into_the_trail(shop: Au
     await shop.rest()
     trail = await shop.house.rows("SELECT e::text AS line FROM audit.entries e")
     kept = "\n".join(row["line"] for row in trail)
-    assert "identity.second_factor_confirmed" in {
-        entry["action"] for entry in await shop.entries(limit=100)
-    }
+    assert "identity.second_factor_confirmed" in kept
     assert len(shop.secrets) > len(audited_people.SCENARIOS)
     assert [secret for secret in shop.secrets if secret in kept] == []
 

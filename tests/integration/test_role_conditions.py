@@ -17,7 +17,7 @@ from serai.kernel.db import Database
 from serai.roles.api import build_app
 from serai.settings import Settings
 from tests.integration.fulfilment_shop import code_of
-from tests.integration.house import House
+from tests.integration.house import QUICK, House
 
 PASSWORD = "seven brass lanterns"
 OFFICE, ELSEWHERE = "10.1.2.3", "203.0.113.9"
@@ -106,8 +106,7 @@ class World:
 
 @pytest.fixture
 async def world(database: Database, tmp_path: Path) -> AsyncIterator[World]:
-    quick = {"argon2_memory_kib": 8192, "argon2_passes": 1}
-    house = await House(database, tmp_path, **quick).open()
+    house = await House(database, tmp_path, **QUICK).open()
     await house.offer("tent")
     await house.receive(tent=1000)
     key = await house.composition.tenancy.create_key(house.tenant, label="", scopes=SCOPES)
