@@ -97,7 +97,7 @@ async def test_a_page_of_another_origin_registers_signs_in_and_orders(
         body = {"email": EMAIL, "password": PASSWORD, "name": "A Buyer"}
         asked = await front.ask(window, "POST", "/v1/customers", body, **acme)
         assert asked["status"] == 202
-        token = {"token": await front.made.mailed("registration_requested")}
+        token = {"token": await front.made.mailed("registration_requested"), "password": PASSWORD}
         shown = await front.ask(window, "POST", "/v1/customers/verifications", token, **acme)
         assert shown["status"] == 201
         known = {"email": EMAIL, "password": PASSWORD}
