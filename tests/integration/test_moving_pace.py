@@ -11,18 +11,19 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from serai.kernel import queries
+from serai.kernel import departures, queries
 from serai.kernel.moving import mover, pace
 from serai.kernel.moving.mover import REFUSED_S, Mover, Round
 from serai.kernel.moving.pace import HELD_MAX_S, HELD_MIN_S, Pace
-from serai.kernel.tenant import POOLED
+from serai.kernel.tenant import POOLED, Home
 from serai.kernel.workers import Workers
-from tests.integration.test_homes import Resident
+from tests.integration.test_homes import Installation, Resident, status
 from tests.integration.test_moving import (
     Carrier,
     _settle_at_once,  # noqa: F401 - a fixture
     databases,  # noqa: F401 - a fixture
     place,  # noqa: F401 - a fixture
+    rest,
 )
 from tests.integration.test_moving_doubts import ADD_SEVEN, carrier, write  # noqa: F401 - a fixture
 
@@ -261,18 +262,38 @@ async def test_who_writes_from_outside_is_held_up_and_nobody_else(
     where, who = carrier.place, carrier.who
     neighbour = await where.settle("pooled")
 
-    async def seconds(tenant: UUID, *, is_transport: bool = False) -> float:
+    async def seconds(tenant: UUID, *, is_from_outside: bool) -> float:
         began = time.monotonic()
-        async with where.database.transaction(POOLED, (tenant,), is_transport=is_transport):
+        async with where.database.transaction(POOLED, (tenant,), is_from_outside=is_from_outside):
             return time.monotonic() - began
 
     async with owner(carrier, who) as session:
         await session.execute(SQL.set_pace.text(""), who.id, HELD_S, 30.0)
-        assert await seconds(who.id) >= HELD_S
-        assert await seconds(who.id, is_transport=True) < HELD_S
-        assert await seconds(neighbour.id) < HELD_S
+        assert await seconds(who.id, is_from_outside=True) >= HELD_S
+        assert await seconds(who.id, is_from_outside=False) < HELD_S
+        assert await seconds(neighbour.id, is_from_outside=True) < HELD_S
+        began = time.monotonic()
+        await write(where, who)
+        assert time.monotonic() - began >= HELD_S, "a command comes from outside"
+        await consume(where, who)
         await session.execute(SQL.set_pace.text(""), who.id, HELD_S, 0.0)
-        assert await seconds(who.id) < HELD_S
+        assert await seconds(who.id, is_from_outside=True) < HELD_S
+
+
+async def consume(where: Installation, who: Resident) -> None:
+    """Consumers carry an order to its end; nothing of it waits for the mover."""
+    held: list[str] = []
+    hold_up = departures.ask_pace
+
+    def noted(wall: str, home: Home) -> str:
+        held.append(wall)
+        return hold_up(wall, home)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(departures, "ask_pace", noted)
+        await rest(where)
+    assert await status(where, who) == ["confirmed"]
+    assert held == []
 
 
 class Falling(Mover):

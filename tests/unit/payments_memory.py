@@ -168,6 +168,7 @@ class MemoryDatabase(Database):
         is_transport: bool = False,
         is_read_only: bool = False,
         is_report: bool = False,
+        is_from_outside: bool = False,
     ) -> AsyncIterator[Tx]:
         tx = Tx(None, home, self.clock.now())
         yield tx

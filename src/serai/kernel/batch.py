@@ -194,7 +194,7 @@ class Batch(Generic[C, R]):
         tenants = {item.command.tenant_id for item in items}
         settled: list[tuple[_Item[C], Answer | Exception]] = []
         again: list[_Item[C]] = []
-        async with self._database.transaction(home, tenants) as tx:
+        async with self._database.transaction(home, tenants, is_from_outside=True) as tx:
             fresh = await self._claim(items, settled, again, tx=tx)
             if fresh:
                 await self._handle(fresh, settled, tx=tx)

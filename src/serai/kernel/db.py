@@ -199,13 +199,15 @@ class Database:
         is_transport: bool = False,
         is_read_only: bool = False,
         is_report: bool = False,
+        is_from_outside: bool = False,
     ) -> AsyncIterator[Tx]:
         """One transaction that sees the rows of `tenants` only; commits when the block ends well.
 
         With `is_transport` the kernel's own tables are seen for every tenant: the log and the
-        timers carry the messages of all. With `is_report` it is read-only, sees one snapshot, and
-        the planner may scan and hash: for sums over everything a tenant has. Failures of the world
-        come out as Unavailable.
+        timers carry the messages of all. What is `is_from_outside` may have to wait as long as a
+        tenant moves, so that its mover keeps up. With `is_report` it is read-only, sees one
+        snapshot, and the planner may scan and hash: for sums over everything a tenant has.
+        Failures of the world come out as Unavailable.
         """
         if self.seals is not None:
             await self.seals.freshen(self.clock.now())
@@ -222,6 +224,7 @@ class Database:
                     is_transport=is_transport,
                     is_read_only=is_read_only or is_report,
                     is_report=is_report,
+                    is_from_outside=is_from_outside,
                 )
             )
             tx = Tx(connection, home, self.clock.now(), self.seals)
@@ -332,6 +335,7 @@ def _begin(
     is_transport: bool,
     is_read_only: bool,
     is_report: bool,
+    is_from_outside: bool,
 ) -> str:
     # One round trip. The only values are UUID objects, whose text is hexadecimal by construction.
     wall = ",".join(str(UUID(int=tenant.int)) for tenant in tenants)
@@ -344,6 +348,8 @@ def _begin(
         parts.append("SET LOCAL serai.transport = 'on'")
     if is_report:
         parts.append(_REPORT)
+    if wall and is_from_outside:
+        parts.append(departures.ask_pace(wall, home))
     if wall and not is_read_only:
         parts.append(departures.ask_admission(wall, home))
     return "; ".join(parts)

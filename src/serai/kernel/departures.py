@@ -40,6 +40,11 @@ def ask_admission(wall: str, home: Home) -> str:
     return f"SELECT {home.prefix}kernel.admit('{{{wall}}}', {is_directory})"
 
 
+def ask_pace(wall: str, home: Home) -> str:
+    """What one from outside says before it: while a tenant moves, its mover may hold it up."""
+    return f"SELECT {home.prefix}kernel.hold_up('{{{wall}}}')"
+
+
 def read_refusal(error: Any, home: Home) -> TenantMoving | None:
     """What `admit` has raised; None for any other error."""
     if error.sqlstate != STATE:

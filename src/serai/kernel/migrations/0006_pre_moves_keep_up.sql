@@ -119,30 +119,11 @@ CREATE TABLE IF NOT EXISTS {kernel}.carried (
 );
 SELECT {kernel}.wall_transport('{kernel}.carried');
 
--- Lets a transaction write for tenants, or refuses it as a whole. The lock comes first: a departure that
--- is not seen then is made by a mover who will wait for us. The directory writes for those away too.
--- Before it, who comes from outside waits: he holds up nobody yet.
-CREATE OR REPLACE FUNCTION {kernel}.admit(whose uuid[], is_directory boolean) RETURNS void
-LANGUAGE plpgsql VOLATILE AS $$
-DECLARE
-  told text;
+-- Waits for as long; before the transaction has taken any lock, so that nobody waits for who waits.
+CREATE OR REPLACE FUNCTION {kernel}.hold_up(whose uuid[]) RETURNS void LANGUAGE plpgsql VOLATILE AS $$
 BEGIN
-  IF NOT {kernel}.is_transport() AND EXISTS (SELECT FROM {kernel}.paces p WHERE p.tenant_id = ANY (whose)) THEN
+  IF EXISTS (SELECT FROM {kernel}.paces p WHERE p.tenant_id = ANY (whose)) THEN
     PERFORM pg_sleep(max(p.held_s)) FROM {kernel}.paces p
     WHERE p.tenant_id = ANY (whose) AND p.until > clock_timestamp();
-  END IF;
-  PERFORM pg_advisory_xact_lock_shared(20024, r.room)
-  FROM (SELECT DISTINCT {kernel}.room(t.id) AS room FROM unnest(whose) AS t(id) ORDER BY 1) r;
-  IF NOT EXISTS (SELECT 1 FROM {kernel}.departures d WHERE d.tenant_id = ANY (whose)) THEN
-    RETURN;
-  END IF;
-  -- Waits for a mover who is just making it final, and then sees that it is.
-  DELETE FROM {kernel}.departures d
-  WHERE d.tenant_id = ANY (whose) AND d.state = 'leaving' AND d.until <= clock_timestamp();
-  SELECT string_agg(d.state || ' ' || d.tenant_id || ' ' || d.xid::text, ',') INTO told
-  FROM {kernel}.departures d
-  WHERE d.tenant_id = ANY (whose) AND NOT (is_directory AND d.state = 'away');
-  IF told IS NOT NULL THEN
-    RAISE EXCEPTION 'the tenant is moving' USING ERRCODE = 'SR001', DETAIL = told;
   END IF;
 END $$;
