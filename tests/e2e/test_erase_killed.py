@@ -40,7 +40,7 @@ def erase(url: str, tmp_path: Path, name: str) -> Erase:
 
     def run(kill: str = "") -> Done:
         env = environment(database_url=url, data_dir=str(tmp_path / "d"))
-        env |= {"PYTHONPATH": f"{FAULTS}:{env['PYTHONPATH']}", "ERASE_KILL": kill}
+        env |= {"PYTHONPATH": f"{FAULTS}:{ROOT}:{env['PYTHONPATH']}", "ERASE_KILL": kill}
         words = ("tenant", "erase", name, "--confirm", name, "--json")
         done = subprocess.run(
             [sys.executable, "-m", "serai", *words], cwd=tmp_path, env=env, capture_output=True,

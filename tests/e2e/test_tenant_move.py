@@ -43,7 +43,7 @@ class Moving:
 
     def _run(self, words: tuple[str, ...], kill: str) -> Done:
         env = environment(**self._shop.settings)
-        env["PYTHONPATH"] = f"{FAULTS}:{env['PYTHONPATH']}"
+        env["PYTHONPATH"] = f"{FAULTS}:{ROOT}:{env['PYTHONPATH']}"
         run = subprocess.run(
             [sys.executable, "-m", "serai", "tenant", "move", self._name, "--json", *words],
             cwd=self._shop.folder, env={**env, "MOVE_KILL": kill}, capture_output=True, text=True,

@@ -15,6 +15,8 @@ from tests.integration.identity_shop import PASSWORD
 
 OTHER = "wilhelmina.at.work@mill.example"
 WORDS = "for Wilhelmina, second floor"
+KEPT = {"kernel.idempotency_keys"}
+WHY = "too dark, says Wilhelmina"
 HOW = "said by Wilhelmina on the phone"
 
 
@@ -61,6 +63,9 @@ async def test_what_went_to_another_address_of_hers_is_told_and_erased(
     assert len(every) == len(set(every)), "each is told once"
     assert (await mailed(shop))[hers["id"]] == {OTHER}
 
+    await shop.do("POST", f"/v1/orders/{hers['id']}/dispatch", {})
+    back = {"order_id": hers["id"], "lines": [{"line_no": 1, "quantity": 1}], "reason": WHY}
+    await shop.do("POST", "/v1/returns", back)
     begun = await shop.do("POST", "/v1/me/erasure", {"current_password": PASSWORD}, **headers)
     while await run_job(shop, "privacy.erase"):
         pass
@@ -75,6 +80,8 @@ async def test_what_went_to_another_address_of_hers_is_told_and_erased(
     copy = await dump(admin_url)
     texts = texts_of({name: rows for name, rows in copy.items() if name != "kernel.outbox"})
     assert [word for word in (EMAIL, OTHER, WORDS, HOW) if word in texts] == []
+    # What was answered about a return is kept for a week, as it was answered.
+    assert {name for name, rows in copy.items() if WHY in texts_of({name: rows})} <= KEPT
     (consent,) = copy["privacy.consents"]
     assert (consent["is_given"], consent["purpose"], consent["how"]) == (True, "news", "")
     assert await shop.house.findings() == []

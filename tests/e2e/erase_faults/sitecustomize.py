@@ -4,31 +4,16 @@ Python imports a module of this name at its start. Only tests put this folder on
 """
 
 import os
-import signal
 from pathlib import Path
 from typing import Any
 
 from serai.cli.tenant import estate
 from serai.contexts.tenancy.gateways.register import Register
 from serai.kernel.db import Tx
+from tests.e2e.dying import die, die_after
 
 POINT = os.environ.get("ERASE_KILL", "")
 _calls: dict[str, int] = {}
-
-
-def _die() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def _after(owner: type, name: str) -> None:
-    whole = getattr(owner, name)
-
-    async def dying(self: Any, *args: Any, **more: Any) -> Any:
-        result = await whole(self, *args, **more)
-        _die()
-        return result
-
-    setattr(owner, name, dying)
 
 
 def _within_a_table(wanted: str, number: int) -> None:
@@ -40,7 +25,7 @@ def _within_a_table(wanted: str, number: int) -> None:
         if statement.name == "erase_rows" and str(args[0]).endswith(wanted):
             _calls[wanted] = _calls.get(wanted, 0) + 1
             if _calls[wanted] == number:
-                _die()
+                die()
         return result
 
     Tx.fetchval = dying  # type: ignore[method-assign]
@@ -54,7 +39,7 @@ def _around_the_certificate() -> None:
             write(place, text)
         elif POINT == "writing":
             place.with_name(f"{place.name}.new").write_bytes(text[:9])
-        _die()
+        die()
 
     estate._write = dying  # noqa: SLF001
 
@@ -62,9 +47,9 @@ def _around_the_certificate() -> None:
 # Nobody else writes while a test erases.
 estate.SETTLE_S = 0.1  # type: ignore[misc]
 if POINT == "begun":
-    _after(Register, "change_state")
+    die_after(Register, "change_state")
 elif POINT == "deleted":
-    _after(Register, "delete_tenant")
+    die_after(Register, "delete_tenant")
 elif POINT in {"certifying", "writing", "certified"}:
     _around_the_certificate()
 elif POINT:

@@ -4,12 +4,12 @@ Python imports a module of this name at its start. Only tests put this folder on
 """
 
 import os
-import signal
 from typing import Any
 
 from serai.cli.tenant.moving import Move
 from serai.kernel.db import Tx
 from serai.kernel.moving.mover import Mover
+from tests.e2e.dying import die, die_after
 
 POINTS: dict[str, tuple[type, str]] = {
     "prepared": (Mover, "watch"),
@@ -21,21 +21,6 @@ POINTS: dict[str, tuple[type, str]] = {
 }
 
 
-def _die() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def _after(owner: type, name: str) -> None:
-    whole = getattr(owner, name)
-
-    async def dying(self: Any, *args: Any, **more: Any) -> Any:
-        result = await whole(self, *args, **more)
-        _die()
-        return result
-
-    setattr(owner, name, dying)
-
-
 def _between_the_commits() -> None:
     """The old home has let it go, and nothing is committed in the new one."""
     fetchval = Tx.fetchval
@@ -43,7 +28,7 @@ def _between_the_commits() -> None:
     async def dying(self: Tx, statement: Any, *args: Any) -> Any:
         result = await fetchval(self, statement, *args)
         if statement.name == "leave_for_good":
-            _die()
+            die()
         return result
 
     Tx.fetchval = dying  # type: ignore[method-assign]
@@ -52,4 +37,4 @@ def _between_the_commits() -> None:
 if (point := os.environ.get("MOVE_KILL")) == "left":
     _between_the_commits()
 elif point:
-    _after(*POINTS[point])
+    die_after(*POINTS[point])

@@ -18,6 +18,7 @@ from serai.contexts.payments.handlers.books import FirstWord, Key, Kind, Look
 from serai.contexts.payments.model import Intent, Refund
 from serai.kernel import queries
 from serai.kernel.db import Record, Tx
+from serai.kernel.person import OfOrders
 
 SQL = queries.load(__package__)
 
@@ -228,7 +229,7 @@ class PostgresBooks:
         return await tx.fetch(SQL.check_open, tenant_id, asked_before, settled_before, limit)
 
 
-class PaymentsOfOrders:
+class PaymentsOfOrders(OfOrders):
     """The kernel's Protocol OfOrders."""
 
     holds = "payments"
@@ -238,7 +239,3 @@ class PaymentsOfOrders:
     ) -> list[dict[str, Any]]:
         rows = await tx.fetch(SQL.tell_of_orders, tenant_id, orders)
         return [{"what": "payment", **row} for row in rows]
-
-    async def erase_of(self, tenant_id: UUID, orders: Sequence[UUID], *, tx: Tx) -> int:
-        del tenant_id, orders, tx
-        return 0

@@ -160,5 +160,4 @@ class ReturnsOfOrders:
         return [{"what": "return", **row} for row in rows]
 
     async def erase_of(self, tenant_id: UUID, orders: Sequence[UUID], *, tx: Tx) -> int:
-        del tenant_id, orders, tx
-        return 0
+        return await tx.execute(SQL.clear_reasons_of_orders, tenant_id, orders)

@@ -16,6 +16,7 @@ from serai.contexts.shipping.model import Shipment, TrackingEvent
 from serai.contexts.shipping.ports import Key
 from serai.kernel import queries
 from serai.kernel.db import Record, Tx
+from serai.kernel.person import OfOrders
 
 SQL = queries.load(__package__)
 
@@ -152,7 +153,7 @@ def _read_shipment(row: Record) -> Shipment:
     )
 
 
-class ShipmentsOfOrders:
+class ShipmentsOfOrders(OfOrders):
     """The kernel's Protocol OfOrders."""
 
     holds = "shipping"
@@ -162,7 +163,3 @@ class ShipmentsOfOrders:
     ) -> list[dict[str, Any]]:
         rows = await tx.fetch(SQL.tell_of_orders, tenant_id, orders)
         return [{"what": "shipment", **row} for row in rows]
-
-    async def erase_of(self, tenant_id: UUID, orders: Sequence[UUID], *, tx: Tx) -> int:
-        del tenant_id, orders, tx
-        return 0

@@ -10,6 +10,7 @@ the tenant where it is; whatever fails after can only go on (ADR 0024).
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -35,18 +36,10 @@ HELD_FOR_S: Final = 30.0
 """How long writers are held up after a mover's last word, if it is killed."""
 WHOLE_S: Final = 0.25
 """What was compared as a whole faster than this is so again while writes are refused."""
-NOT_COPIED: Final = frozenset(
-    f"kernel.{name}"
-    for name in (
-        "outbox",
-        "dead_letters",
-        "departures",
-        "captures",
-        "paces",
-        "carried",
-        "erasures",
-    )
-)
+NOT_COPIED: Final = frozenset({
+    "kernel.outbox", "kernel.dead_letters", "kernel.departures", "kernel.captures", "kernel.paces",
+    "kernel.carried", "kernel.erasures",
+})  # fmt: skip
 """Tables that are carried over in a way of their own, or belong to the home and not the tenant."""
 _SQL = queries.load("serai.kernel")
 _notes = msgspec.json.Decoder(list[msgspec.Raw])
@@ -151,15 +144,14 @@ class Mover:
         """Copies every row as it is at one moment; `told` how many of which table."""
         async with self._ends.moment():
             for table in self._tables:
+                await _pass_on(self._read_all(table), partial(self._put_new, table, told))
 
-                async def put(lines: Sequence[str], table: str = table) -> None:
-                    await self._put(table, [], lines)
-                    self.rows += len(lines)
-                    told(table, len(lines))
+    async def _put_new(self, table: str, told: Told, rows: Sequence[Any]) -> None:
+        await self._put(table, [], [row["line"] for row in rows])
+        self.rows += len(rows)
+        told(table, len(rows))
 
-                await _pass_on(self._read_all(table), put)
-
-    async def _read_all(self, table: str) -> AsyncIterator[list[str]]:
+    async def _read_all(self, table: str) -> AsyncIterator[Sequence[Any]]:
         snapshot = self._ends.snapshot
         after: str | None = None
         while True:
@@ -168,7 +160,7 @@ class Mover:
             )
             if rows:
                 after = rows[-1]["key"]
-                yield [row["line"] for row in rows]
+                yield rows
             if len(rows) < CHUNK:
                 return
 
@@ -198,7 +190,7 @@ class Mover:
         await self._forget(changes.ids)
 
     async def hold_up(self, held_s: float) -> None:
-        """Holds up each transaction from outside by so much, for `HELD_FOR_S`; 0 ends it."""
+        """Holds up each batch of commands by so much, for `HELD_FOR_S`."""
         await self._ends.source.execute(_SQL.set_pace, self._tenant, held_s, HELD_FOR_S)
 
     async def compare(self) -> None:
@@ -282,25 +274,28 @@ class Mover:
     async def _apply(self, side: Tx, changes: Changes, chunk: int | None) -> None:
         """Carries over what is under the keys now; `chunk` rows at once, or all of a table."""
         for table in reversed(self._tables):
-            gone = changes.gone.get(table, set())
+            gone = changes.gone.get(table)
             if gone:
-                async for rows in self._read_lines_of(side, table, sorted(gone), len(gone)):
-                    gone = gone - {row["key"] for row in rows}
-                await self._put(table, sorted(gone), [])
+                there = await self._read_lines_of(side, table, sorted(gone))
+                await self._put(table, sorted(gone - {row["key"] for row in there}), [])
         for table in self._tables:
             keys = sorted(changes.keys.get(table, ()))
+            if keys:
+                parts = self._read_parts(side, table, keys, chunk or len(keys))
+                await _pass_on(parts, partial(self._put_changed, table))
 
-            async def put(rows: Sequence[Any], table: str = table) -> None:
-                await self._put(table, [r["key"] for r in rows], [r["line"] for r in rows])
+    async def _put_changed(self, table: str, rows: Sequence[Any]) -> None:
+        await self._put(table, [row["key"] for row in rows], [row["line"] for row in rows])
 
-            await _pass_on(self._read_lines_of(side, table, keys, chunk or len(keys)), put)
-
-    async def _read_lines_of(
+    async def _read_parts(
         self, side: Tx, table: str, keys: Sequence[str], chunk: int
     ) -> AsyncIterator[Sequence[Any]]:
-        for first in range(0, len(keys), chunk or 1):
-            part = _array(keys[first : first + chunk])
-            yield await side.fetch(_SQL.read_lines_of, side.prefix + table, self._tenant, part)
+        for first in range(0, len(keys), chunk):
+            yield await self._read_lines_of(side, table, keys[first : first + chunk])
+
+    async def _read_lines_of(self, side: Tx, table: str, keys: Sequence[str]) -> Sequence[Any]:
+        name = side.prefix + table
+        return await side.fetch(_SQL.read_lines_of, name, self._tenant, _array(keys))
 
     async def _put(self, table: str, keys: Sequence[str], lines: Sequence[str]) -> None:
         target = self._ends.target

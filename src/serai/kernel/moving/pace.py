@@ -1,8 +1,8 @@
 """Lets a mover keep up with a tenant that is written for, by holding up its writers if need be.
 
-Each note of a change is followed in a round. While rounds leave about as much as they found, every
-transaction that writes for the tenant from outside is held up for a moment, twice as long each
-time: nothing is refused, and consumers go on. Else nobody would catch up with a shop at its peak.
+Each note of a change is followed in a round. While rounds leave about as much as they found, each
+batch of commands that writes for the tenant is held up for a moment, twice as long each time:
+nothing is refused, and consumers go on. Else nobody would catch up with a shop at its peak.
 """
 
 import asyncio
