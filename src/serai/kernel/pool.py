@@ -29,6 +29,9 @@ it would remember every schema and statement that it has ever met."""
 CLOSE_TIMEOUT_S: Final = 1.0
 APP_ROLE: Final = "serai_app"
 
+# Its own, so that a session that is opened somewhere moves no one else's dice.
+_chance: Final = random.Random()  # noqa: S311 - guards nothing
+
 OUTAGES: Final = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
@@ -82,7 +85,7 @@ class WalledConnection(asyncpg.Connection):
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
         # Those that were opened at once are not to end at once.
-        life_s = SESSION_LIFE_S * random.uniform(0.75, 1)  # noqa: S311 - guards nothing
+        life_s = SESSION_LIFE_S * _chance.uniform(0.75, 1)
         self.ends_at = asyncio.get_running_loop().time() + life_s
         capabilities: Any = self.__getattribute__("_server_caps")
         self._server_caps: Any = capabilities._replace(jit=False)

@@ -104,9 +104,8 @@ ORDER BY t.order_id, t.id;
 -- Takes out what was said about the returns of some orders, which may be words of whose they were.
 WITH wanted AS (
   SELECT t.tenant_id, t.id FROM {returns}.returns t
-  JOIN unnest($2::uuid[]) AS w(order_id) ON t.order_id = w.order_id
-  WHERE t.tenant_id = $1 AND t.refund_minor >= 0 AND t.reason <> ''
-  ORDER BY t.tenant_id, t.id FOR UPDATE OF t
+  WHERE t.tenant_id = $1 AND t.order_id = ANY ($2::uuid[]) AND t.refund_minor >= 0 AND t.reason <> ''
+  ORDER BY t.tenant_id, t.id FOR UPDATE
 )
 UPDATE {returns}.returns r SET reason = ''
 FROM wanted w WHERE r.tenant_id = w.tenant_id AND r.id = w.id;
